@@ -1,0 +1,90 @@
+package param
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+type sample struct {
+	NBits int       `param:"n_bits" default:"3" min:"1" max:"16" unit:"bit" doc:"number of bits"`
+	Noise float64   `param:"noise" default:"0.15" min:"0" doc:"input noise"`
+	Rate  float64   `param:"lr" default:"1e-3" above:"0" doc:"learning rate"`
+	Link  string    `param:"link" default:"exp" choices:"exp,softplus,sigmoid" doc:"link"`
+	On    bool      `param:"compat" default:"false" doc:"published behaviour"`
+	Sizes []int     `param:"sizes" default:"1,2" min:"1" doc:"sizes"`
+	Gains []float64 `param:"gains" default:"" doc:"gains"`
+	Must  string    `param:"must" doc:"has no default"`
+}
+
+func TestResolve(t *testing.T) {
+	s := MustOf(sample{})
+	v, problems := s.Resolve(Values{"n_bits": uint8(4), "noise": 1, "sizes": []any{3, 4.0}, "must": "x"})
+	if len(problems) != 0 {
+		t.Fatal(problems)
+	}
+	var got sample
+	if err := Decode(v, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := sample{NBits: 4, Noise: 1, Rate: 1e-3, Link: "exp", Sizes: []int{3, 4}, Gains: []float64{}, Must: "x"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestResolveReportsEverything(t *testing.T) {
+	_, problems := MustOf(sample{}).Resolve(Values{
+		"n_bits": 0, "noise": math.NaN(), "lr": 0, "link": "softpuls", "compat": "yes", "sizes": []any{0}, "gains": 3, "n_bit": 1, "zzzzzzzz": 1,
+	})
+	want := []struct{ path, message, hint string }{
+		{"n_bits", "0 is not allowed: 1..16", ""},
+		{"noise", "NaN is not allowed: >= 0", ""},
+		{"lr", "0 is not allowed: > 0", ""},
+		{"link", `"softpuls" is not allowed: one of exp, softplus, sigmoid`, `did you mean "softplus"?`},
+		{"compat", `"yes": a bool is needed`, ""},
+		{"sizes", "[0] is not allowed: >= 1", ""},
+		{"gains", "3: a list of float is needed", ""},
+		{"must", "is required: a string", "has no default"},
+		{"n_bit", "no such parameter", `did you mean "n_bits"?`},
+		{"zzzzzzzz", "no such parameter", "parameters are n_bits, noise, lr, link, compat, sizes, gains, must"},
+	}
+	if len(problems) != len(want) {
+		t.Fatalf("%d problems, want %d: %v", len(problems), len(want), problems)
+	}
+	for i, w := range want {
+		if p := problems[i]; p != (Problem{w.path, w.message, w.hint}) {
+			t.Errorf("problem %d is %q, want %q", i, p, w)
+		}
+	}
+}
+
+func TestOfRefusesBadTags(t *testing.T) {
+	for name, v := range map[string]any{
+		"name": struct {
+			A int `param:"A-b" doc:"x"`
+		}{},
+		"doc": struct {
+			A int `param:"a"`
+		}{},
+		"type": struct {
+			A complex128 `param:"a" doc:"x"`
+		}{},
+		"bound": struct {
+			A int `param:"a" doc:"x" min:"one"`
+		}{},
+		"default outside": struct {
+			A int `param:"a" doc:"x" min:"1" default:"0"`
+		}{},
+		"twice": struct {
+			A int `param:"a" doc:"x"`
+			B int `param:"a" doc:"x"`
+		}{},
+		"not a struct": 3,
+	} {
+		if _, err := Of(v); err == nil || !strings.HasPrefix(err.Error(), "param: ") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
