@@ -250,3 +250,17 @@ func DidYouMean(given string, valid []string) string {
 	}
 	return ""
 }
+
+// Checker turns a check of a parameter struct into one of resolved values; nil stays nil.
+func Checker[P any](check func(P) []Problem) func(Values) []Problem {
+	if check == nil {
+		return nil
+	}
+	return func(v Values) []Problem {
+		var p P
+		if err := Decode(v, &p); err != nil {
+			return []Problem{{Message: err.Error()}}
+		}
+		return check(p)
+	}
+}

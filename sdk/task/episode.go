@@ -1,0 +1,57 @@
+package task
+
+import (
+	"context"
+
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// ClosedLoop is a task whose observations depend on the actions (capability ClosedLoop). Its inputs are not known beforehand: Trials gives
+// goals, conditions and what the environment will do, and an [Episode] gives the observations bin by bin.
+type ClosedLoop interface {
+	Task
+	// Begin starts the given trials together and returns the first observation.
+	Begin(ctx context.Context, req EpisodeRequest) (Episode, Observation, error)
+}
+
+// EpisodeRequest says what to run. The trials may be a shard of a batch: what happens to a trial does not depend on which others are with it.
+type EpisodeRequest struct {
+	Split Split
+	Pass  uint64
+	// Trials are the numbers of the B trials.
+	Trials []int64
+	// Seed of the noise in the loop.
+	Seed uint64
+	// Float64 asks for double precision; else float32.
+	Float64 bool
+	// Tape asks to keep what VJP needs.
+	Tape bool
+	// Horizon is the number of bins to run, 0 for all T.
+	Horizon int
+	// NoiseOff switches sensory and motor noise off.
+	NoiseOff bool
+}
+
+// Observation is what comes back from a step.
+type Observation struct {
+	// Inputs is what the model sees next: (B, inputs).
+	Inputs *tensor.Tensor
+	// State is what the loss is computed on after this step, e.g. the true fingertip: (B, Loop.StateSize). Nil before the first step.
+	State *tensor.Tensor
+	// Recorded are the arrays that Loop.Recorded names: (B, ...).
+	Recorded tensor.Set
+}
+
+// Episode is a running batch of trials. The state of the environment and the tape stay in the task. Steps are numbered by t from 0 and an
+// out-of-order call is an error. An Episode is used by one goroutine at a time.
+type Episode interface {
+	// Step applies the actions (B, actions) of bin t and returns the observation for bin t+1.
+	Step(ctx context.Context, t int, actions *tensor.Tensor) (Observation, error)
+	// VJP takes the cotangents of what Step(t) returned (either may be nil, meaning zero) and returns the cotangent of its actions. It is
+	// called for t from the last step down; the cotangent of the environment's own state is carried inside.
+	VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) (actions *tensor.Tensor, err error)
+	// DropTape forgets what VJP needs of steps before t, as truncated backpropagation does.
+	DropTape(ctx context.Context, before int) error
+	// End frees the episode. It is not an error to end it before its last bin.
+	End(ctx context.Context) error
+}

@@ -1,0 +1,201 @@
+// Package task defines what a task is: it makes trials, declares the loss that a network is trained with, and scores outputs.
+//
+// Shapes: B trials, T bins; arrays are (B, T, channels) with the trials first. Every draw comes from a stream keyed by the seed, the trial's
+// number and a purpose (package random), so a trial is the same however many others are made.
+package task
+
+import (
+	"context"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// The arrays of a block of trials. Inputs, Targets and Conditions are always there; the others where they differ from the default.
+const (
+	// Inputs is what the model sees, noise included: (B, T, inputs).
+	Inputs = "inputs"
+	// TrueInputs is the same without noise; absent where there is no noise.
+	TrueInputs = "true_inputs"
+	// EnvInputs is what only the environment sees, e.g. force bumps: (B, T, channels); absent where there is none.
+	EnvInputs = "inputs_to_env"
+	// Targets is what the loss is computed against: (B, T, outputs).
+	Targets = "targets"
+	// Weights multiplies the error of each element: (B, T, outputs), or (B, T, 1) for all outputs alike; absent means 1.
+	Weights = "weights"
+	// Conditions is the trial's type: (B), int64.
+	Conditions = "conds"
+	// Extra is timing and other numbers of a trial, named by Spec.Extra: (B, len(Extra)).
+	Extra = "extra"
+	// Lengths is the number of valid bins of each trial: (B), int64; absent means all T.
+	Lengths = "lengths"
+)
+
+// Split says which trials.
+type Split string
+
+// The splits. Train and Valid are disjoint, 80% and 20%, drawn from the seed; All is every trial in order.
+const (
+	Train Split = "train"
+	Valid Split = "valid"
+	All   Split = "all"
+)
+
+// Task makes and scores trials. Its methods may be called from several goroutines.
+type Task interface {
+	// Spec says what the trials look like. It does not change during the life of an instance.
+	Spec(ctx context.Context) (Spec, error)
+	// Trials generates the trials of a split. The sequence can be ranged over once.
+	Trials(ctx context.Context, req TrialRequest) tensor.Blocks
+	// Score judges a model's outputs, given as blocks with an array "outputs" (B, T, outputs) for trials of the split and pass.
+	// Blocks of a closed-loop task also carry the arrays that its Spec.Recorded names.
+	Score(ctx context.Context, req ScoreRequest, outputs tensor.Blocks) (Score, error)
+}
+
+// TrialRequest asks for trials.
+type TrialRequest struct {
+	Split Split
+	// Pass is the epoch, from 0: noise that the task draws afresh in each pass depends on it. A task whose Spec.FreshNoise is false
+	// gives the same trials in every pass.
+	Pass uint64
+	// BlockTrials is the largest number of trials in a block; 0 lets the task choose.
+	BlockTrials int
+}
+
+// ScoreRequest says which trials the outputs belong to.
+type ScoreRequest struct {
+	Split Split
+	Pass  uint64
+}
+
+// Score is the judgement of each trial.
+type Score struct {
+	// Trials are the trials' numbers; the slices below are as long.
+	Trials []int64
+	// Success is 1 or 0, or a fraction, of each trial.
+	Success []float64
+	// Loss of each trial, in the units of the declared loss.
+	Loss []float64
+	// Condition of each trial; ConditionNames names the conditions.
+	Condition      []int64
+	ConditionNames []string
+	// Metrics are further quantities of each trial, named by MetricNames with MetricUnits: one slice for each name.
+	Metrics                  [][]float64
+	MetricNames, MetricUnits []string
+}
+
+// Spec says what a task's trials look like.
+type Spec struct {
+	// Inputs and Outputs are the numbers of channels that a model receives and gives.
+	Inputs, Outputs int
+	// InputLabels, OutputLabels and their units; empty or one for each channel.
+	InputLabels, OutputLabels []string
+	InputUnits, OutputUnits   []string
+	// Bins is the number of time bins T of the arrays; shorter trials are padded.
+	Bins int
+	// BinWidth is dt in seconds; 0 where time has no unit.
+	BinWidth float64
+	// TrainTrials and ValidTrials are the sizes of the splits.
+	TrainTrials, ValidTrials int
+	// ConditionNames names the values of Conditions.
+	ConditionNames []string
+	// Extra names the columns of the array Extra.
+	Extra []string
+	// Loss that a model is trained with.
+	Loss Loss
+	// FreshNoise is true where trials differ from pass to pass.
+	FreshNoise bool
+	// GroupBatches asks that a training batch holds trials of one condition alone, the conditions interleaved.
+	GroupBatches bool
+	// Loop describes the closed loop; nil for an open-loop task.
+	Loop *Loop
+	// Trim tells the simulator which bins to keep, [Trim[0], T+Trim[1]) with Trim[1] <= 0; zero keeps all.
+	Trim [2]int
+}
+
+// Loop describes a closed-loop task.
+type Loop struct {
+	// Actions is the number of action channels, bounded by [ActionLow, ActionHigh].
+	Actions               int
+	ActionLow, ActionHigh float64
+	// StateSize is the width of what the loss is computed on, e.g. 2 for a fingertip; StateLabels names its channels.
+	StateSize   int
+	StateLabels []string
+	// FeedbackDelay is in seconds, by modality.
+	FeedbackDelay map[string]float64
+	// Recorded names the extra arrays that a step returns, e.g. "joint_angle".
+	Recorded []string
+}
+
+// TermKind is a kind of loss term.
+type TermKind string
+
+// The kinds of term that a model computes itself, so that training crosses no process boundary.
+const (
+	// SquaredError of outputs against Targets, times Weights.
+	SquaredError TermKind = "squared-error"
+	// PoissonNLL exp(r) - k r of outputs r as log-rates against Targets k as counts, times Weights.
+	PoissonNLL TermKind = "poisson-nll"
+	// ActionSquare is the squared action.
+	ActionSquare TermKind = "action-square"
+	// LatentSquare is the squared latent, masked like Weights > 0 (after a trial's end nothing counts).
+	LatentSquare TermKind = "latent-square"
+	// Custom is computed by the task: see [CustomLoss].
+	Custom TermKind = "custom"
+)
+
+// Reduction says how the elements of a term become a number.
+type Reduction string
+
+// The reductions.
+const (
+	// MeanAll divides the sum by the number of all elements B*T*channels, weighted or not.
+	MeanAll Reduction = "mean"
+	// SumTime sums over bins and means over trials and channels.
+	SumTime Reduction = "sum-time"
+)
+
+// Loss is a sum of terms.
+type Loss struct{ Terms []Term }
+
+// Term is one term of a declared loss.
+type Term struct {
+	Kind      TermKind
+	Scale     float64
+	Reduction Reduction
+	// HorizonEpochs > 0 counts only the first ceil(T*min(1, epoch/HorizonEpochs)) bins (at least 1) in the given epoch.
+	HorizonEpochs int
+}
+
+// CustomLoss is a task with a loss that cannot be declared (capability CustomLoss).
+type CustomLoss interface {
+	Task
+	// Loss returns the mean loss of a batch, its trials given by number, and the cotangent of outputs (B, T, outputs).
+	Loss(ctx context.Context, req ScoreRequest, trials []int64, outputs *tensor.Tensor) (value float64, cotangent *tensor.Tensor, err error)
+}
+
+// Factory makes instances of a task. Make one with [New].
+type Factory struct {
+	Info component.Info
+	// Check reports what is wrong with resolved parameters beyond what the schema says; nil where nothing can be.
+	Check func(param.Values) []param.Problem
+	Open  func(ctx context.Context, params param.Values, env component.Env) (Task, error)
+}
+
+// New builds a factory from a parameter struct P, whose tags become the schema. check may be nil. The paths of the problems that check
+// returns are bare parameter names.
+func New[P any](info component.Info, check func(P) []param.Problem, open func(ctx context.Context, p P, env component.Env) (Task, error)) Factory {
+	info.Params = param.MustOf(*new(P))
+	return Factory{
+		Info:  info,
+		Check: param.Checker(check),
+		Open: func(ctx context.Context, values param.Values, env component.Env) (Task, error) {
+			var p P
+			if err := param.Decode(values, &p); err != nil {
+				return nil, err
+			}
+			return open(ctx, p, env)
+		},
+	}
+}
