@@ -1,0 +1,73 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Shards cuts rows trials into shards of ShardRows (the last may be shorter) and calls f for each: shard s holds the rows lo to hi-1. At
+// most threads goroutines (at least 1) pull shards, each with its own worker number below threads, so a worker may own memory. After an
+// error no further shards are started; the errors are joined. A panic in f is not caught.
+func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
+	if rows < 0 {
+		return &ShapeError{"shards", "rows", rows, "at least 0"}
+	}
+	n := ShardCount(rows)
+	call := func(worker, s int) error {
+		return f(worker, s, s*ShardRows, min(rows, (s+1)*ShardRows))
+	}
+	threads = min(threads, n)
+	if threads <= 1 {
+		for s := range n {
+			if err := call(0, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var next atomic.Int64
+	var failed atomic.Bool
+	errs := make([]error, threads)
+	var wg sync.WaitGroup
+	work := func(worker int) {
+		for !failed.Load() {
+			s := int(next.Add(1)) - 1
+			if s >= n {
+				return
+			}
+			if err := call(worker, s); err != nil {
+				errs[worker] = err
+				failed.Store(true)
+			}
+		}
+	}
+	for worker := 1; worker < threads; worker++ {
+		wg.Go(func() { work(worker) })
+	}
+	work(0)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// ShardCount is the number of shards of a batch.
+func ShardCount(rows int) int { return (rows + ShardRows - 1) / ShardRows }
+
+// Sum writes the sum of parts, taken in their order, to dst, or adds it to dst one part after the other if add.
+func Sum[F Float](dst []F, add bool, parts ...[]F) error {
+	for i, p := range parts {
+		if len(p) != len(dst) {
+			return &ShapeError{"sum", fmt.Sprintf("parts[%d]", i), len(p), fmt.Sprintf("%d elements", len(dst))}
+		}
+	}
+	if !add {
+		clear(dst)
+	}
+	for _, p := range parts {
+		for i, v := range p {
+			dst[i] += v
+		}
+	}
+	return nil
+}
