@@ -112,6 +112,9 @@ type Spec struct {
 	Loop *Loop
 	// Trim tells the simulator which bins to keep, [Trim[0], T+Trim[1]) with Trim[1] <= 0; zero keeps all.
 	Trim [2]int
+	// Simulation is laid over the task's parameters when its trials are what spikes are simulated from, e.g. {"mode": "simulation"}
+	// where those trials differ from the ones that a network is trained on; empty where they do not.
+	Simulation param.Values
 }
 
 // Loop describes a closed-loop task.

@@ -1,0 +1,62 @@
+# Everything starts here: `make help` lists the targets.
+SHELL    := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO       ?= go
+TOOL     := $(GO) tool -modfile=$(CURDIR)/.ci/tools/go.mod
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES := libhdf5-dev pkg-config
+TESTFLAGS ?=
+# Packages of the SDK that a plugin's author can build without a C compiler.
+PURE     := ./sdk/param ./sdk/tensor ./sdk/random ./sdk/component ./sdk/task ./sdk/model ./sdk/simulator ./sdk/comparator ./sdk/serve ./sdk/client
+# Packages whose tests also run under the race detector: the ones that are concurrent.
+RACE     := ./sdk/serve/... ./sdk/client/... ./sdk/internal/... ./host/store/... ./host/pipeline/... ./host/launch/... ./host/catalog/...
+
+export CTDB_BUILD_DIR := $(CURDIR)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+.PHONY: deps
+deps: ## install the C libraries that the build needs (Debian and Ubuntu; asks for sudo only if not root)
+	@for tool in $(GO) gcc; do command -v $$tool >/dev/null || { echo "deps: $$tool is not installed: Go 1.26 and gcc are needed" >&2; exit 1; }; done
+	@missing=""; for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	command -v apt-get >/dev/null || { echo "deps: no apt-get here: install the HDF5 C library with its headers (on Debian: $(PACKAGES))" >&2; exit 1; }; \
+	echo "deps: installing$$missing with apt-get"; \
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+.PHONY: build
+build: deps ## build bin/ctdb-host
+	@mkdir -p bin
+	$(GO) build -o bin/ctdb-host ./host/cmd/ctdb-host
+
+.PHONY: quickstart
+quickstart: build ## build, and run a small complete study into runs/
+	bin/ctdb-host run quickstart
+
+.PHONY: test
+test: deps lint purity ## everything that CI checks
+	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test -race $(TESTFLAGS) $(RACE)
+
+.PHONY: lint
+lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of date
+	@unformatted=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; } >&2
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@$(MAKE) --no-print-directory proto-check
+
+.PHONY: purity
+purity: ## the parts of the SDK that promise it build without cgo
+	CGO_ENABLED=0 $(GO) build $(PURE)
+
+.PHONY: bench
+bench: build ## speed of a training step beside PyTorch's (needs Python with torch; PYTHON=... names it)
+	$(GO) test -run '^$$' -bench TrainStep -benchtime 20x -count 5 ./sdk/nn/...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
