@@ -38,13 +38,17 @@ const (
 	// Outputs (B, T, O) and Targets: of a Truth.
 	Outputs = "outputs"
 	Targets = "targets"
-	// Success and Loss (B): the task's own score of a Truth.
-	Success = "success"
-	Loss    = "loss"
 	// Lengths (B), int64: valid bins of each trial; absent means all.
 	Lengths = "lengths"
 	// Conditions (B), int64.
 	Conditions = "conds"
+)
+
+// The arrays of Subject.Scored.
+const (
+	// Success and Loss (B'): the task's own score of each trial that it was scored on.
+	Success = "success"
+	Loss    = "loss"
 )
 
 // Subject is one thing compared.
@@ -58,6 +62,9 @@ type Subject struct {
 	InputChannels int
 	// Train and Valid are the arrays of the two splits. The same rows of two subjects are the same trials.
 	Train, Valid tensor.Set
+	// Scored is the task's own score of the network behind a Truth, on the task's validation trials, which are not those of Valid;
+	// empty where there is none.
+	Scored tensor.Set
 	// Dynamics of the live model; nil where there is none, and then Why says why.
 	Dynamics model.Dynamics
 	Why      string
