@@ -1,0 +1,114 @@
+// Package golden reads golden values for the tests of the built-in components: JSON files of named cases, each with parameters and
+// tensors, made with the published references. A test keeps its copy of a file in testdata under the file's own name; the folder that the
+// environment variable CTDB_GOLDEN names, where it is set, is read instead.
+package golden
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// Case is one case of a golden file.
+type Case struct {
+	Name string
+	// Params are the case's parameters, undecoded; see [Case.Decode].
+	Params  json.RawMessage
+	Tensors map[string]*tensor.Tensor
+}
+
+// Read returns the cases of a file in order. A file that cannot be read, or is malformed, fails the test.
+func Read(t testing.TB, file string) []Case {
+	t.Helper()
+	dir := "testdata"
+	if d := os.Getenv("CTDB_GOLDEN"); d != "" {
+		dir = d
+	}
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := parse(data)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return cases
+}
+
+func parse(data []byte) ([]Case, error) {
+	var f struct {
+		Cases []struct {
+			Name    string
+			Params  json.RawMessage
+			Tensors map[string]struct {
+				Shape []int
+				DType string
+				Data  json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, err
+	}
+	if len(f.Cases) == 0 {
+		return nil, fmt.Errorf("golden: no cases")
+	}
+	out := make([]Case, len(f.Cases))
+	for i, c := range f.Cases {
+		out[i] = Case{Name: c.Name, Params: c.Params, Tensors: make(map[string]*tensor.Tensor, len(c.Tensors))}
+		for name, g := range c.Tensors {
+			a := &tensor.Tensor{Name: name, Shape: g.Shape}
+			var into any
+			switch g.DType {
+			case "float64":
+				into = &a.F64
+			case "float32":
+				into = &a.F32
+			case "int64":
+				into = &a.I64
+			default:
+				return nil, fmt.Errorf("golden: %s: %s has type %q", c.Name, name, g.DType)
+			}
+			if err := json.Unmarshal(g.Data, into); err != nil {
+				return nil, fmt.Errorf("golden: %s: %s: %w", c.Name, name, err)
+			}
+			if err := a.Check(); err != nil {
+				return nil, fmt.Errorf("golden: %s: %w", c.Name, err)
+			}
+			out[i].Tensors[name] = a
+		}
+	}
+	return out, nil
+}
+
+// Decode reads the parameters into a struct, given by pointer; a failure fails the test.
+func (c Case) Decode(t testing.TB, into any) {
+	t.Helper()
+	if err := json.Unmarshal(c.Params, into); err != nil {
+		t.Fatalf("%s: params: %v", c.Name, err)
+	}
+}
+
+// Floats returns a tensor's elements as float64; a tensor that is not there fails the test.
+func (c Case) Floats(t testing.TB, name string) []float64 {
+	t.Helper()
+	a := c.Tensors[name]
+	if a == nil {
+		t.Fatalf("%s: no tensor %q", c.Name, name)
+	}
+	return a.Float64s()
+}
+
+// Ints returns the elements of an int64 tensor; one that is not there, or of another type, fails the test.
+func (c Case) Ints(t testing.TB, name string) []int64 {
+	t.Helper()
+	a := c.Tensors[name]
+	if a == nil || a.I64 == nil {
+		t.Fatalf("%s: no int64 tensor %q", c.Name, name)
+	}
+	return a.I64
+}
