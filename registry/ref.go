@@ -1,0 +1,84 @@
+// Package registry says where plugins are found and how their components are referred to. It reads folders and files' heads; it starts no
+// process and knows nothing of the protocol that plugins speak.
+package registry
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// Ref refers to a component as an experiment file does: kind/name where one plugin alone has it, plugin:kind/name, or
+// plugin@version:kind/name, where version is a semantic version or a constraint such as ^1.2 or >=1.2,<2.
+type Ref struct {
+	// Plugin is empty where any plugin will do.
+	Plugin string
+	// Constraint is on the plugin's version, as written; empty where any version will do.
+	Constraint string
+	Name       component.Name
+}
+
+var pluginForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// ValidPluginName reports whether s can name a plugin: lower-case letters and digits, in words joined by hyphens.
+func ValidPluginName(s string) bool { return len(s) <= 64 && pluginForm.MatchString(s) }
+
+// ParseRef reads a reference.
+func ParseRef(s string) (Ref, error) {
+	var r Ref
+	name := s
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		name = s[i+1:]
+		var versioned bool
+		r.Plugin, r.Constraint, versioned = strings.Cut(s[:i], "@")
+		if !ValidPluginName(r.Plugin) {
+			return Ref{}, fmt.Errorf("registry: reference %q: %q cannot name a plugin: lower-case letters, digits and hyphens are needed", s, r.Plugin)
+		}
+		if versioned {
+			if _, err := semver.NewConstraint(r.Constraint); err != nil {
+				return Ref{}, fmt.Errorf("registry: reference %q: %q is no version or constraint such as 1.2.0 or ^1.2", s, r.Constraint)
+			}
+		}
+	}
+	n, err := component.ParseName(name)
+	if err != nil {
+		return Ref{}, fmt.Errorf("registry: reference %q: kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru", s)
+	}
+	r.Name = n
+	return r, nil
+}
+
+// String returns the reference as it is written in an experiment file.
+func (r Ref) String() string {
+	switch {
+	case r.Plugin == "":
+		return r.Name.String()
+	case r.Constraint == "":
+		return r.Plugin + ":" + r.Name.String()
+	}
+	return r.Plugin + "@" + r.Constraint + ":" + r.Name.String()
+}
+
+// Matches reports whether a plugin of that name and version is meant. A constraint that names a pre-release, or is exactly
+// the version, admits pre-releases; others do not (semver's rule).
+func (r Ref) Matches(plugin, version string) bool {
+	if r.Plugin == "" {
+		return true
+	}
+	if r.Plugin != plugin {
+		return false
+	}
+	if r.Constraint == "" || r.Constraint == version {
+		return true
+	}
+	c, err := semver.NewConstraint(r.Constraint)
+	if err != nil {
+		return false
+	}
+	v, err := semver.NewVersion(version)
+	return err == nil && c.Check(v)
+}
