@@ -1,0 +1,178 @@
+package artifact
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// SumsFile is the list of a folder's checksums, in the form that sha256sum -c reads.
+const SumsFile = "SHA256SUMS"
+
+// HashBytes is the SHA-256 of b, in hexadecimal.
+func HashBytes(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// HashFile is the SHA-256 of a file's contents, in hexadecimal.
+func HashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("artifact: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("artifact: reading %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// HashFolder is the digest of a folder: the SHA-256 of the list of its files' names, relative and sorted, with their SHA-256. Modes, times, empty folders
+// and [SumsFile] at the top do not count. A symbolic link or another special file is an error.
+func HashFolder(dir string) (string, error) {
+	sums, err := sumsOf(dir)
+	if err != nil {
+		return "", err
+	}
+	return HashBytes(sums.encode()), nil
+}
+
+// WriteSums writes [SumsFile] into a folder and returns the folder's digest, which is the SHA-256 of that file.
+func WriteSums(dir string) (digest string, err error) {
+	sums, err := sumsOf(dir)
+	if err != nil {
+		return "", err
+	}
+	b := sums.encode()
+	return HashBytes(b), WriteFile(filepath.Join(dir, SumsFile), b)
+}
+
+// CheckSums reads every file of a folder and compares with its [SumsFile]. What differs is a *[SumsError].
+func CheckSums(dir string) error {
+	want, err := ReadSums(dir)
+	if err != nil {
+		return err
+	}
+	have, err := sumsOf(dir)
+	if err != nil {
+		return err
+	}
+	bad := &SumsError{Dir: dir}
+	for name, sum := range want {
+		switch got, ok := have[name]; {
+		case !ok:
+			bad.Missing = append(bad.Missing, name)
+		case got != sum:
+			bad.Changed = append(bad.Changed, name)
+		}
+	}
+	for name := range have {
+		if _, ok := want[name]; !ok {
+			bad.Extra = append(bad.Extra, name)
+		}
+	}
+	if len(bad.Missing)+len(bad.Changed)+len(bad.Extra) == 0 {
+		return nil
+	}
+	slices.Sort(bad.Missing)
+	slices.Sort(bad.Changed)
+	slices.Sort(bad.Extra)
+	return bad
+}
+
+// SumsError says which files of a folder are not what its list of checksums says.
+type SumsError struct {
+	Dir string
+	// Changed, Missing and Extra are names relative to Dir, sorted.
+	Changed, Missing, Extra []string
+}
+
+// Error lists the files.
+func (e *SumsError) Error() string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"changed", e.Changed}, {"missing", e.Missing}, {"not in the list", e.Extra}} {
+		if len(p.names) > 0 {
+			parts = append(parts, p.what+": "+strings.Join(p.names, ", "))
+		}
+	}
+	return fmt.Sprintf("artifact: %s differs from its checksums: %s", e.Dir, strings.Join(parts, "; "))
+}
+
+// Sums maps a file's slash-separated relative name to its SHA-256 in hexadecimal.
+type Sums map[string]string
+
+var sumsLine = regexp.MustCompile(`^([0-9a-f]{64})  (.+)$`)
+
+// ReadSums reads a folder's [SumsFile] without reading the files that it lists.
+func ReadSums(dir string) (Sums, error) {
+	path := filepath.Join(dir, SumsFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("artifact: %w", err)
+	}
+	defer f.Close()
+	sums := Sums{}
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		m := sumsLine.FindStringSubmatch(lines.Text())
+		if m == nil || !filepath.IsLocal(filepath.FromSlash(m[2])) {
+			return nil, fmt.Errorf("artifact: %s: line %d: a SHA-256, two spaces and a relative file name are needed", path, n)
+		}
+		sums[m[2]] = m[1]
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("artifact: reading %s: %w", path, err)
+	}
+	return sums, nil
+}
+
+func (s Sums) encode() []byte {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&b, "%s  %s\n", s[name], name)
+	}
+	return []byte(b.String())
+}
+
+func sumsOf(dir string) (Sums, error) {
+	sums := Sums{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(rel)
+		switch {
+		case name == SumsFile:
+			return nil
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s is not a regular file", path)
+		case strings.ContainsAny(name, "\n\\"):
+			return errors.New("a file name with a backslash or a line break: " + fmt.Sprintf("%q", path))
+		}
+		sums[name], err = HashFile(path)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("artifact: hashing %s: %w", dir, err)
+	}
+	return sums, nil
+}
