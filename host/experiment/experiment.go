@@ -1,0 +1,139 @@
+// Package experiment reads the file that says what a run does: which component at each stage, its parameters and seeds.
+//
+//	version: 1
+//	name: nbff-gru
+//	seed: 0
+//	task:     {use: task/nbff, params: {n_bits: 3}}
+//	train:    {use: model/noisy-gru, params: {hidden: 64, epochs: 500}}
+//	simulate: {use: simulator/spikes}
+//	fit:
+//	  - {name: gru-64, use: model/sae-gru, params: {latent: 64, epochs: 500}}
+//	compare:
+//	  - {use: comparator/metrics}
+//
+// A file is read in two steps. [Parse] knows the format alone: it applies overrides from the command line and checks the keys, types,
+// names, references and which stages go together. [Experiment.Resolve] looks the components up, completes their parameters and checks them
+// against the schemas, and what the components can do against what the stages ask for. Both report everything that is wrong at once, each
+// problem with its line and column, the path to the field, what was given, what is allowed and the nearest valid name.
+//
+// The package knows no processes: components are looked up through a function.
+package experiment
+
+import (
+	"github.com/ctdb-host/ctdb/registry"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// Version is the version of the file's format.
+const Version = 1
+
+// Defaults of the simulate stage.
+const (
+	DefaultTrials         = 1000
+	DefaultSimulationSeed = 100
+)
+
+// Truth is the label of the subject that fitted models are compared with: the trained network and what was simulated from it, or the
+// data set. No fit may have this name.
+const Truth = "truth"
+
+// Experiment is one experiment. Stages that the file leaves out are nil or empty.
+type Experiment struct {
+	// File is what the experiment was read from, as given to Parse.
+	File string
+	// Name is safe as the name of a folder. Without one in the file it is the file's name without its extension.
+	Name string
+	// Seed is the seed of every stage that has none of its own.
+	Seed     uint64
+	Task     *Use
+	Train    *Train
+	Simulate *Simulate
+	Fit      []Fit
+	Compare  []Compare
+}
+
+// Use is a component with its parameters at one place of the experiment.
+type Use struct {
+	Ref registry.Ref
+	// Params are as given, until Resolve completes them.
+	Params param.Values
+	Seed   uint64
+	// Info is empty until Resolve.
+	Info component.Info
+
+	place place
+}
+
+// Train is where the task-trained network comes from: exactly one field is set.
+type Train struct {
+	Use *Use
+	// Load is the absolute path of a folder with a trained network, a run's train folder.
+	Load string
+
+	place place
+}
+
+// Simulate is where the spikes come from: Use or Dataset is set.
+type Simulate struct {
+	Use *Use
+	// Trials is how many trials are simulated, at least 1.
+	Trials int
+	// Dataset is the absolute path of an HDF5 file.
+	Dataset string
+
+	place place
+}
+
+// Fit is one data-trained model: Use or Load is set.
+type Fit struct {
+	// Name is unique among the fits and safe as the name of a folder; by default the component's short name, or the folder's.
+	Name string
+	Use  *Use
+	// Load is the absolute path of a folder with a fitted model, a run's fit/NAME folder.
+	Load string
+
+	place place
+}
+
+// Compare is one comparator.
+type Compare struct {
+	// Name is unique among the comparisons and safe as the name of a folder; by default the component's short name.
+	Name string
+	Use  *Use
+	// Subjects are the labels of what is compared, in the order of the experiment: Truth first if it is among them, then names of fits. By default
+	// everything there is.
+	Subjects []string
+
+	place place
+}
+
+// HasTruth reports whether there is a subject with the label [Truth].
+func (e *Experiment) HasTruth() bool { return e.Train != nil || e.Simulate != nil }
+
+// Uses returns the components in the order of the stages.
+func (e *Experiment) Uses() []*Use {
+	var out []*Use
+	add := func(u *Use) {
+		if u != nil {
+			out = append(out, u)
+		}
+	}
+	add(e.Task)
+	if e.Train != nil {
+		add(e.Train.Use)
+	}
+	if e.Simulate != nil {
+		add(e.Simulate.Use)
+	}
+	for _, f := range e.Fit {
+		add(f.Use)
+	}
+	for _, c := range e.Compare {
+		add(c.Use)
+	}
+	return out
+}
+
+// Path leads to the component's place in the file, e.g. "task" or "fit.gru-64".
+func (u *Use) Path() string { return u.place.path }

@@ -1,0 +1,530 @@
+package experiment
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/registry"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// maxSeed keeps seeds exact in every format that they are written to.
+const maxSeed = math.MaxInt64
+
+// maxTrials bounds the trials of a simulation; memory is estimated by the components.
+const maxTrials = 1_000_000_000
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	keyForm  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+)
+
+const nameWanted = "1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit"
+
+// Parse reads an experiment from data. file is shown in messages, and its folder is what relative paths in the file start from. overrides are what --set
+// gives, PATH=VALUE, applied in order; relative paths in them start from the working folder. The error is an [*Error] with all problems.
+func Parse(file string, data []byte, overrides []string) (*Experiment, error) {
+	r := reader{file: file}
+	root := r.read(string(data))
+	if len(r.problems) == 0 && root == nil {
+		r.report(position{}, "", "is empty: an experiment needs at least version and one of train, simulate, fit, compare")
+	}
+	if root != nil && root.kind != mapping {
+		r.report(root.at, "", "%s: a mapping is needed, with the keys %s", root.show(), strings.Join(topKeys, ", "))
+		root = nil
+	}
+	if root == nil {
+		return nil, Join(r.problems...)
+	}
+	for _, set := range overrides {
+		r.override(root, set)
+	}
+	d := decoder{reader: &r, folder: filepath.Dir(file)}
+	e := d.experiment(root)
+	if err := Join(r.problems...); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+var topKeys = []string{"version", "name", "seed", "task", "train", "simulate", "fit", "compare"}
+
+type decoder struct {
+	*reader
+	folder string
+}
+
+// fields is a mapping of which the keys are known to be allowed.
+type fields struct {
+	*node
+	place place
+}
+
+func (d *decoder) complain(p place, key string, onKey bool, hint, format string, args ...any) {
+	d.problems = append(d.problems, p.problem(key, onKey, fmt.Sprintf(format, args...), hint))
+}
+
+// mapping checks the keys of a mapping. Keys that are not allowed are reported and left out.
+func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool) {
+	f := fields{node: &node{kind: mapping, at: n.at}, place: place{file: d.file, path: path, at: n.at, entries: map[string]span{}}}
+	if n.kind != mapping {
+		d.complain(f.place, "", false, "", "%s: a mapping is needed, with the keys %s", n.show(), strings.Join(allowed, ", "))
+		return f, false
+	}
+	for _, e := range n.entries {
+		f.place.entries[e.key] = span{e.at, e.value.at}
+		if !slices.Contains(allowed, e.key) {
+			hint := param.DidYouMean(e.key, allowed)
+			if hint == "" {
+				hint = "keys are " + strings.Join(allowed, ", ")
+			}
+			d.complain(f.place, e.key, true, hint, "no such key")
+			continue
+		}
+		f.entries = append(f.entries, e)
+	}
+	return f, true
+}
+
+// given returns the value of a key; false where the key is not there, or has no value, which is reported unless it may be empty.
+func (d *decoder) given(f fields, key string, mayBeEmpty bool) (*node, bool) {
+	n := f.get(key)
+	if n == nil {
+		return nil, false
+	}
+	if n.kind == null {
+		if !mayBeEmpty {
+			d.complain(f.place, key, true, "", "a value is needed")
+		}
+		return nil, false
+	}
+	return n, true
+}
+
+func (d *decoder) text(f fields, key string) (string, bool) {
+	n, ok := d.given(f, key, false)
+	if !ok {
+		return "", false
+	}
+	s, ok := n.value.(string)
+	switch {
+	case n.kind != scalar:
+		d.complain(f.place, key, false, "", "%s: a string is needed", n.show())
+	case !ok:
+		d.complain(f.place, key, false, fmt.Sprintf("write \"%v\" in quotes", n.value), "%s: a string is needed", n.show())
+	case s == "":
+		d.complain(f.place, key, false, "", `"" is not allowed: a string is needed`)
+	default:
+		return s, true
+	}
+	return "", false
+}
+
+func (d *decoder) number(f fields, key string, low, high uint64, otherwise uint64) uint64 {
+	n, ok := d.given(f, key, false)
+	if !ok {
+		return otherwise
+	}
+	v, whole := uint64(0), false
+	negative := false
+	switch x := n.value.(type) {
+	case int64:
+		v, whole, negative = uint64(x), true, x < 0
+	case uint64:
+		v, whole = x, true
+	case float64:
+		if whole = x == math.Trunc(x) && math.Abs(x) < 1<<53; whole {
+			v, negative = uint64(math.Abs(x)), x < 0
+		}
+	}
+	switch {
+	case n.kind != scalar || !whole:
+		d.complain(f.place, key, false, "", "%s: an integer %d..%d is needed", n.show(), low, high)
+	case negative || v < low || v > high:
+		d.complain(f.place, key, false, "", "%s is not allowed: %d..%d", n.show(), low, high)
+	default:
+		return v
+	}
+	return otherwise
+}
+
+// file returns the absolute path under a key.
+func (d *decoder) path(f fields, key string) (string, bool) {
+	s, ok := d.text(f, key)
+	if !ok {
+		return "", false
+	}
+	if !filepath.IsAbs(s) {
+		from := d.folder
+		if f.get(key).at.set != "" {
+			from = "."
+		}
+		s = filepath.Join(from, s)
+	}
+	abs, err := filepath.Abs(s)
+	if err != nil {
+		d.complain(f.place, key, false, "", "%q: %v", s, err)
+		return "", false
+	}
+	return abs, true
+}
+
+// use reads the keys use, params and seed.
+func (d *decoder) use(f fields, kind component.Kind, seed uint64) *Use {
+	u := &Use{Params: param.Values{}, Seed: d.number(f, "seed", 0, maxSeed, seed), place: f.place}
+	if ref, ok := d.text(f, "use"); ok {
+		r, err := registry.ParseRef(ref)
+		switch {
+		case err != nil:
+			hint := ""
+			if n := string(kind) + "/" + ref; !strings.ContainsAny(ref, "/:") {
+				if _, err := component.ParseName(n); err == nil {
+					hint = fmt.Sprintf("did you mean %q?", n)
+				}
+			}
+			d.complain(f.place, "use", false, hint, "%s", strings.TrimPrefix(err.Error(), "registry: "))
+		case r.Name.Kind != kind:
+			d.complain(f.place, "use", false, "", "%q is a %s: a %s is needed here", ref, r.Name.Kind, kind)
+		default:
+			u.Ref = r
+		}
+	}
+	n, ok := d.given(f, "params", true)
+	if !ok {
+		return u
+	}
+	if n.kind != mapping {
+		d.complain(f.place, "params", false, "", "%s: a mapping from parameters to values is needed", n.show())
+		return u
+	}
+	for _, e := range n.entries {
+		key := "params." + e.key
+		if !keyForm.MatchString(e.key) {
+			d.complain(f.place, "params", true, "", "%q cannot name a parameter", e.key)
+			continue
+		}
+		f.place.entries[key] = span{e.at, e.value.at}
+		if v, ok := d.value(f, key, e.value); ok {
+			u.Params[e.key] = v
+		}
+	}
+	return u
+}
+
+// value is a parameter's value: a scalar or a list of scalars.
+func (d *decoder) value(f fields, key string, n *node) (any, bool) {
+	switch n.kind {
+	case scalar:
+		return n.value, true
+	case null:
+		d.complain(f.place, key, true, "leave the key out for the default", "a value is needed")
+		return nil, false
+	case mapping:
+		d.complain(f.place, key, false, "", "a mapping is not allowed: a bool, a number, a string or a list of them is needed")
+		return nil, false
+	}
+	out := make([]any, len(n.items))
+	for i, item := range n.items {
+		if item.kind != scalar {
+			d.complain(f.place, key, false, "", "element %d is %s: a bool, a number or a string is needed", i, item.show())
+			return nil, false
+		}
+		out[i] = item.value
+	}
+	return out, true
+}
+
+// one says which of two keys a stage has, and reports both, neither, and keys that go with the first alone.
+func (d *decoder) one(f fields, use, other string, onlyUse ...string) string {
+	has := func(key string) bool { return f.get(key) != nil }
+	switch {
+	case has(use) && has(other):
+		d.complain(f.place, other, true, "", "%s and %s are both given: one of them is needed", use, other)
+		return ""
+	case has(use):
+		return use
+	case !has(other):
+		d.complain(f.place, "", false, "", "%s or %s is needed", use, other)
+		return ""
+	}
+	for _, key := range onlyUse {
+		if has(key) {
+			d.complain(f.place, key, true, "", "is not allowed beside %s", other)
+		}
+	}
+	return other
+}
+
+func (d *decoder) experiment(root *node) *Experiment {
+	e := &Experiment{File: d.file}
+	f, _ := d.mapping(root, "", topKeys)
+	if f.get("version") == nil {
+		d.problems = append(d.problems, Problem{File: d.file, Line: root.at.line, Column: root.at.column, Set: root.at.set, Path: "version", Message: fmt.Sprintf("is required: %d", Version)})
+	} else {
+		d.number(f, "version", Version, Version, Version)
+	}
+	e.Name = d.name(f)
+	e.Seed = d.number(f, "seed", 0, maxSeed, 0)
+	if n, ok := d.given(f, "task", true); ok {
+		if t, ok := d.mapping(n, "task", []string{"use", "params", "seed"}); ok {
+			if t.get("use") == nil {
+				d.complain(t.place, "use", true, "", "is required: a task, e.g. task/nbff")
+			}
+			e.Task = d.use(t, component.Task, e.Seed)
+		}
+	}
+	if n, ok := d.given(f, "train", true); ok {
+		e.Train = d.train(n, e.Seed)
+	}
+	if n, ok := d.given(f, "simulate", true); ok {
+		e.Simulate = d.simulate(n)
+	}
+	if n, ok := d.given(f, "fit", true); ok {
+		e.Fit = d.fits(f, n, e.Seed)
+	}
+	if n, ok := d.given(f, "compare", true); ok {
+		e.Compare = d.compares(f, n, e)
+	}
+	d.together(f, e)
+	return e
+}
+
+// name returns the experiment's name, by default the file's.
+func (d *decoder) name(f fields) string {
+	if f.get("name") == nil {
+		base := filepath.Base(d.file)
+		s := strings.TrimSuffix(base, filepath.Ext(base))
+		if nameForm.MatchString(s) {
+			return s
+		}
+		d.complain(f.place, "name", true, "", "is required where the file's name will not do: %s", nameWanted)
+		return ""
+	}
+	s, ok := d.text(f, "name")
+	if ok && !nameForm.MatchString(s) {
+		d.complain(f.place, "name", false, "", "%q is not allowed: %s", s, nameWanted)
+	}
+	return s
+}
+
+func (d *decoder) train(n *node, seed uint64) *Train {
+	t := &Train{}
+	f, ok := d.mapping(n, "train", []string{"use", "params", "seed", "load"})
+	t.place = f.place
+	if !ok {
+		return t
+	}
+	switch d.one(f, "use", "load", "params", "seed") {
+	case "use":
+		t.Use = d.use(f, component.Model, seed)
+	case "load":
+		t.Load, _ = d.path(f, "load")
+	}
+	return t
+}
+
+func (d *decoder) simulate(n *node) *Simulate {
+	s := &Simulate{}
+	f, ok := d.mapping(n, "simulate", []string{"use", "params", "trials", "seed", "dataset"})
+	s.place = f.place
+	if !ok {
+		return s
+	}
+	switch d.one(f, "use", "dataset", "params", "trials", "seed") {
+	case "use":
+		s.Use = d.use(f, component.Simulator, DefaultSimulationSeed)
+		s.Trials = int(d.number(f, "trials", 1, maxTrials, DefaultTrials))
+	case "dataset":
+		s.Dataset, _ = d.path(f, "dataset")
+	}
+	return s
+}
+
+// list returns the elements under a key; one that is not a list is reported.
+func (d *decoder) list(f fields, key string, n *node) []*node {
+	if n.kind != sequence {
+		d.complain(f.place, key, false, fmt.Sprintf("begin each entry under %s with a hyphen", key), "%s: a list is needed", n.show())
+		return nil
+	}
+	return n.items
+}
+
+// names checks the names of a list's elements.
+type names struct {
+	stage string
+	first map[string]int
+}
+
+// element returns the path of an element: by its name where that is sound and unique, else by its index.
+func (s *names) element(n *node, i int) string {
+	name := n.name()
+	if _, taken := s.first[strings.ToLower(name)]; taken || !nameForm.MatchString(name) {
+		return fmt.Sprintf("%s[%d]", s.stage, i)
+	}
+	return s.stage + "." + name
+}
+
+// check returns the name that an element has, given or by default.
+func (s *names) check(d *decoder, f fields, i int, otherwise, from string, reserved ...string) string {
+	name, key := otherwise, from
+	if f.get("name") != nil {
+		given, ok := d.text(f, "name")
+		if !ok {
+			return ""
+		}
+		name, key = given, "name"
+	}
+	hint := ""
+	if key != "name" {
+		hint = "give it a name"
+	}
+	folded := strings.ToLower(name)
+	first, taken := s.first[folded]
+	switch {
+	case name == "":
+		return ""
+	case !nameForm.MatchString(name):
+		d.complain(f.place, key, false, hint, "%q is not allowed as a name: %s", name, nameWanted)
+	case slices.Contains(reserved, folded):
+		d.complain(f.place, key, false, hint, "%q is not allowed as a name: it means the trained network or the data set", name)
+	case taken:
+		d.complain(f.place, key, false, hint, "the name %q is taken by %s[%d]", name, s.stage, first)
+	default:
+		s.first[folded] = i
+		return name
+	}
+	return ""
+}
+
+func (d *decoder) fits(f fields, n *node, seed uint64) []Fit {
+	var out []Fit
+	s := names{"fit", map[string]int{}}
+	for i, item := range d.list(f, "fit", n) {
+		g, ok := d.mapping(item, s.element(item, i), []string{"name", "use", "params", "seed", "load"})
+		fit := Fit{place: g.place}
+		if ok {
+			switch d.one(g, "use", "load", "params", "seed") {
+			case "use":
+				fit.Use = d.use(g, component.Model, seed)
+				fit.Name = s.check(d, g, i, fit.Use.Ref.Name.Short, "use", Truth)
+			case "load":
+				otherwise := ""
+				if fit.Load, ok = d.path(g, "load"); ok {
+					otherwise = filepath.Base(fit.Load)
+				}
+				fit.Name = s.check(d, g, i, otherwise, "load", Truth)
+			}
+		}
+		out = append(out, fit)
+	}
+	return out
+}
+
+func (d *decoder) compares(f fields, n *node, e *Experiment) []Compare {
+	var labels []string
+	if e.HasTruth() {
+		labels = append(labels, Truth)
+	}
+	sound := true
+	for _, fit := range e.Fit {
+		if sound = sound && fit.Name != ""; fit.Name != "" {
+			labels = append(labels, fit.Name)
+		}
+	}
+	var out []Compare
+	s := names{"compare", map[string]int{}}
+	for i, item := range d.list(f, "compare", n) {
+		g, ok := d.mapping(item, s.element(item, i), []string{"name", "use", "params", "seed", "subjects"})
+		c := Compare{place: g.place}
+		if ok {
+			if g.get("use") == nil {
+				d.complain(g.place, "use", true, "", "is required: a comparator, e.g. comparator/metrics")
+			}
+			c.Use = d.use(g, component.Comparator, e.Seed)
+			c.Name = s.check(d, g, i, c.Use.Ref.Name.Short, "use")
+			c.Subjects = d.subjects(g, labels, sound)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// subjects returns the labels to compare in the order of the experiment. Unknown labels are reported only where the names of the fits are sound.
+func (d *decoder) subjects(f fields, labels []string, sound bool) []string {
+	n, ok := d.given(f, "subjects", true)
+	if !ok {
+		return labels
+	}
+	if n.kind != sequence || len(n.items) == 0 {
+		d.complain(f.place, "subjects", false, "leave it out to compare everything", "%s: a list of names is needed", n.show())
+		return nil
+	}
+	wanted := map[string]bool{}
+	for i, item := range n.items {
+		key := fmt.Sprintf("subjects[%d]", i)
+		f.place.entries[key] = span{item.at, item.at}
+		label, ok := item.value.(string)
+		switch {
+		case item.kind != scalar || !ok:
+			d.complain(f.place, key, false, "", "%s: a name is needed", item.show())
+		case wanted[label]:
+			d.complain(f.place, key, false, "", "%q is given twice", label)
+		case !slices.Contains(labels, label):
+			if sound {
+				hint := param.DidYouMean(label, labels)
+				if hint == "" && len(labels) > 0 {
+					hint = "subjects are " + strings.Join(labels, ", ")
+				}
+				d.complain(f.place, key, false, hint, "%q is no subject of this experiment", label)
+			}
+		default:
+			wanted[label] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(labels), func(l string) bool { return !wanted[l] })
+}
+
+// together checks which stages are there.
+func (d *decoder) together(f fields, e *Experiment) {
+	has := func(key string) bool { n := f.get(key); return n != nil && n.kind != null }
+	if !has("train") && !has("simulate") && !has("fit") && !has("compare") {
+		hint := ""
+		if has("task") {
+			hint = "a task alone makes nothing: add train"
+		}
+		d.problems = append(d.problems, Problem{File: d.file, Line: f.at.line, Column: f.at.column, Set: f.at.set, Message: "nothing to do: one of train, simulate, fit, compare is needed", Hint: hint})
+		return
+	}
+	if e.Train != nil && e.Train.Use != nil && !has("task") {
+		d.complain(f.place, "train", true, "add task: {use: ...}", "a model is trained on a task, and there is none")
+	}
+	if e.Simulate != nil && e.Simulate.Use != nil {
+		for _, need := range []struct{ key, why string }{{"task", "a task, for its trials"}, {"train", "a trained network: train with use or load"}} {
+			if !has(need.key) {
+				d.complain(f.place, "simulate", true, "or simulate: {dataset: FILE.h5}", "needs %s, and there is none", need.why)
+			}
+		}
+	}
+	if has("task") && !has("train") && (e.Simulate == nil || e.Simulate.Use == nil) {
+		d.complain(f.place, "task", true, "add train, or leave task out", "nothing uses the task")
+	}
+	for _, fit := range e.Fit {
+		if fit.Use != nil && !has("simulate") {
+			d.complain(fit.place, "use", true, "add simulate: {use: ...} or simulate: {dataset: FILE.h5}", "a model is fitted to spikes, and there are none")
+		}
+	}
+	if n := f.get("fit"); n != nil && n.kind == sequence && len(n.items) == 0 {
+		d.complain(f.place, "fit", false, "leave it out", "is an empty list")
+	}
+	if n := f.get("compare"); n != nil && n.kind == sequence && len(n.items) == 0 {
+		d.complain(f.place, "compare", false, "leave it out", "is an empty list")
+	}
+	if len(e.Compare) > 0 && !has("train") && !has("simulate") && !has("fit") {
+		d.complain(f.place, "compare", true, "add train, simulate or fit", "there is nothing to compare")
+	}
+}
