@@ -142,6 +142,7 @@ type CompareRequest struct {
 	//	*CompareRequest_Subject
 	//	*CompareRequest_Train
 	//	*CompareRequest_Valid
+	//	*CompareRequest_Scored
 	Request       isCompareRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -211,6 +212,15 @@ func (x *CompareRequest) GetValid() *v1.Frame {
 	return nil
 }
 
+func (x *CompareRequest) GetScored() *v1.Frame {
+	if x != nil {
+		if x, ok := x.Request.(*CompareRequest_Scored); ok {
+			return x.Scored
+		}
+	}
+	return nil
+}
+
 type isCompareRequest_Request interface {
 	isCompareRequest_Request()
 }
@@ -220,7 +230,7 @@ type CompareRequest_Subject struct {
 }
 
 type CompareRequest_Train struct {
-	// Arrays of the training trials, of the subject sent last; first these.
+	// Arrays of the training trials of the subject sent last.
 	Train *v1.Frame `protobuf:"bytes,2,opt,name=train,proto3,oneof"`
 }
 
@@ -229,11 +239,18 @@ type CompareRequest_Valid struct {
 	Valid *v1.Frame `protobuf:"bytes,3,opt,name=valid,proto3,oneof"`
 }
 
+type CompareRequest_Scored struct {
+	// The task's own score of a truth's network: "success" and "loss" of each trial scored, which are not those of valid.
+	Scored *v1.Frame `protobuf:"bytes,4,opt,name=scored,proto3,oneof"`
+}
+
 func (*CompareRequest_Subject) isCompareRequest_Request() {}
 
 func (*CompareRequest_Train) isCompareRequest_Request() {}
 
 func (*CompareRequest_Valid) isCompareRequest_Request() {}
+
+func (*CompareRequest_Scored) isCompareRequest_Request() {}
 
 // Subject is one thing compared. At most one is a truth or a recording, and it comes first.
 type Subject struct {
@@ -626,11 +643,12 @@ var File_ctdb_comparator_v1_comparator_proto protoreflect.FileDescriptor
 
 const file_ctdb_comparator_v1_comparator_proto_rawDesc = "" +
 	"\n" +
-	"#ctdb/comparator/v1/comparator.proto\x12\x12ctdb.comparator.v1\x1a\x1actdb/plugin/v1/event.proto\x1a\x1bctdb/plugin/v1/figure.proto\x1a\x1actdb/plugin/v1/lease.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\xb2\x01\n" +
+	"#ctdb/comparator/v1/comparator.proto\x12\x12ctdb.comparator.v1\x1a\x1actdb/plugin/v1/event.proto\x1a\x1bctdb/plugin/v1/figure.proto\x1a\x1actdb/plugin/v1/lease.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\xe3\x01\n" +
 	"\x0eCompareRequest\x127\n" +
 	"\asubject\x18\x01 \x01(\v2\x1b.ctdb.comparator.v1.SubjectH\x00R\asubject\x12-\n" +
 	"\x05train\x18\x02 \x01(\v2\x15.ctdb.tensor.v1.FrameH\x00R\x05train\x12-\n" +
-	"\x05valid\x18\x03 \x01(\v2\x15.ctdb.tensor.v1.FrameH\x00R\x05validB\t\n" +
+	"\x05valid\x18\x03 \x01(\v2\x15.ctdb.tensor.v1.FrameH\x00R\x05valid\x12/\n" +
+	"\x06scored\x18\x04 \x01(\v2\x15.ctdb.tensor.v1.FrameH\x00R\x06scoredB\t\n" +
 	"\arequest\"\xd2\x01\n" +
 	"\aSubject\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12,\n" +
@@ -706,21 +724,22 @@ var file_ctdb_comparator_v1_comparator_proto_depIdxs = []int32{
 	3,  // 0: ctdb.comparator.v1.CompareRequest.subject:type_name -> ctdb.comparator.v1.Subject
 	7,  // 1: ctdb.comparator.v1.CompareRequest.train:type_name -> ctdb.tensor.v1.Frame
 	7,  // 2: ctdb.comparator.v1.CompareRequest.valid:type_name -> ctdb.tensor.v1.Frame
-	0,  // 3: ctdb.comparator.v1.Subject.role:type_name -> ctdb.comparator.v1.Role
-	8,  // 4: ctdb.comparator.v1.Subject.dynamics:type_name -> ctdb.plugin.v1.Lease
-	9,  // 5: ctdb.comparator.v1.CompareResponse.event:type_name -> ctdb.plugin.v1.Event
-	6,  // 6: ctdb.comparator.v1.CompareResponse.result:type_name -> ctdb.comparator.v1.Result
-	10, // 7: ctdb.comparator.v1.CompareResponse.figure:type_name -> ctdb.plugin.v1.Figure
-	7,  // 8: ctdb.comparator.v1.CompareResponse.matrices:type_name -> ctdb.tensor.v1.Frame
-	5,  // 9: ctdb.comparator.v1.CompareResponse.done:type_name -> ctdb.comparator.v1.CompareDone
-	1,  // 10: ctdb.comparator.v1.Result.better:type_name -> ctdb.comparator.v1.Better
-	2,  // 11: ctdb.comparator.v1.ComparatorService.Compare:input_type -> ctdb.comparator.v1.CompareRequest
-	4,  // 12: ctdb.comparator.v1.ComparatorService.Compare:output_type -> ctdb.comparator.v1.CompareResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	7,  // 3: ctdb.comparator.v1.CompareRequest.scored:type_name -> ctdb.tensor.v1.Frame
+	0,  // 4: ctdb.comparator.v1.Subject.role:type_name -> ctdb.comparator.v1.Role
+	8,  // 5: ctdb.comparator.v1.Subject.dynamics:type_name -> ctdb.plugin.v1.Lease
+	9,  // 6: ctdb.comparator.v1.CompareResponse.event:type_name -> ctdb.plugin.v1.Event
+	6,  // 7: ctdb.comparator.v1.CompareResponse.result:type_name -> ctdb.comparator.v1.Result
+	10, // 8: ctdb.comparator.v1.CompareResponse.figure:type_name -> ctdb.plugin.v1.Figure
+	7,  // 9: ctdb.comparator.v1.CompareResponse.matrices:type_name -> ctdb.tensor.v1.Frame
+	5,  // 10: ctdb.comparator.v1.CompareResponse.done:type_name -> ctdb.comparator.v1.CompareDone
+	1,  // 11: ctdb.comparator.v1.Result.better:type_name -> ctdb.comparator.v1.Better
+	2,  // 12: ctdb.comparator.v1.ComparatorService.Compare:input_type -> ctdb.comparator.v1.CompareRequest
+	4,  // 13: ctdb.comparator.v1.ComparatorService.Compare:output_type -> ctdb.comparator.v1.CompareResponse
+	13, // [13:14] is the sub-list for method output_type
+	12, // [12:13] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_ctdb_comparator_v1_comparator_proto_init() }
@@ -732,6 +751,7 @@ func file_ctdb_comparator_v1_comparator_proto_init() {
 		(*CompareRequest_Subject)(nil),
 		(*CompareRequest_Train)(nil),
 		(*CompareRequest_Valid)(nil),
+		(*CompareRequest_Scored)(nil),
 	}
 	file_ctdb_comparator_v1_comparator_proto_msgTypes[2].OneofWrappers = []any{
 		(*CompareResponse_Event)(nil),

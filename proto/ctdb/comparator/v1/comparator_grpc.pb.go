@@ -30,7 +30,7 @@ const (
 //
 // ComparatorService serves the instances of comparators. Metadata key ctdb-instance of a call names the instance.
 type ComparatorServiceClient interface {
-	// Compare takes each subject followed by the frames of its two sets, then the caller closes its side. Events, results, matrices and figures come back.
+	// Compare takes each subject followed by the frames of its three sets in order, then the caller closes its side. Events, results, matrices and figures come back.
 	Compare(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CompareRequest, CompareResponse], error)
 }
 
@@ -61,7 +61,7 @@ type ComparatorService_CompareClient = grpc.BidiStreamingClient[CompareRequest, 
 //
 // ComparatorService serves the instances of comparators. Metadata key ctdb-instance of a call names the instance.
 type ComparatorServiceServer interface {
-	// Compare takes each subject followed by the frames of its two sets, then the caller closes its side. Events, results, matrices and figures come back.
+	// Compare takes each subject followed by the frames of its three sets in order, then the caller closes its side. Events, results, matrices and figures come back.
 	Compare(grpc.BidiStreamingServer[CompareRequest, CompareResponse]) error
 	mustEmbedUnimplementedComparatorServiceServer()
 }

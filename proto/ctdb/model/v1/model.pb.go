@@ -927,7 +927,7 @@ var File_ctdb_model_v1_model_proto protoreflect.FileDescriptor
 
 const file_ctdb_model_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x19ctdb/model/v1/model.proto\x12\rctdb.model.v1\x1a\x1actdb/plugin/v1/event.proto\x1a\x1actdb/plugin/v1/lease.proto\x1a\x17ctdb/task/v1/spec.proto\x1a\x1bctdb/tensor/v1/tensor.proto\x1a\x1egoogle/protobuf/duration.proto\"|\n" +
+	"\x19ctdb/model/v1/model.proto\x12\rctdb.model.v1\x1a\x1actdb/plugin/v1/event.proto\x1a\x1actdb/plugin/v1/lease.proto\x1a\x18ctdb/task/v1/split.proto\x1a\x1bctdb/tensor/v1/tensor.proto\x1a\x1egoogle/protobuf/duration.proto\"|\n" +
 	"\fTrainRequest\x121\n" +
 	"\x05start\x18\x01 \x01(\v2\x19.ctdb.model.v1.TrainStartH\x00R\x05start\x12.\n" +
 	"\x04data\x18\x02 \x01(\v2\x18.ctdb.model.v1.TrainDataH\x00R\x04dataB\t\n" +

@@ -7,8 +7,6 @@
 package pluginv1
 
 import (
-	v11 "github.com/ctdb-host/ctdb/proto/ctdb/simulator/v1"
-	v1 "github.com/ctdb-host/ctdb/proto/ctdb/task/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -22,6 +20,122 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// LossTermKind is a kind of loss term.
+type LossTermKind int32
+
+const (
+	LossTermKind_LOSS_TERM_KIND_UNSPECIFIED LossTermKind = 0
+	// Squared error of outputs against "targets", times "weights".
+	LossTermKind_LOSS_TERM_KIND_SQUARED_ERROR LossTermKind = 1
+	// exp(r) - k r of outputs r as log-rates against "targets" k as counts, times "weights".
+	LossTermKind_LOSS_TERM_KIND_POISSON_NLL LossTermKind = 2
+	// Squared action.
+	LossTermKind_LOSS_TERM_KIND_ACTION_SQUARE LossTermKind = 3
+	// Squared latent where "weights" > 0.
+	LossTermKind_LOSS_TERM_KIND_LATENT_SQUARE LossTermKind = 4
+	// Computed by the task, see ctdb.task.v1.TaskService.Loss.
+	LossTermKind_LOSS_TERM_KIND_CUSTOM LossTermKind = 5
+)
+
+// Enum value maps for LossTermKind.
+var (
+	LossTermKind_name = map[int32]string{
+		0: "LOSS_TERM_KIND_UNSPECIFIED",
+		1: "LOSS_TERM_KIND_SQUARED_ERROR",
+		2: "LOSS_TERM_KIND_POISSON_NLL",
+		3: "LOSS_TERM_KIND_ACTION_SQUARE",
+		4: "LOSS_TERM_KIND_LATENT_SQUARE",
+		5: "LOSS_TERM_KIND_CUSTOM",
+	}
+	LossTermKind_value = map[string]int32{
+		"LOSS_TERM_KIND_UNSPECIFIED":   0,
+		"LOSS_TERM_KIND_SQUARED_ERROR": 1,
+		"LOSS_TERM_KIND_POISSON_NLL":   2,
+		"LOSS_TERM_KIND_ACTION_SQUARE": 3,
+		"LOSS_TERM_KIND_LATENT_SQUARE": 4,
+		"LOSS_TERM_KIND_CUSTOM":        5,
+	}
+)
+
+func (x LossTermKind) Enum() *LossTermKind {
+	p := new(LossTermKind)
+	*p = x
+	return p
+}
+
+func (x LossTermKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LossTermKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_ctdb_plugin_v1_target_proto_enumTypes[0].Descriptor()
+}
+
+func (LossTermKind) Type() protoreflect.EnumType {
+	return &file_ctdb_plugin_v1_target_proto_enumTypes[0]
+}
+
+func (x LossTermKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LossTermKind.Descriptor instead.
+func (LossTermKind) EnumDescriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{0}
+}
+
+// LossReduction says how the elements of a term become a number.
+type LossReduction int32
+
+const (
+	LossReduction_LOSS_REDUCTION_UNSPECIFIED LossReduction = 0
+	// Sum over all elements / (B * T * channels), weighted or not.
+	LossReduction_LOSS_REDUCTION_MEAN LossReduction = 1
+	// Sum over bins, mean over trials and channels.
+	LossReduction_LOSS_REDUCTION_SUM_TIME LossReduction = 2
+)
+
+// Enum value maps for LossReduction.
+var (
+	LossReduction_name = map[int32]string{
+		0: "LOSS_REDUCTION_UNSPECIFIED",
+		1: "LOSS_REDUCTION_MEAN",
+		2: "LOSS_REDUCTION_SUM_TIME",
+	}
+	LossReduction_value = map[string]int32{
+		"LOSS_REDUCTION_UNSPECIFIED": 0,
+		"LOSS_REDUCTION_MEAN":        1,
+		"LOSS_REDUCTION_SUM_TIME":    2,
+	}
+)
+
+func (x LossReduction) Enum() *LossReduction {
+	p := new(LossReduction)
+	*p = x
+	return p
+}
+
+func (x LossReduction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LossReduction) Descriptor() protoreflect.EnumDescriptor {
+	return file_ctdb_plugin_v1_target_proto_enumTypes[1].Descriptor()
+}
+
+func (LossReduction) Type() protoreflect.EnumType {
+	return &file_ctdb_plugin_v1_target_proto_enumTypes[1]
+}
+
+func (x LossReduction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LossReduction.Descriptor instead.
+func (LossReduction) EnumDescriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{1}
+}
 
 // Target says what an instance must fit. A task and a comparator need none; in Validate it may be absent as long as it is not known.
 type Target struct {
@@ -73,7 +187,7 @@ func (x *Target) GetTarget() isTarget_Target {
 	return nil
 }
 
-func (x *Target) GetTask() *v1.Spec {
+func (x *Target) GetTask() *TaskSpec {
 	if x != nil {
 		if x, ok := x.Target.(*Target_Task); ok {
 			return x.Task
@@ -91,7 +205,7 @@ func (x *Target) GetData() *DataSpec {
 	return nil
 }
 
-func (x *Target) GetSource() *v11.Source {
+func (x *Target) GetSource() *Source {
 	if x != nil {
 		if x, ok := x.Target.(*Target_Source); ok {
 			return x.Source
@@ -106,7 +220,7 @@ type isTarget_Target interface {
 
 type Target_Task struct {
 	// For a model: the task that it learns.
-	Task *v1.Spec `protobuf:"bytes,1,opt,name=task,proto3,oneof"`
+	Task *TaskSpec `protobuf:"bytes,1,opt,name=task,proto3,oneof"`
 }
 
 type Target_Data struct {
@@ -116,7 +230,7 @@ type Target_Data struct {
 
 type Target_Source struct {
 	// For a simulator.
-	Source *v11.Source `protobuf:"bytes,3,opt,name=source,proto3,oneof"`
+	Source *Source `protobuf:"bytes,3,opt,name=source,proto3,oneof"`
 }
 
 func (*Target_Task) isTarget_Target() {}
@@ -221,15 +335,447 @@ func (x *DataSpec) GetValidTrials() int64 {
 	return 0
 }
 
+// Source says what will be simulated from.
+type Source struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Latents int64                  `protobuf:"varint,1,opt,name=latents,proto3" json:"latents,omitempty"`
+	// T before trimming.
+	Bins int64 `protobuf:"varint,2,opt,name=bins,proto3" json:"bins,omitempty"`
+	// Spec of the task that the network did; absent where unknown.
+	Task          *TaskSpec `protobuf:"bytes,3,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Source) Reset() {
+	*x = Source{}
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Source) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Source) ProtoMessage() {}
+
+func (x *Source) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Source.ProtoReflect.Descriptor instead.
+func (*Source) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Source) GetLatents() int64 {
+	if x != nil {
+		return x.Latents
+	}
+	return 0
+}
+
+func (x *Source) GetBins() int64 {
+	if x != nil {
+		return x.Bins
+	}
+	return 0
+}
+
+func (x *Source) GetTask() *TaskSpec {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+// TaskSpec says what a task's trials look like. B trials, T bins.
+type TaskSpec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channels that a model receives and gives.
+	Inputs  int64 `protobuf:"varint,1,opt,name=inputs,proto3" json:"inputs,omitempty"`
+	Outputs int64 `protobuf:"varint,2,opt,name=outputs,proto3" json:"outputs,omitempty"`
+	// Empty, or one for each channel.
+	InputLabels  []string `protobuf:"bytes,3,rep,name=input_labels,json=inputLabels,proto3" json:"input_labels,omitempty"`
+	OutputLabels []string `protobuf:"bytes,4,rep,name=output_labels,json=outputLabels,proto3" json:"output_labels,omitempty"`
+	InputUnits   []string `protobuf:"bytes,5,rep,name=input_units,json=inputUnits,proto3" json:"input_units,omitempty"`
+	OutputUnits  []string `protobuf:"bytes,6,rep,name=output_units,json=outputUnits,proto3" json:"output_units,omitempty"`
+	// Time bins T of the arrays; shorter trials are padded.
+	Bins int64 `protobuf:"varint,7,opt,name=bins,proto3" json:"bins,omitempty"`
+	// dt in seconds; 0 where time has no unit.
+	BinWidth    float64 `protobuf:"fixed64,8,opt,name=bin_width,json=binWidth,proto3" json:"bin_width,omitempty"`
+	TrainTrials int64   `protobuf:"varint,9,opt,name=train_trials,json=trainTrials,proto3" json:"train_trials,omitempty"`
+	ValidTrials int64   `protobuf:"varint,10,opt,name=valid_trials,json=validTrials,proto3" json:"valid_trials,omitempty"`
+	// Names of the values of the array "conds".
+	ConditionNames []string `protobuf:"bytes,11,rep,name=condition_names,json=conditionNames,proto3" json:"condition_names,omitempty"`
+	// Names of the columns of the array "extra".
+	Extra []string `protobuf:"bytes,12,rep,name=extra,proto3" json:"extra,omitempty"`
+	// What a model is trained with: the sum of the terms.
+	Loss []*LossTerm `protobuf:"bytes,13,rep,name=loss,proto3" json:"loss,omitempty"`
+	// Trials differ from pass to pass.
+	FreshNoise bool `protobuf:"varint,14,opt,name=fresh_noise,json=freshNoise,proto3" json:"fresh_noise,omitempty"`
+	// A training batch should hold trials of one condition alone.
+	GroupBatches bool `protobuf:"varint,15,opt,name=group_batches,json=groupBatches,proto3" json:"group_batches,omitempty"`
+	// Absent for an open-loop task.
+	Loop *Loop `protobuf:"bytes,16,opt,name=loop,proto3" json:"loop,omitempty"`
+	// A simulator keeps the bins [trim_from, T + trim_to), trim_to <= 0.
+	TrimFrom int64 `protobuf:"varint,17,opt,name=trim_from,json=trimFrom,proto3" json:"trim_from,omitempty"`
+	TrimTo   int64 `protobuf:"varint,18,opt,name=trim_to,json=trimTo,proto3" json:"trim_to,omitempty"`
+	// Laid over the task's parameters where its trials are what spikes are simulated from, e.g. {"mode": "simulation"}; empty where those trials do not
+	// differ from the ones that a network is trained on.
+	Simulation    map[string]*Value `protobuf:"bytes,19,rep,name=simulation,proto3" json:"simulation,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskSpec) Reset() {
+	*x = TaskSpec{}
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskSpec) ProtoMessage() {}
+
+func (x *TaskSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskSpec.ProtoReflect.Descriptor instead.
+func (*TaskSpec) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TaskSpec) GetInputs() int64 {
+	if x != nil {
+		return x.Inputs
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetOutputs() int64 {
+	if x != nil {
+		return x.Outputs
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetInputLabels() []string {
+	if x != nil {
+		return x.InputLabels
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetOutputLabels() []string {
+	if x != nil {
+		return x.OutputLabels
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetInputUnits() []string {
+	if x != nil {
+		return x.InputUnits
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetOutputUnits() []string {
+	if x != nil {
+		return x.OutputUnits
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetBins() int64 {
+	if x != nil {
+		return x.Bins
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetBinWidth() float64 {
+	if x != nil {
+		return x.BinWidth
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetTrainTrials() int64 {
+	if x != nil {
+		return x.TrainTrials
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetValidTrials() int64 {
+	if x != nil {
+		return x.ValidTrials
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetConditionNames() []string {
+	if x != nil {
+		return x.ConditionNames
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetExtra() []string {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetLoss() []*LossTerm {
+	if x != nil {
+		return x.Loss
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetFreshNoise() bool {
+	if x != nil {
+		return x.FreshNoise
+	}
+	return false
+}
+
+func (x *TaskSpec) GetGroupBatches() bool {
+	if x != nil {
+		return x.GroupBatches
+	}
+	return false
+}
+
+func (x *TaskSpec) GetLoop() *Loop {
+	if x != nil {
+		return x.Loop
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetTrimFrom() int64 {
+	if x != nil {
+		return x.TrimFrom
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetTrimTo() int64 {
+	if x != nil {
+		return x.TrimTo
+	}
+	return 0
+}
+
+func (x *TaskSpec) GetSimulation() map[string]*Value {
+	if x != nil {
+		return x.Simulation
+	}
+	return nil
+}
+
+// Loop describes a closed-loop task.
+type Loop struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Actions int64                  `protobuf:"varint,1,opt,name=actions,proto3" json:"actions,omitempty"`
+	// Bounds of an action.
+	ActionLow  float64 `protobuf:"fixed64,2,opt,name=action_low,json=actionLow,proto3" json:"action_low,omitempty"`
+	ActionHigh float64 `protobuf:"fixed64,3,opt,name=action_high,json=actionHigh,proto3" json:"action_high,omitempty"`
+	// Width of what the loss is computed on, e.g. 2 for a fingertip.
+	StateSize   int64    `protobuf:"varint,4,opt,name=state_size,json=stateSize,proto3" json:"state_size,omitempty"`
+	StateLabels []string `protobuf:"bytes,5,rep,name=state_labels,json=stateLabels,proto3" json:"state_labels,omitempty"`
+	// Seconds, by modality, e.g. {"vision": 0.07}.
+	FeedbackDelay map[string]float64 `protobuf:"bytes,6,rep,name=feedback_delay,json=feedbackDelay,proto3" json:"feedback_delay,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// Names of the extra arrays that a step returns, e.g. "joint_angle".
+	Recorded      []string `protobuf:"bytes,7,rep,name=recorded,proto3" json:"recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Loop) Reset() {
+	*x = Loop{}
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Loop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Loop) ProtoMessage() {}
+
+func (x *Loop) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Loop.ProtoReflect.Descriptor instead.
+func (*Loop) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Loop) GetActions() int64 {
+	if x != nil {
+		return x.Actions
+	}
+	return 0
+}
+
+func (x *Loop) GetActionLow() float64 {
+	if x != nil {
+		return x.ActionLow
+	}
+	return 0
+}
+
+func (x *Loop) GetActionHigh() float64 {
+	if x != nil {
+		return x.ActionHigh
+	}
+	return 0
+}
+
+func (x *Loop) GetStateSize() int64 {
+	if x != nil {
+		return x.StateSize
+	}
+	return 0
+}
+
+func (x *Loop) GetStateLabels() []string {
+	if x != nil {
+		return x.StateLabels
+	}
+	return nil
+}
+
+func (x *Loop) GetFeedbackDelay() map[string]float64 {
+	if x != nil {
+		return x.FeedbackDelay
+	}
+	return nil
+}
+
+func (x *Loop) GetRecorded() []string {
+	if x != nil {
+		return x.Recorded
+	}
+	return nil
+}
+
+// LossTerm is one term of a declared loss.
+type LossTerm struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      LossTermKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=ctdb.plugin.v1.LossTermKind" json:"kind,omitempty"`
+	Scale     float64                `protobuf:"fixed64,2,opt,name=scale,proto3" json:"scale,omitempty"`
+	Reduction LossReduction          `protobuf:"varint,3,opt,name=reduction,proto3,enum=ctdb.plugin.v1.LossReduction" json:"reduction,omitempty"`
+	// > 0: only the first ceil(T * min(1, epoch / horizon_epochs)) bins (at least 1) count in the given epoch.
+	HorizonEpochs int64 `protobuf:"varint,4,opt,name=horizon_epochs,json=horizonEpochs,proto3" json:"horizon_epochs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LossTerm) Reset() {
+	*x = LossTerm{}
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LossTerm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LossTerm) ProtoMessage() {}
+
+func (x *LossTerm) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LossTerm.ProtoReflect.Descriptor instead.
+func (*LossTerm) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LossTerm) GetKind() LossTermKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LossTermKind_LOSS_TERM_KIND_UNSPECIFIED
+}
+
+func (x *LossTerm) GetScale() float64 {
+	if x != nil {
+		return x.Scale
+	}
+	return 0
+}
+
+func (x *LossTerm) GetReduction() LossReduction {
+	if x != nil {
+		return x.Reduction
+	}
+	return LossReduction_LOSS_REDUCTION_UNSPECIFIED
+}
+
+func (x *LossTerm) GetHorizonEpochs() int64 {
+	if x != nil {
+		return x.HorizonEpochs
+	}
+	return 0
+}
+
 var File_ctdb_plugin_v1_target_proto protoreflect.FileDescriptor
 
 const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\n" +
-	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a!ctdb/simulator/v1/simulator.proto\x1a\x17ctdb/task/v1/spec.proto\"\xa1\x01\n" +
-	"\x06Target\x12(\n" +
-	"\x04task\x18\x01 \x01(\v2\x12.ctdb.task.v1.SpecH\x00R\x04task\x12.\n" +
-	"\x04data\x18\x02 \x01(\v2\x18.ctdb.plugin.v1.DataSpecH\x00R\x04data\x123\n" +
-	"\x06source\x18\x03 \x01(\v2\x19.ctdb.simulator.v1.SourceH\x00R\x06sourceB\b\n" +
+	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a\x1actdb/plugin/v1/value.proto\"\xa4\x01\n" +
+	"\x06Target\x12.\n" +
+	"\x04task\x18\x01 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecH\x00R\x04task\x12.\n" +
+	"\x04data\x18\x02 \x01(\v2\x18.ctdb.plugin.v1.DataSpecH\x00R\x04data\x120\n" +
+	"\x06source\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.SourceH\x00R\x06sourceB\b\n" +
 	"\x06target\"\xcc\x01\n" +
 	"\bDataSpec\x12\x18\n" +
 	"\aneurons\x18\x01 \x01(\x03R\aneurons\x12\x17\n" +
@@ -238,7 +784,69 @@ const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\x04bins\x18\x04 \x01(\x03R\x04bins\x12\x1b\n" +
 	"\tbin_width\x18\x05 \x01(\x01R\bbinWidth\x12!\n" +
 	"\ftrain_trials\x18\x06 \x01(\x03R\vtrainTrials\x12!\n" +
-	"\fvalid_trials\x18\a \x01(\x03R\vvalidTrialsB9Z7github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1;pluginv1b\x06proto3"
+	"\fvalid_trials\x18\a \x01(\x03R\vvalidTrials\"d\n" +
+	"\x06Source\x12\x18\n" +
+	"\alatents\x18\x01 \x01(\x03R\alatents\x12\x12\n" +
+	"\x04bins\x18\x02 \x01(\x03R\x04bins\x12,\n" +
+	"\x04task\x18\x03 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecR\x04task\"\xf2\x05\n" +
+	"\bTaskSpec\x12\x16\n" +
+	"\x06inputs\x18\x01 \x01(\x03R\x06inputs\x12\x18\n" +
+	"\aoutputs\x18\x02 \x01(\x03R\aoutputs\x12!\n" +
+	"\finput_labels\x18\x03 \x03(\tR\vinputLabels\x12#\n" +
+	"\routput_labels\x18\x04 \x03(\tR\foutputLabels\x12\x1f\n" +
+	"\vinput_units\x18\x05 \x03(\tR\n" +
+	"inputUnits\x12!\n" +
+	"\foutput_units\x18\x06 \x03(\tR\voutputUnits\x12\x12\n" +
+	"\x04bins\x18\a \x01(\x03R\x04bins\x12\x1b\n" +
+	"\tbin_width\x18\b \x01(\x01R\bbinWidth\x12!\n" +
+	"\ftrain_trials\x18\t \x01(\x03R\vtrainTrials\x12!\n" +
+	"\fvalid_trials\x18\n" +
+	" \x01(\x03R\vvalidTrials\x12'\n" +
+	"\x0fcondition_names\x18\v \x03(\tR\x0econditionNames\x12\x14\n" +
+	"\x05extra\x18\f \x03(\tR\x05extra\x12,\n" +
+	"\x04loss\x18\r \x03(\v2\x18.ctdb.plugin.v1.LossTermR\x04loss\x12\x1f\n" +
+	"\vfresh_noise\x18\x0e \x01(\bR\n" +
+	"freshNoise\x12#\n" +
+	"\rgroup_batches\x18\x0f \x01(\bR\fgroupBatches\x12(\n" +
+	"\x04loop\x18\x10 \x01(\v2\x14.ctdb.plugin.v1.LoopR\x04loop\x12\x1b\n" +
+	"\ttrim_from\x18\x11 \x01(\x03R\btrimFrom\x12\x17\n" +
+	"\atrim_to\x18\x12 \x01(\x03R\x06trimTo\x12H\n" +
+	"\n" +
+	"simulation\x18\x13 \x03(\v2(.ctdb.plugin.v1.TaskSpec.SimulationEntryR\n" +
+	"simulation\x1aT\n" +
+	"\x0fSimulationEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
+	"\x05value\x18\x02 \x01(\v2\x15.ctdb.plugin.v1.ValueR\x05value:\x028\x01\"\xd0\x02\n" +
+	"\x04Loop\x12\x18\n" +
+	"\aactions\x18\x01 \x01(\x03R\aactions\x12\x1d\n" +
+	"\n" +
+	"action_low\x18\x02 \x01(\x01R\tactionLow\x12\x1f\n" +
+	"\vaction_high\x18\x03 \x01(\x01R\n" +
+	"actionHigh\x12\x1d\n" +
+	"\n" +
+	"state_size\x18\x04 \x01(\x03R\tstateSize\x12!\n" +
+	"\fstate_labels\x18\x05 \x03(\tR\vstateLabels\x12N\n" +
+	"\x0efeedback_delay\x18\x06 \x03(\v2'.ctdb.plugin.v1.Loop.FeedbackDelayEntryR\rfeedbackDelay\x12\x1a\n" +
+	"\brecorded\x18\a \x03(\tR\brecorded\x1a@\n" +
+	"\x12FeedbackDelayEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xb6\x01\n" +
+	"\bLossTerm\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.ctdb.plugin.v1.LossTermKindR\x04kind\x12\x14\n" +
+	"\x05scale\x18\x02 \x01(\x01R\x05scale\x12;\n" +
+	"\treduction\x18\x03 \x01(\x0e2\x1d.ctdb.plugin.v1.LossReductionR\treduction\x12%\n" +
+	"\x0ehorizon_epochs\x18\x04 \x01(\x03R\rhorizonEpochs*\xcf\x01\n" +
+	"\fLossTermKind\x12\x1e\n" +
+	"\x1aLOSS_TERM_KIND_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cLOSS_TERM_KIND_SQUARED_ERROR\x10\x01\x12\x1e\n" +
+	"\x1aLOSS_TERM_KIND_POISSON_NLL\x10\x02\x12 \n" +
+	"\x1cLOSS_TERM_KIND_ACTION_SQUARE\x10\x03\x12 \n" +
+	"\x1cLOSS_TERM_KIND_LATENT_SQUARE\x10\x04\x12\x19\n" +
+	"\x15LOSS_TERM_KIND_CUSTOM\x10\x05*e\n" +
+	"\rLossReduction\x12\x1e\n" +
+	"\x1aLOSS_REDUCTION_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13LOSS_REDUCTION_MEAN\x10\x01\x12\x1b\n" +
+	"\x17LOSS_REDUCTION_SUM_TIME\x10\x02B9Z7github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1;pluginv1b\x06proto3"
 
 var (
 	file_ctdb_plugin_v1_target_proto_rawDescOnce sync.Once
@@ -252,22 +860,38 @@ func file_ctdb_plugin_v1_target_proto_rawDescGZIP() []byte {
 	return file_ctdb_plugin_v1_target_proto_rawDescData
 }
 
-var file_ctdb_plugin_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_ctdb_plugin_v1_target_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_ctdb_plugin_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_ctdb_plugin_v1_target_proto_goTypes = []any{
-	(*Target)(nil),     // 0: ctdb.plugin.v1.Target
-	(*DataSpec)(nil),   // 1: ctdb.plugin.v1.DataSpec
-	(*v1.Spec)(nil),    // 2: ctdb.task.v1.Spec
-	(*v11.Source)(nil), // 3: ctdb.simulator.v1.Source
+	(LossTermKind)(0),  // 0: ctdb.plugin.v1.LossTermKind
+	(LossReduction)(0), // 1: ctdb.plugin.v1.LossReduction
+	(*Target)(nil),     // 2: ctdb.plugin.v1.Target
+	(*DataSpec)(nil),   // 3: ctdb.plugin.v1.DataSpec
+	(*Source)(nil),     // 4: ctdb.plugin.v1.Source
+	(*TaskSpec)(nil),   // 5: ctdb.plugin.v1.TaskSpec
+	(*Loop)(nil),       // 6: ctdb.plugin.v1.Loop
+	(*LossTerm)(nil),   // 7: ctdb.plugin.v1.LossTerm
+	nil,                // 8: ctdb.plugin.v1.TaskSpec.SimulationEntry
+	nil,                // 9: ctdb.plugin.v1.Loop.FeedbackDelayEntry
+	(*Value)(nil),      // 10: ctdb.plugin.v1.Value
 }
 var file_ctdb_plugin_v1_target_proto_depIdxs = []int32{
-	2, // 0: ctdb.plugin.v1.Target.task:type_name -> ctdb.task.v1.Spec
-	1, // 1: ctdb.plugin.v1.Target.data:type_name -> ctdb.plugin.v1.DataSpec
-	3, // 2: ctdb.plugin.v1.Target.source:type_name -> ctdb.simulator.v1.Source
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5,  // 0: ctdb.plugin.v1.Target.task:type_name -> ctdb.plugin.v1.TaskSpec
+	3,  // 1: ctdb.plugin.v1.Target.data:type_name -> ctdb.plugin.v1.DataSpec
+	4,  // 2: ctdb.plugin.v1.Target.source:type_name -> ctdb.plugin.v1.Source
+	5,  // 3: ctdb.plugin.v1.Source.task:type_name -> ctdb.plugin.v1.TaskSpec
+	7,  // 4: ctdb.plugin.v1.TaskSpec.loss:type_name -> ctdb.plugin.v1.LossTerm
+	6,  // 5: ctdb.plugin.v1.TaskSpec.loop:type_name -> ctdb.plugin.v1.Loop
+	8,  // 6: ctdb.plugin.v1.TaskSpec.simulation:type_name -> ctdb.plugin.v1.TaskSpec.SimulationEntry
+	9,  // 7: ctdb.plugin.v1.Loop.feedback_delay:type_name -> ctdb.plugin.v1.Loop.FeedbackDelayEntry
+	0,  // 8: ctdb.plugin.v1.LossTerm.kind:type_name -> ctdb.plugin.v1.LossTermKind
+	1,  // 9: ctdb.plugin.v1.LossTerm.reduction:type_name -> ctdb.plugin.v1.LossReduction
+	10, // 10: ctdb.plugin.v1.TaskSpec.SimulationEntry.value:type_name -> ctdb.plugin.v1.Value
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_ctdb_plugin_v1_target_proto_init() }
@@ -275,6 +899,7 @@ func file_ctdb_plugin_v1_target_proto_init() {
 	if File_ctdb_plugin_v1_target_proto != nil {
 		return
 	}
+	file_ctdb_plugin_v1_value_proto_init()
 	file_ctdb_plugin_v1_target_proto_msgTypes[0].OneofWrappers = []any{
 		(*Target_Task)(nil),
 		(*Target_Data)(nil),
@@ -285,13 +910,14 @@ func file_ctdb_plugin_v1_target_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ctdb_plugin_v1_target_proto_rawDesc), len(file_ctdb_plugin_v1_target_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   2,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_ctdb_plugin_v1_target_proto_goTypes,
 		DependencyIndexes: file_ctdb_plugin_v1_target_proto_depIdxs,
+		EnumInfos:         file_ctdb_plugin_v1_target_proto_enumTypes,
 		MessageInfos:      file_ctdb_plugin_v1_target_proto_msgTypes,
 	}.Build()
 	File_ctdb_plugin_v1_target_proto = out.File

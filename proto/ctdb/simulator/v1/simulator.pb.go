@@ -9,8 +9,7 @@
 package simulatorv1
 
 import (
-	v1 "github.com/ctdb-host/ctdb/proto/ctdb/task/v1"
-	v11 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
+	v1 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -25,69 +24,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Source says what will be simulated from.
-type Source struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Latents int64                  `protobuf:"varint,1,opt,name=latents,proto3" json:"latents,omitempty"`
-	// T before trimming.
-	Bins int64 `protobuf:"varint,2,opt,name=bins,proto3" json:"bins,omitempty"`
-	// Spec of the task that the network did; absent where unknown.
-	Task          *v1.Spec `protobuf:"bytes,3,opt,name=task,proto3" json:"task,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Source) Reset() {
-	*x = Source{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Source) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Source) ProtoMessage() {}
-
-func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Source.ProtoReflect.Descriptor instead.
-func (*Source) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Source) GetLatents() int64 {
-	if x != nil {
-		return x.Latents
-	}
-	return 0
-}
-
-func (x *Source) GetBins() int64 {
-	if x != nil {
-		return x.Bins
-	}
-	return 0
-}
-
-func (x *Source) GetTask() *v1.Spec {
-	if x != nil {
-		return x.Task
-	}
-	return nil
-}
-
 // SpecRequest has no fields.
 type SpecRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -97,7 +33,7 @@ type SpecRequest struct {
 
 func (x *SpecRequest) Reset() {
 	*x = SpecRequest{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[1]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +45,7 @@ func (x *SpecRequest) String() string {
 func (*SpecRequest) ProtoMessage() {}
 
 func (x *SpecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[1]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +58,7 @@ func (x *SpecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecRequest.ProtoReflect.Descriptor instead.
 func (*SpecRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{1}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{0}
 }
 
 // SpecResponse says what a simulator makes.
@@ -144,7 +80,7 @@ type SpecResponse struct {
 
 func (x *SpecResponse) Reset() {
 	*x = SpecResponse{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[2]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -156,7 +92,7 @@ func (x *SpecResponse) String() string {
 func (*SpecResponse) ProtoMessage() {}
 
 func (x *SpecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[2]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -169,7 +105,7 @@ func (x *SpecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpecResponse.ProtoReflect.Descriptor instead.
 func (*SpecResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{2}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *SpecResponse) GetNeurons() int64 {
@@ -217,14 +153,14 @@ func (x *SpecResponse) GetCounts() bool {
 // FitRequest is a piece of the sequence of blocks with an array "latents" (B, T, latents).
 type FitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *v11.Frame             `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FitRequest) Reset() {
 	*x = FitRequest{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[3]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +172,7 @@ func (x *FitRequest) String() string {
 func (*FitRequest) ProtoMessage() {}
 
 func (x *FitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[3]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,10 +185,10 @@ func (x *FitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FitRequest.ProtoReflect.Descriptor instead.
 func (*FitRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{3}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *FitRequest) GetFrame() *v11.Frame {
+func (x *FitRequest) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -262,14 +198,14 @@ func (x *FitRequest) GetFrame() *v11.Frame {
 // FitResponse is a piece of the set that describes the mapping.
 type FitResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *v11.Frame             `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FitResponse) Reset() {
 	*x = FitResponse{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[4]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +217,7 @@ func (x *FitResponse) String() string {
 func (*FitResponse) ProtoMessage() {}
 
 func (x *FitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[4]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,10 +230,10 @@ func (x *FitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FitResponse.ProtoReflect.Descriptor instead.
 func (*FitResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{4}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *FitResponse) GetFrame() *v11.Frame {
+func (x *FitResponse) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -307,14 +243,14 @@ func (x *FitResponse) GetFrame() *v11.Frame {
 // SimulateRequest is a piece of the sequence of blocks with an array "latents" (B, T, latents).
 type SimulateRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *v11.Frame             `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SimulateRequest) Reset() {
 	*x = SimulateRequest{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[5]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +262,7 @@ func (x *SimulateRequest) String() string {
 func (*SimulateRequest) ProtoMessage() {}
 
 func (x *SimulateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[5]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,10 +275,10 @@ func (x *SimulateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimulateRequest.ProtoReflect.Descriptor instead.
 func (*SimulateRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{5}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *SimulateRequest) GetFrame() *v11.Frame {
+func (x *SimulateRequest) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -352,14 +288,14 @@ func (x *SimulateRequest) GetFrame() *v11.Frame {
 // SimulateResponse is a piece of the sequence of blocks with "encod_data", "recon_data", "activity" and the trimmed arrays.
 type SimulateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *v11.Frame             `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SimulateResponse) Reset() {
 	*x = SimulateResponse{}
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[6]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +307,7 @@ func (x *SimulateResponse) String() string {
 func (*SimulateResponse) ProtoMessage() {}
 
 func (x *SimulateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[6]
+	mi := &file_ctdb_simulator_v1_simulator_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,10 +320,10 @@ func (x *SimulateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SimulateResponse.ProtoReflect.Descriptor instead.
 func (*SimulateResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{6}
+	return file_ctdb_simulator_v1_simulator_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *SimulateResponse) GetFrame() *v11.Frame {
+func (x *SimulateResponse) GetFrame() *v1.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -398,11 +334,7 @@ var File_ctdb_simulator_v1_simulator_proto protoreflect.FileDescriptor
 
 const file_ctdb_simulator_v1_simulator_proto_rawDesc = "" +
 	"\n" +
-	"!ctdb/simulator/v1/simulator.proto\x12\x11ctdb.simulator.v1\x1a\x17ctdb/task/v1/spec.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"^\n" +
-	"\x06Source\x12\x18\n" +
-	"\alatents\x18\x01 \x01(\x03R\alatents\x12\x12\n" +
-	"\x04bins\x18\x02 \x01(\x03R\x04bins\x12&\n" +
-	"\x04task\x18\x03 \x01(\v2\x12.ctdb.task.v1.SpecR\x04task\"\r\n" +
+	"!ctdb/simulator/v1/simulator.proto\x12\x11ctdb.simulator.v1\x1a\x1bctdb/tensor/v1/tensor.proto\"\r\n" +
 	"\vSpecRequest\"\x9a\x01\n" +
 	"\fSpecResponse\x12\x18\n" +
 	"\aneurons\x18\x01 \x01(\x03R\aneurons\x12\x17\n" +
@@ -437,35 +369,32 @@ func file_ctdb_simulator_v1_simulator_proto_rawDescGZIP() []byte {
 	return file_ctdb_simulator_v1_simulator_proto_rawDescData
 }
 
-var file_ctdb_simulator_v1_simulator_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_ctdb_simulator_v1_simulator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_ctdb_simulator_v1_simulator_proto_goTypes = []any{
-	(*Source)(nil),           // 0: ctdb.simulator.v1.Source
-	(*SpecRequest)(nil),      // 1: ctdb.simulator.v1.SpecRequest
-	(*SpecResponse)(nil),     // 2: ctdb.simulator.v1.SpecResponse
-	(*FitRequest)(nil),       // 3: ctdb.simulator.v1.FitRequest
-	(*FitResponse)(nil),      // 4: ctdb.simulator.v1.FitResponse
-	(*SimulateRequest)(nil),  // 5: ctdb.simulator.v1.SimulateRequest
-	(*SimulateResponse)(nil), // 6: ctdb.simulator.v1.SimulateResponse
-	(*v1.Spec)(nil),          // 7: ctdb.task.v1.Spec
-	(*v11.Frame)(nil),        // 8: ctdb.tensor.v1.Frame
+	(*SpecRequest)(nil),      // 0: ctdb.simulator.v1.SpecRequest
+	(*SpecResponse)(nil),     // 1: ctdb.simulator.v1.SpecResponse
+	(*FitRequest)(nil),       // 2: ctdb.simulator.v1.FitRequest
+	(*FitResponse)(nil),      // 3: ctdb.simulator.v1.FitResponse
+	(*SimulateRequest)(nil),  // 4: ctdb.simulator.v1.SimulateRequest
+	(*SimulateResponse)(nil), // 5: ctdb.simulator.v1.SimulateResponse
+	(*v1.Frame)(nil),         // 6: ctdb.tensor.v1.Frame
 }
 var file_ctdb_simulator_v1_simulator_proto_depIdxs = []int32{
-	7, // 0: ctdb.simulator.v1.Source.task:type_name -> ctdb.task.v1.Spec
-	8, // 1: ctdb.simulator.v1.FitRequest.frame:type_name -> ctdb.tensor.v1.Frame
-	8, // 2: ctdb.simulator.v1.FitResponse.frame:type_name -> ctdb.tensor.v1.Frame
-	8, // 3: ctdb.simulator.v1.SimulateRequest.frame:type_name -> ctdb.tensor.v1.Frame
-	8, // 4: ctdb.simulator.v1.SimulateResponse.frame:type_name -> ctdb.tensor.v1.Frame
-	1, // 5: ctdb.simulator.v1.SimulatorService.Spec:input_type -> ctdb.simulator.v1.SpecRequest
-	3, // 6: ctdb.simulator.v1.SimulatorService.Fit:input_type -> ctdb.simulator.v1.FitRequest
-	5, // 7: ctdb.simulator.v1.SimulatorService.Simulate:input_type -> ctdb.simulator.v1.SimulateRequest
-	2, // 8: ctdb.simulator.v1.SimulatorService.Spec:output_type -> ctdb.simulator.v1.SpecResponse
-	4, // 9: ctdb.simulator.v1.SimulatorService.Fit:output_type -> ctdb.simulator.v1.FitResponse
-	6, // 10: ctdb.simulator.v1.SimulatorService.Simulate:output_type -> ctdb.simulator.v1.SimulateResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 0: ctdb.simulator.v1.FitRequest.frame:type_name -> ctdb.tensor.v1.Frame
+	6, // 1: ctdb.simulator.v1.FitResponse.frame:type_name -> ctdb.tensor.v1.Frame
+	6, // 2: ctdb.simulator.v1.SimulateRequest.frame:type_name -> ctdb.tensor.v1.Frame
+	6, // 3: ctdb.simulator.v1.SimulateResponse.frame:type_name -> ctdb.tensor.v1.Frame
+	0, // 4: ctdb.simulator.v1.SimulatorService.Spec:input_type -> ctdb.simulator.v1.SpecRequest
+	2, // 5: ctdb.simulator.v1.SimulatorService.Fit:input_type -> ctdb.simulator.v1.FitRequest
+	4, // 6: ctdb.simulator.v1.SimulatorService.Simulate:input_type -> ctdb.simulator.v1.SimulateRequest
+	1, // 7: ctdb.simulator.v1.SimulatorService.Spec:output_type -> ctdb.simulator.v1.SpecResponse
+	3, // 8: ctdb.simulator.v1.SimulatorService.Fit:output_type -> ctdb.simulator.v1.FitResponse
+	5, // 9: ctdb.simulator.v1.SimulatorService.Simulate:output_type -> ctdb.simulator.v1.SimulateResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_ctdb_simulator_v1_simulator_proto_init() }
@@ -479,7 +408,7 @@ func file_ctdb_simulator_v1_simulator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ctdb_simulator_v1_simulator_proto_rawDesc), len(file_ctdb_simulator_v1_simulator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

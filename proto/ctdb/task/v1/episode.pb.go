@@ -784,7 +784,7 @@ var File_ctdb_task_v1_episode_proto protoreflect.FileDescriptor
 
 const file_ctdb_task_v1_episode_proto_rawDesc = "" +
 	"\n" +
-	"\x1actdb/task/v1/episode.proto\x12\fctdb.task.v1\x1a\x17ctdb/task/v1/spec.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\xb1\x02\n" +
+	"\x1actdb/task/v1/episode.proto\x12\fctdb.task.v1\x1a\x18ctdb/task/v1/split.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\xb1\x02\n" +
 	"\x0eEpisodeRequest\x12\x18\n" +
 	"\aepisode\x18\x01 \x01(\x04R\aepisode\x122\n" +
 	"\x05begin\x18\x02 \x01(\v2\x1a.ctdb.task.v1.EpisodeBeginH\x00R\x05begin\x12/\n" +
@@ -890,7 +890,7 @@ func file_ctdb_task_v1_episode_proto_init() {
 	if File_ctdb_task_v1_episode_proto != nil {
 		return
 	}
-	file_ctdb_task_v1_spec_proto_init()
+	file_ctdb_task_v1_split_proto_init()
 	file_ctdb_task_v1_episode_proto_msgTypes[0].OneofWrappers = []any{
 		(*EpisodeRequest_Begin)(nil),
 		(*EpisodeRequest_Step)(nil),

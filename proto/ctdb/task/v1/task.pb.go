@@ -9,7 +9,8 @@
 package taskv1
 
 import (
-	v1 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
+	v1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
+	v11 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -64,7 +65,7 @@ func (*SpecRequest) Descriptor() ([]byte, []int) {
 // SpecResponse carries the spec.
 type SpecResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Spec          *Spec                  `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Spec          *v1.TaskSpec           `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -99,7 +100,7 @@ func (*SpecResponse) Descriptor() ([]byte, []int) {
 	return file_ctdb_task_v1_task_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *SpecResponse) GetSpec() *Spec {
+func (x *SpecResponse) GetSpec() *v1.TaskSpec {
 	if x != nil {
 		return x.Spec
 	}
@@ -172,7 +173,7 @@ func (x *TrialsRequest) GetBlockTrials() int64 {
 // TrialsResponse is a piece of the sequence of blocks.
 type TrialsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frame         *v1.Frame              `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
+	Frame         *v11.Frame             `protobuf:"bytes,1,opt,name=frame,proto3" json:"frame,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -207,7 +208,7 @@ func (*TrialsResponse) Descriptor() ([]byte, []int) {
 	return file_ctdb_task_v1_task_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *TrialsResponse) GetFrame() *v1.Frame {
+func (x *TrialsResponse) GetFrame() *v11.Frame {
 	if x != nil {
 		return x.Frame
 	}
@@ -272,7 +273,7 @@ func (x *ScoreRequest) GetStart() *ScoreStart {
 	return nil
 }
 
-func (x *ScoreRequest) GetFrame() *v1.Frame {
+func (x *ScoreRequest) GetFrame() *v11.Frame {
 	if x != nil {
 		if x, ok := x.Request.(*ScoreRequest_Frame); ok {
 			return x.Frame
@@ -290,7 +291,7 @@ type ScoreRequest_Start struct {
 }
 
 type ScoreRequest_Frame struct {
-	Frame *v1.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+	Frame *v11.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
 }
 
 func (*ScoreRequest_Start) isScoreRequest_Request() {}
@@ -409,7 +410,7 @@ func (x *ScoreResponse) GetNames() *ScoreNames {
 	return nil
 }
 
-func (x *ScoreResponse) GetFrame() *v1.Frame {
+func (x *ScoreResponse) GetFrame() *v11.Frame {
 	if x != nil {
 		if x, ok := x.Response.(*ScoreResponse_Frame); ok {
 			return x.Frame
@@ -427,7 +428,7 @@ type ScoreResponse_Names struct {
 }
 
 type ScoreResponse_Frame struct {
-	Frame *v1.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+	Frame *v11.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
 }
 
 func (*ScoreResponse_Names) isScoreResponse_Response() {}
@@ -554,7 +555,7 @@ func (x *LossRequest) GetStart() *LossStart {
 	return nil
 }
 
-func (x *LossRequest) GetFrame() *v1.Frame {
+func (x *LossRequest) GetFrame() *v11.Frame {
 	if x != nil {
 		if x, ok := x.Request.(*LossRequest_Frame); ok {
 			return x.Frame
@@ -572,7 +573,7 @@ type LossRequest_Start struct {
 }
 
 type LossRequest_Frame struct {
-	Frame *v1.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+	Frame *v11.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
 }
 
 func (*LossRequest_Start) isLossRequest_Request() {}
@@ -699,7 +700,7 @@ func (x *LossResponse) GetValue() float64 {
 	return 0
 }
 
-func (x *LossResponse) GetFrame() *v1.Frame {
+func (x *LossResponse) GetFrame() *v11.Frame {
 	if x != nil {
 		if x, ok := x.Response.(*LossResponse_Frame); ok {
 			return x.Frame
@@ -718,7 +719,7 @@ type LossResponse_Value struct {
 }
 
 type LossResponse_Frame struct {
-	Frame *v1.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+	Frame *v11.Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
 }
 
 func (*LossResponse_Value) isLossResponse_Response() {}
@@ -729,10 +730,10 @@ var File_ctdb_task_v1_task_proto protoreflect.FileDescriptor
 
 const file_ctdb_task_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x17ctdb/task/v1/task.proto\x12\fctdb.task.v1\x1a\x1actdb/task/v1/episode.proto\x1a\x17ctdb/task/v1/spec.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\r\n" +
-	"\vSpecRequest\"6\n" +
-	"\fSpecResponse\x12&\n" +
-	"\x04spec\x18\x01 \x01(\v2\x12.ctdb.task.v1.SpecR\x04spec\"q\n" +
+	"\x17ctdb/task/v1/task.proto\x12\fctdb.task.v1\x1a\x1bctdb/plugin/v1/target.proto\x1a\x1actdb/task/v1/episode.proto\x1a\x18ctdb/task/v1/split.proto\x1a\x1bctdb/tensor/v1/tensor.proto\"\r\n" +
+	"\vSpecRequest\"<\n" +
+	"\fSpecResponse\x12,\n" +
+	"\x04spec\x18\x01 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecR\x04spec\"q\n" +
 	"\rTrialsRequest\x12)\n" +
 	"\x05split\x18\x01 \x01(\x0e2\x13.ctdb.task.v1.SplitR\x05split\x12\x12\n" +
 	"\x04pass\x18\x02 \x01(\x04R\x04pass\x12!\n" +
@@ -804,14 +805,14 @@ var file_ctdb_task_v1_task_proto_goTypes = []any{
 	(*LossRequest)(nil),     // 8: ctdb.task.v1.LossRequest
 	(*LossStart)(nil),       // 9: ctdb.task.v1.LossStart
 	(*LossResponse)(nil),    // 10: ctdb.task.v1.LossResponse
-	(*Spec)(nil),            // 11: ctdb.task.v1.Spec
+	(*v1.TaskSpec)(nil),     // 11: ctdb.plugin.v1.TaskSpec
 	(Split)(0),              // 12: ctdb.task.v1.Split
-	(*v1.Frame)(nil),        // 13: ctdb.tensor.v1.Frame
+	(*v11.Frame)(nil),       // 13: ctdb.tensor.v1.Frame
 	(*EpisodeRequest)(nil),  // 14: ctdb.task.v1.EpisodeRequest
 	(*EpisodeResponse)(nil), // 15: ctdb.task.v1.EpisodeResponse
 }
 var file_ctdb_task_v1_task_proto_depIdxs = []int32{
-	11, // 0: ctdb.task.v1.SpecResponse.spec:type_name -> ctdb.task.v1.Spec
+	11, // 0: ctdb.task.v1.SpecResponse.spec:type_name -> ctdb.plugin.v1.TaskSpec
 	12, // 1: ctdb.task.v1.TrialsRequest.split:type_name -> ctdb.task.v1.Split
 	13, // 2: ctdb.task.v1.TrialsResponse.frame:type_name -> ctdb.tensor.v1.Frame
 	5,  // 3: ctdb.task.v1.ScoreRequest.start:type_name -> ctdb.task.v1.ScoreStart
@@ -846,7 +847,7 @@ func file_ctdb_task_v1_task_proto_init() {
 		return
 	}
 	file_ctdb_task_v1_episode_proto_init()
-	file_ctdb_task_v1_spec_proto_init()
+	file_ctdb_task_v1_split_proto_init()
 	file_ctdb_task_v1_task_proto_msgTypes[4].OneofWrappers = []any{
 		(*ScoreRequest_Start)(nil),
 		(*ScoreRequest_Frame)(nil),
