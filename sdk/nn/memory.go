@@ -1,0 +1,83 @@
+package nn
+
+import (
+	"errors"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Memory holds the kernels' plans and the arrays of graphs that run one after the other: those of one worker, which differ in their number of trials
+// (the last shard of a batch may be smaller) or in whether they train. Operations at the same place of two graphs of one network share what they
+// can. The zero value is ready. It belongs to one goroutine at a time.
+type Memory[F kernel.Float] struct {
+	grus    map[gruKey]*kernel.GRU[F]
+	linears map[kernel.LinearConfig]*kernel.Linear[F]
+	arrays  map[int][]F
+}
+
+type gruKey struct {
+	config kernel.GRUConfig
+	slot   int
+}
+
+// gru returns a plan for at least c.B trials. A tape belongs to one operation, so plans with one are told apart by the slot.
+func (m *Memory[F]) gru(slot int, c kernel.GRUConfig) (*kernel.GRU[F], error) {
+	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
+	k := gruKey{c, slot}
+	if c.Inference {
+		k.slot = 0
+	}
+	if p, ok := m.grus[k]; ok {
+		return p, nil
+	}
+	p, err := kernel.NewGRU[F](c)
+	if err != nil {
+		return nil, err
+	}
+	if m.grus == nil {
+		m.grus = make(map[gruKey]*kernel.GRU[F])
+	}
+	m.grus[k] = p
+	return p, nil
+}
+
+func (m *Memory[F]) linear(c kernel.LinearConfig) (*kernel.Linear[F], error) {
+	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
+	if p, ok := m.linears[c]; ok {
+		return p, nil
+	}
+	p, err := kernel.NewLinear[F](c)
+	if err != nil {
+		return nil, err
+	}
+	if m.linears == nil {
+		m.linears = make(map[kernel.LinearConfig]*kernel.Linear[F])
+	}
+	m.linears[c] = p
+	return p, nil
+}
+
+// array returns n elements for the slot. Graphs that ask for less share them.
+func (m *Memory[F]) array(slot, n int) []F {
+	if a := m.arrays[slot]; len(a) >= n {
+		return a[:n:n]
+	}
+	if m.arrays == nil {
+		m.arrays = make(map[int][]F)
+	}
+	m.arrays[slot] = make([]F, n)
+	return m.arrays[slot]
+}
+
+// Close frees the plans. Graphs that used them fail from then on.
+func (m *Memory[F]) Close() error {
+	var errs []error
+	for _, p := range m.grus {
+		errs = append(errs, p.Close())
+	}
+	for _, p := range m.linears {
+		errs = append(errs, p.Close())
+	}
+	*m = Memory[F]{}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,193 @@
+package nn
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+
+	"github.com/chewxy/hm"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Node is a node of a graph: Gorgonia's own.
+type Node = gorgonia.Node
+
+// op is an operation of this package. Its result stands in memory that belongs to it and is written anew in every run; Gorgonia never
+// allocates for it.
+type op struct {
+	name  string
+	id    int // distinguishes operations of one graph: Gorgonia merges nodes that hash alike
+	in    []hm.Type
+	sizes []tensor.Shape
+	out   hm.Type
+	shape tensor.Shape
+	wrt   []bool
+	run   func(in []gorgonia.Value) (gorgonia.Value, error)
+	// diff returns the gradients of the arguments, nil where wrt is false.
+	diff func(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
+}
+
+var (
+	_ gorgonia.SDOp            = (*op)(nil)
+	_ gorgonia.UsePreallocDoer = (*op)(nil)
+)
+
+// Arity is the number of arguments.
+func (o *op) Arity() int { return len(o.in) }
+
+// Type is made anew for each call: Gorgonia recycles what it is given.
+func (o *op) Type() hm.Type {
+	types := make([]hm.Type, 0, len(o.in)+1)
+	types = append(types, o.in...)
+	return hm.NewFnType(append(types, o.out)...)
+}
+
+// InferShape checks that the arguments still have the shapes that the operation was planned for.
+func (o *op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
+	if len(in) != len(o.sizes) {
+		return nil, fmt.Errorf("nn: %s: %d arguments, want %d", o.name, len(in), len(o.sizes))
+	}
+	for i, d := range in {
+		s, ok := d.(tensor.Shape)
+		if !ok || !s.Eq(o.sizes[i]) {
+			return nil, fmt.Errorf("nn: %s: argument %d has shape %v, planned for %v", o.name, i, d, o.sizes[i])
+		}
+	}
+	return o.shape.Clone(), nil
+}
+
+// Do runs the operation.
+func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
+	v, err := o.run(in)
+	if err != nil {
+		return nil, fmt.Errorf("nn: %s: %w", o.name, err)
+	}
+	return v, nil
+}
+
+// UsePreallocDo runs the operation; what it returned last is its own and is used again.
+func (o *op) UsePreallocDo(_ gorgonia.Value, in ...gorgonia.Value) (gorgonia.Value, error) {
+	return o.Do(in...)
+}
+
+// ReturnsPtr is true: the result is the operation's own memory.
+func (o *op) ReturnsPtr() bool { return true }
+
+// CallsExtern is false although kernels are C: it is about memory that Gorgonia would have to allocate.
+func (o *op) CallsExtern() bool { return false }
+
+// OverwritesInput is -1: none.
+func (o *op) OverwritesInput() int { return -1 }
+
+// WriteHash writes what tells the operation from all others of its graph.
+func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "nn.%s#%d", o.name, o.id) }
+
+// Hashcode is the hash of WriteHash.
+func (o *op) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
+
+// String is the operation's name.
+func (o *op) String() string { return o.name }
+
+// DiffWRT says which arguments have a gradient.
+func (o *op) DiffWRT(int) []bool { return o.wrt }
+
+// SymDiff adds the gradients to the graph.
+func (o *op) SymDiff(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error) {
+	if o.diff == nil {
+		return nil, fmt.Errorf("nn: %s: has no gradient", o.name)
+	}
+	return o.diff(in, out, grad)
+}
+
+// apply adds an operation to the graph. A nil shape is a scalar.
+func (g *Graph[F]) apply(o op, in ...*Node) (*Node, error) {
+	g.ops++
+	o.id = g.ops
+	for _, n := range in {
+		o.in = append(o.in, n.Type())
+		o.sizes = append(o.sizes, n.Shape().Clone())
+	}
+	o.out = dtype[F]()
+	if len(o.shape) > 0 {
+		o.out = gorgonia.TensorType{Dims: len(o.shape), Of: dtype[F]()}
+	} else {
+		o.shape = tensor.ScalarShape()
+	}
+	if o.wrt == nil {
+		o.wrt = make([]bool, len(in))
+	}
+	n, err := gorgonia.ApplyOp(&o, in...)
+	if err != nil {
+		return nil, fmt.Errorf("nn: %s: %w", o.name, err)
+	}
+	return n, nil
+}
+
+func dtype[F kernel.Float]() tensor.Dtype {
+	if _, ok := any(F(0)).(float32); ok {
+		return tensor.Float32
+	}
+	return tensor.Float64
+}
+
+// dense wraps data as a tensor of the given shape.
+func dense[F kernel.Float](data []F, shape ...int) *tensor.Dense {
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+}
+
+// flat returns the elements of a tensor in row-major order.
+func flat[F kernel.Float](v gorgonia.Value) ([]F, error) {
+	d, ok := v.(*tensor.Dense)
+	if !ok {
+		return nil, fmt.Errorf("argument is a %T, want a dense tensor", v)
+	}
+	if d.RequiresIterator() || d.DataOrder().IsColMajor() {
+		if m, ok := d.Materialize().(*tensor.Dense); ok {
+			d = m
+		}
+	}
+	if s, ok := d.Data().([]F); ok {
+		return s[:d.Shape().TotalSize()], nil
+	}
+	return nil, fmt.Errorf("argument has elements of type %v, want %v", d.Dtype(), dtype[F]())
+}
+
+// scalar is a value that can be written again in every run.
+type scalar[F kernel.Float] struct {
+	f32 *gorgonia.F32
+	f64 *gorgonia.F64
+}
+
+func newScalar[F kernel.Float](x float64) scalar[F] {
+	if dtype[F]() == tensor.Float32 {
+		return scalar[F]{f32: gorgonia.NewF32(float32(x))}
+	}
+	return scalar[F]{f64: gorgonia.NewF64(x)}
+}
+
+func (s scalar[F]) set(x float64) gorgonia.Value {
+	if s.f32 != nil {
+		*s.f32 = gorgonia.F32(x)
+		return s.f32
+	}
+	*s.f64 = gorgonia.F64(x)
+	return s.f64
+}
+
+// number is a scalar's value.
+func number(v gorgonia.Value) (float64, error) {
+	switch x := v.Data().(type) {
+	case float64:
+		return x, nil
+	case float32:
+		return float64(x), nil
+	}
+	return 0, fmt.Errorf("argument is %v of type %T, want a number", v, v)
+}

@@ -1,0 +1,237 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// Params are the parameters of a network: an ordered set of named arrays, in one piece of memory so that an optimiser takes all in one
+// step. The names, shapes and layouts are those of the torch.nn module that computes the same, which loads them as they are.
+//
+// Initial values are PyTorch's defaults for the layer. Each parameter draws from a stream of its own, named by the seed and the
+// parameter's name (package random), so a layer more or less leaves the others as they were.
+type Params[F kernel.Float] struct {
+	seed uint64
+	list []Param[F]
+	flat []F
+	err  error
+}
+
+// Param is one parameter.
+type Param[F kernel.Float] struct {
+	Name  string
+	Shape []int
+	// Value is a view of the parameter within all of them.
+	Value []F
+	// Offset is where Value begins in Params.Flat.
+	Offset int
+}
+
+// align is the number of elements that the parameters' offsets are multiples of: whole vectors. The elements between are zero for ever.
+const align = 16
+
+// NewParams returns an empty set whose initial values are drawn from seed.
+func NewParams[F kernel.Float](seed uint64) *Params[F] { return &Params[F]{seed: seed} }
+
+// Zeros adds a parameter that starts at 0.
+func (p *Params[F]) Zeros(name string, shape ...int) { p.Uniform(name, 0, shape...) }
+
+// Uniform adds a parameter drawn evenly from [-bound, bound). A name that is taken, or a shape that is not positive, is reported by Err.
+func (p *Params[F]) Uniform(name string, bound float64, shape ...int) {
+	n := 1
+	for _, s := range shape {
+		if s < 1 || n > math.MaxInt32/s {
+			p.fail(fmt.Errorf("nn: parameter %q: shape %v is not allowed: 1 to 2^31 elements", name, shape))
+			return
+		}
+		n *= s
+	}
+	if name == "" || slices.ContainsFunc(p.list, func(q Param[F]) bool { return q.Name == name }) {
+		p.fail(fmt.Errorf("nn: parameter %q: the name is empty or taken", name))
+		return
+	}
+	at := len(p.flat)
+	p.flat = append(p.flat, make([]F, (n+align-1)/align*align)...)
+	p.list = append(p.list, Param[F]{Name: name, Shape: slices.Clone(shape), Offset: at})
+	for i, q := range p.list {
+		p.list[i].Value = p.flat[q.Offset : q.Offset+elements(q.Shape) : q.Offset+elements(q.Shape)]
+	}
+	if bound == 0 {
+		return
+	}
+	r := random.New(p.seed, "initial "+name)
+	value := p.list[len(p.list)-1].Value
+	for i := range value {
+		value[i] = F(bound * (2*r.Float64() - 1))
+	}
+}
+
+// Linear adds prefix.weight (out, in) and prefix.bias (out) as nn.Linear has them: uniform with bound 1/sqrt(in).
+func (p *Params[F]) Linear(prefix string, in, out int) {
+	k := 1 / math.Sqrt(float64(in))
+	p.Uniform(prefix+".weight", k, out, in)
+	p.Uniform(prefix+".bias", k, out)
+}
+
+// GRU adds prefix.weight_ih (3H, I), weight_hh (3H, H), bias_ih and bias_hh (3H), each name followed by suffix: uniform with
+// bound 1/sqrt(H), rows in the order reset, update, new. An empty suffix names an nn.GRUCell, "_l0" and "_l0_reverse" the two
+// directions of an nn.GRU. The parameters of a GRU without inputs lack weight_ih.
+func (p *Params[F]) GRU(prefix, suffix string, inputs, units int) {
+	k := 1 / math.Sqrt(float64(units))
+	if inputs > 0 {
+		p.Uniform(prefix+".weight_ih"+suffix, k, 3*units, inputs)
+	}
+	p.Uniform(prefix+".weight_hh"+suffix, k, 3*units, units)
+	p.Uniform(prefix+".bias_ih"+suffix, k, 3*units)
+	p.Uniform(prefix+".bias_hh"+suffix, k, 3*units)
+}
+
+func (p *Params[F]) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// Err returns the first mistake that was made in adding parameters.
+func (p *Params[F]) Err() error { return p.err }
+
+// All returns the parameters in order.
+func (p *Params[F]) All() []Param[F] { return p.list }
+
+// Flat returns the memory of all parameters: each at its Offset, and zeros between. A gradient has the same layout.
+func (p *Params[F]) Flat() []F { return p.flat }
+
+// Get returns the value of the parameter of that name, nil where there is none.
+func (p *Params[F]) Get(name string) []F {
+	if q, ok := p.find(name); ok {
+		return q.Value
+	}
+	return nil
+}
+
+func (p *Params[F]) find(name string) (Param[F], bool) {
+	i := slices.IndexFunc(p.list, func(q Param[F]) bool { return q.Name == name })
+	if i < 0 {
+		return Param[F]{}, false
+	}
+	return p.list[i], true
+}
+
+// Count is the number of weights.
+func (p *Params[F]) Count() int {
+	n := 0
+	for _, q := range p.list {
+		n += len(q.Value)
+	}
+	return n
+}
+
+// Save returns a copy as tensors of F.
+func (p *Params[F]) Save() tensor.Set { return p.SaveFlat(p.flat) }
+
+// SaveFlat is Save of another array of the layout of Flat, e.g. the best weights.
+func (p *Params[F]) SaveFlat(flat []F) tensor.Set {
+	out := make(tensor.Set, len(p.list))
+	for i, q := range p.list {
+		out[i] = tensorOf(q.Name, slices.Clone(flat[q.Offset:q.Offset+len(q.Value)]), q.Shape...)
+	}
+	return out
+}
+
+func tensorOf[F kernel.Float](name string, data []F, shape ...int) *tensor.Tensor {
+	switch d := any(data).(type) {
+	case []float32:
+		return tensor.From32(name, d, shape...)
+	case []float64:
+		return tensor.From64(name, d, shape...)
+	}
+	return nil
+}
+
+// MismatchError says how weights differ from what a network needs.
+type MismatchError struct {
+	// Missing are names that the network has and the weights lack, Unknown the other way round.
+	Missing, Unknown []string
+	// Shapes are "name: shape [3 4], want [4 4]" for each that differs, and likewise for types and numbers that are not finite.
+	Shapes []string
+}
+
+// Error lists everything that differs.
+func (e *MismatchError) Error() string {
+	s := "nn: weights of another network"
+	if len(e.Missing) > 0 {
+		s += fmt.Sprintf("; missing %v", e.Missing)
+	}
+	if len(e.Unknown) > 0 {
+		s += fmt.Sprintf("; unknown %v", e.Unknown)
+	}
+	for _, l := range e.Shapes {
+		s += "; " + l
+	}
+	return s
+}
+
+// Load sets all values. Weights whose names or shapes differ, or that are not finite, are a [*MismatchError] that lists all of them; then
+// nothing has changed.
+func (p *Params[F]) Load(weights tensor.Set) error {
+	var e MismatchError
+	for _, q := range p.list {
+		w := weights.Get(q.Name)
+		switch {
+		case w == nil:
+			e.Missing = append(e.Missing, q.Name)
+		case !slices.Equal(w.Shape, q.Shape):
+			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: shape %v, want %v", q.Name, w.Shape, q.Shape))
+		case w.DType() != tensor.Float32 && w.DType() != tensor.Float64:
+			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: type %v, want float32 or float64", q.Name, w.DType()))
+		case w.Check() != nil:
+			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: %v", q.Name, w.Check()))
+		case w.CheckFinite() != nil:
+			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: %v", q.Name, w.CheckFinite()))
+		}
+	}
+	for _, w := range weights {
+		if _, ok := p.find(w.Name); !ok {
+			e.Unknown = append(e.Unknown, w.Name)
+		}
+	}
+	if len(e.Missing)+len(e.Unknown)+len(e.Shapes) > 0 {
+		return &e
+	}
+	for _, q := range p.list {
+		w := weights.Get(q.Name)
+		for i, x := range w.F32 {
+			q.Value[i] = F(x)
+		}
+		for i, x := range w.F64 {
+			q.Value[i] = F(x)
+		}
+	}
+	return nil
+}
+
+// Float64 returns a copy of the values in double precision, by name.
+func (p *Params[F]) Float64() map[string][]float64 {
+	out := make(map[string][]float64, len(p.list))
+	for _, q := range p.list {
+		v := make([]float64, len(q.Value))
+		for i, x := range q.Value {
+			v[i] = float64(x)
+		}
+		out[q.Name] = v
+	}
+	return out
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return n
+}
