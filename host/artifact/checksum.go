@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,6 +19,9 @@ import (
 
 // SumsFile is the list of a folder's checksums, in the form that sha256sum -c reads.
 const SumsFile = "SHA256SUMS"
+
+// ErrSums is wrapped where a list of checksums cannot be made out.
+var ErrSums = errors.New("artifact: bad list of checksums")
 
 // HashBytes is the SHA-256 of b, in hexadecimal.
 func HashBytes(b []byte) string {
@@ -42,7 +46,7 @@ func HashFile(path string) (string, error) {
 // HashFolder is the digest of a folder: the SHA-256 of the list of its files' names, relative and sorted, with their SHA-256. Modes, times, empty folders
 // and [SumsFile] at the top do not count. A symbolic link or another special file is an error.
 func HashFolder(dir string) (string, error) {
-	sums, err := sumsOf(dir)
+	sums, err := sumsOf(context.Background(), dir)
 	if err != nil {
 		return "", err
 	}
@@ -51,7 +55,7 @@ func HashFolder(dir string) (string, error) {
 
 // WriteSums writes [SumsFile] into a folder and returns the folder's digest, which is the SHA-256 of that file.
 func WriteSums(dir string) (digest string, err error) {
-	sums, err := sumsOf(dir)
+	sums, err := sumsOf(context.Background(), dir)
 	if err != nil {
 		return "", err
 	}
@@ -59,15 +63,16 @@ func WriteSums(dir string) (digest string, err error) {
 	return HashBytes(b), WriteFile(filepath.Join(dir, SumsFile), b)
 }
 
-// CheckSums reads every file of a folder and compares with its [SumsFile]. What differs is a *[SumsError].
-func CheckSums(dir string) error {
+// CheckSums reads every file of a folder, compares with its [SumsFile], and returns the folder's digest. What differs is a *[SumsError]; a
+// list that cannot be made out wraps [ErrSums], a missing one fs.ErrNotExist.
+func CheckSums(ctx context.Context, dir string) (digest string, err error) {
 	want, err := ReadSums(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
-	have, err := sumsOf(dir)
+	have, err := sumsOf(ctx, dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	bad := &SumsError{Dir: dir}
 	for name, sum := range want {
@@ -84,12 +89,12 @@ func CheckSums(dir string) error {
 		}
 	}
 	if len(bad.Missing)+len(bad.Changed)+len(bad.Extra) == 0 {
-		return nil
+		return HashBytes(want.encode()), nil
 	}
 	slices.Sort(bad.Missing)
 	slices.Sort(bad.Changed)
 	slices.Sort(bad.Extra)
-	return bad
+	return "", bad
 }
 
 // SumsError says which files of a folder are not what its list of checksums says.
@@ -131,7 +136,7 @@ func ReadSums(dir string) (Sums, error) {
 	for n := 1; lines.Scan(); n++ {
 		m := sumsLine.FindStringSubmatch(lines.Text())
 		if m == nil || !filepath.IsLocal(filepath.FromSlash(m[2])) {
-			return nil, fmt.Errorf("artifact: %s: line %d: a SHA-256, two spaces and a relative file name are needed", path, n)
+			return nil, fmt.Errorf("%w: %s: line %d: a SHA-256, two spaces and a relative file name are needed", ErrSums, path, n)
 		}
 		sums[m[2]] = m[1]
 	}
@@ -149,9 +154,12 @@ func (s Sums) encode() []byte {
 	return []byte(b.String())
 }
 
-func sumsOf(dir string) (Sums, error) {
+func sumsOf(ctx context.Context, dir string) (Sums, error) {
 	sums := Sums{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
