@@ -1,8 +1,29 @@
 package kernel
 
+/*
+#cgo noescape call_gru_pack
+#cgo nocallback call_gru_pack
+#cgo noescape call_gru_begin
+#cgo nocallback call_gru_begin
+#cgo noescape call_gru_forward
+#cgo nocallback call_gru_forward
+#cgo noescape call_gru_final
+#cgo nocallback call_gru_final
+#cgo noescape call_gru_begin_backward
+#cgo nocallback call_gru_begin_backward
+#cgo noescape call_gru_backward
+#cgo nocallback call_gru_backward
+#cgo noescape call_gru_gradients
+#cgo nocallback call_gru_gradients
+#include "calls.h"
+*/
+import "C"
+
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"unsafe"
 )
 
 // GRU is a plan for GRU sequences, see GRUWeights for the equations. A call sequence is
@@ -13,9 +34,9 @@ import (
 //
 // Both run the same code and give the same bits.
 type GRU[F Float] struct {
-	cfg    GRUConfig
-	eng    *refGRU[F]
-	closed bool
+	cfg     GRUConfig
+	plan    *C.ctdb_gru // nil once closed
+	cleanup runtime.Cleanup
 
 	state phase
 	done  int // bins that a closed loop has stepped and not yet gone back over
@@ -31,19 +52,72 @@ const (
 	phaseBack
 )
 
-// NewGRU plans a GRU and takes the memory for it.
+// NewGRU plans a GRU and takes the memory for it, see GRUConfig.Bytes.
 func NewGRU[F Float](c GRUConfig) (*GRU[F], error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &GRU[F]{cfg: c, eng: newRefGRU[F](c)}, nil
+	ops, err := operations[F](c.Variant)
+	if err != nil {
+		return nil, err
+	}
+	plan := C.ctdb_gru_new(ops, C.int(c.B), C.int(c.T), C.int(c.I), C.int(c.H), C.int(c.O), cBool(c.Reverse), cBool(c.Inference))
+	if plan == nil {
+		return nil, fmt.Errorf("kernel: gru: B %d, T %d, I %d, H %d, O %d: no memory for the plan", c.B, c.T, c.I, c.H, c.O)
+	}
+	g := &GRU[F]{cfg: c, plan: plan}
+	g.cleanup = runtime.AddCleanup(g, func(p *C.ctdb_gru) { C.ctdb_gru_free(p) }, plan)
+	return g, nil
+}
+
+// GRUBytes is the memory that NewGRU takes.
+func GRUBytes[F Float](c GRUConfig) (uint64, error) {
+	if err := c.check(); err != nil {
+		return 0, err
+	}
+	ops, err := operations[F](c.Variant)
+	if err != nil {
+		return 0, err
+	}
+	return uint64(C.ctdb_gru_bytes(ops, C.int(c.B), C.int(c.T), C.int(c.I), C.int(c.H), C.int(c.O), cBool(c.Inference))), nil
 }
 
 // Config is the shape that the plan was made for.
 func (g *GRU[F]) Config() GRUConfig { return g.cfg }
 
+func cBool(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ptr is the address of a slice's elements, NULL for an empty one.
+func ptr[F Float | uint64](s []F) unsafe.Pointer {
+	if len(s) == 0 {
+		return nil
+	}
+	return unsafe.Pointer(&s[0])
+}
+
+func trialPtr(s []uint64) *C.uint64_t { return (*C.uint64_t)(ptr(s)) }
+
+// rows is how an array is walked: elements from a trial to the next and from a bin to the next.
+type rows struct{ row, bin int }
+
+func (g *GRU[F]) sequence(c int) rows { return rows{g.cfg.T * c, c} }
+
+func (g *GRU[F]) shards(f func(s, rows C.int)) {
+	// f cannot fail.
+	_ = Shards(g.in.B, g.cfg.threads(), func(_, s, lo, hi int) error {
+		f(C.int(s), C.int(hi-lo))
+		return nil
+	})
+	runtime.KeepAlive(g)
+}
+
 func (g *GRU[F]) begin(w GRUWeights[F], in GRUInput[F], sequence bool) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	g.state = phaseNew
@@ -54,16 +128,40 @@ func (g *GRU[F]) begin(w GRUWeights[F], in GRUInput[F], sequence bool) error {
 		return err
 	}
 	g.in = in
-	g.eng.begin(w, in)
+	C.call_gru_pack(g.plan, ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout))
 	return nil
 }
 
-// binOf is the bin that step k of a sequence takes.
-func (g *GRU[F]) binOf(k int) int {
-	if g.cfg.Reverse {
-		return g.cfg.T - 1 - k
+// start sets a shard's initial state.
+func (g *GRU[F]) start(s, n C.int) {
+	in, row := &g.in, g.cfg.H
+	if len(in.H0) == g.cfg.H {
+		row = 0
 	}
-	return k
+	C.call_gru_begin(g.plan, s, n, ptr(in.H0), C.long(row), ptr(in.InitNoise.Values), C.double(in.InitNoise.SD), C.uint64_t(in.InitNoise.Key), trialPtr(in.Trials))
+}
+
+// forward takes shard s through the steps k0 to k1-1.
+func (g *GRU[F]) forward(s C.int, k0, k1 int, x []F, xr rows, y []F, yr rows, states, clean []F, sr rows) {
+	n := &g.in.Noise
+	C.call_gru_forward(g.plan, s, C.int(k0), C.int(k1), ptr(x), C.long(xr.row), C.long(xr.bin), ptr(y), C.long(yr.row), C.long(yr.bin),
+		ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin), ptr(n.Values), C.double(n.SD), C.uint64_t(n.Key), trialPtr(g.in.Trials))
+}
+
+// backward takes it back from k1-1 to k0.
+func (g *GRU[F]) backward(s C.int, k0, k1 int, y []F, yr rows, states, clean []F, sr rows, dx []F, xr rows) {
+	C.call_gru_backward(g.plan, s, C.int(k0), C.int(k1), ptr(y), C.long(yr.row), C.long(yr.bin), ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin),
+		cBool(g.in.Noise.SD != 0), ptr(dx), C.long(xr.row), C.long(xr.bin))
+}
+
+// gradients adds up the shards' gradients in their order.
+func (g *GRU[F]) gradients(grad GRUGradient[F]) {
+	w := grad.Weights
+	for s := range ShardCount(g.in.B) {
+		C.call_gru_gradients(g.plan, C.int(s), ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout), ptr(grad.H0), cBool(g.shared()),
+			cBool(s > 0 || grad.Add))
+	}
+	runtime.KeepAlive(g)
 }
 
 // Forward runs whole sequences. w must not change before Backward.
@@ -76,12 +174,13 @@ func (g *GRU[F]) Forward(w GRUWeights[F], in GRUInput[F], out GRUOutput[F]) erro
 		return err
 	}
 	c := g.cfg
-	for k := range c.T {
-		t := g.binOf(k)
-		g.eng.forward(k, t, view[F]{in.X, t * c.I, c.T * c.I}, view[F]{out.Y, t * c.O, c.T * c.O},
-			view[F]{out.States, t * out.Stride, c.T * out.Stride}, view[F]{out.Clean, t * out.Stride, c.T * out.Stride})
-	}
-	g.eng.final(out.Final, out.FinalStride)
+	g.shards(func(s, n C.int) {
+		g.start(s, n)
+		g.forward(s, 0, c.T, in.X, g.sequence(c.I), out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride))
+		if out.Final != nil {
+			C.call_gru_final(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
+		}
+	})
 	if !c.Inference {
 		g.state = phaseForward
 	}
@@ -91,7 +190,7 @@ func (g *GRU[F]) Forward(w GRUWeights[F], in GRUInput[F], out GRUOutput[F]) erro
 // Backward writes the gradients of a scalar whose cotangents are cot, for the last Forward. It may be called several times, with other
 // cotangents.
 func (g *GRU[F]) Backward(cot GRUCotangent[F], grad GRUGradient[F]) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseForward {
@@ -102,13 +201,11 @@ func (g *GRU[F]) Backward(cot GRUCotangent[F], grad GRUGradient[F]) error {
 		return err
 	}
 	c := g.cfg
-	g.eng.beginBackward(out.Final, out.FinalStride)
-	for k := c.T - 1; k >= 0; k-- {
-		t := g.binOf(k)
-		g.eng.backward(k, t, view[F]{out.Y, t * c.O, c.T * c.O}, view[F]{out.States, t * out.Stride, c.T * out.Stride},
-			view[F]{out.Clean, t * out.Stride, c.T * out.Stride}, view[F]{grad.X, t * c.I, c.T * c.I})
-	}
-	g.eng.gradients(grad)
+	g.shards(func(s, _ C.int) {
+		C.call_gru_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
+		g.backward(s, 0, c.T, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
+	})
+	g.gradients(grad)
 	return nil
 }
 
@@ -123,13 +220,14 @@ func (g *GRU[F]) Begin(w GRUWeights[F], in GRUInput[F]) error {
 	if err := g.begin(w, in, false); err != nil {
 		return err
 	}
+	g.shards(g.start)
 	g.state, g.done = phaseSteps, 0
 	return nil
 }
 
 // StepForward takes bin t, which must be the next one (0 after Begin), with inputs x (B, I), and writes what out wants.
 func (g *GRU[F]) StepForward(t int, x []F, out GRUBin[F]) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseSteps || t != g.done || t >= g.cfg.T {
@@ -139,14 +237,16 @@ func (g *GRU[F]) StepForward(t int, x []F, out GRUBin[F]) error {
 		return err
 	}
 	c := g.cfg
-	g.eng.forward(t, t, view[F]{x, 0, c.I}, view[F]{out.Y, 0, c.O}, view[F]{out.State, 0, c.H}, view[F]{out.Clean, 0, c.H})
+	g.shards(func(s, _ C.int) {
+		g.forward(s, t, t+1, x, rows{row: c.I}, out.Y, rows{row: c.O}, out.State, out.Clean, rows{row: c.H})
+	})
 	g.done++
 	return nil
 }
 
 // BeginBackward starts to go back over the bins stepped so far; final is the cotangent (B, H) of the last state, nil for zero.
 func (g *GRU[F]) BeginBackward(final []F) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseSteps || g.cfg.Inference {
@@ -155,7 +255,7 @@ func (g *GRU[F]) BeginBackward(final []F) error {
 	if err := optLen("gru", "Final", final, g.in.B*g.cfg.H); err != nil {
 		return err
 	}
-	g.eng.beginBackward(final, g.cfg.H)
+	g.shards(func(s, _ C.int) { C.call_gru_begin_backward(g.plan, s, ptr(final), C.long(g.cfg.H)) })
 	g.state = phaseBack
 	return nil
 }
@@ -163,7 +263,7 @@ func (g *GRU[F]) BeginBackward(final []F) error {
 // StepBackward goes back over bin t, which must be the last one not yet gone back over, with the cotangents of what StepForward gave,
 // and writes the gradient of its inputs to dx (B, I; nil if not wanted).
 func (g *GRU[F]) StepBackward(t int, cot GRUBin[F], dx []F) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseBack || t != g.done-1 {
@@ -173,14 +273,16 @@ func (g *GRU[F]) StepBackward(t int, cot GRUBin[F], dx []F) error {
 		return err
 	}
 	c := g.cfg
-	g.eng.backward(t, t, view[F]{cot.Y, 0, c.O}, view[F]{cot.State, 0, c.H}, view[F]{cot.Clean, 0, c.H}, view[F]{dx, 0, c.I})
+	g.shards(func(s, _ C.int) {
+		g.backward(s, t, t+1, cot.Y, rows{row: c.O}, cot.State, cot.Clean, rows{row: c.H}, dx, rows{row: c.I})
+	})
 	g.done--
 	return nil
 }
 
 // EndBackward writes the gradients of the weights and the initial state once every bin has been gone back over. grad.X must be nil.
 func (g *GRU[F]) EndBackward(grad GRUGradient[F]) error {
-	if g.closed {
+	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseBack || g.done != 0 {
@@ -189,13 +291,17 @@ func (g *GRU[F]) EndBackward(grad GRUGradient[F]) error {
 	if err := grad.check(g.cfg, g.in.B, g.shared(), false); err != nil {
 		return err
 	}
-	g.eng.gradients(grad)
+	g.gradients(grad)
 	g.state = phaseNew
 	return nil
 }
 
 // Close frees the plan's memory; later calls return ErrClosed. It may be called again.
 func (g *GRU[F]) Close() error {
-	g.closed = true
+	if g.plan != nil {
+		g.cleanup.Stop()
+		C.ctdb_gru_free(g.plan)
+		g.plan, g.in = nil, GRUInput[F]{}
+	}
 	return nil
 }

@@ -1,8 +1,20 @@
 package kernel
 
+/*
+#cgo noescape call_linear_pack
+#cgo nocallback call_linear_pack
+#cgo noescape call_linear_forward
+#cgo nocallback call_linear_forward
+#cgo noescape call_linear_backward
+#cgo nocallback call_linear_backward
+#include "calls.h"
+*/
+import "C"
+
 import (
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // LinearConfig is the shape of a Linear plan.
@@ -16,8 +28,10 @@ type LinearConfig struct {
 
 // Linear is y = x W^T + b in every bin of a batch, PyTorch's nn.Linear: x (B, T, In), W (Out, In), b (Out), y (B, T, Out).
 type Linear[F Float] struct {
-	cfg    LinearConfig
-	closed bool
+	cfg     LinearConfig
+	plan    *C.ctdb_linear // nil once closed
+	cleanup runtime.Cleanup
+	gw, gb  []F // gradients of each shard
 }
 
 // LinearGradient is where gradients are written; a nil field is not wanted.
@@ -38,11 +52,25 @@ func NewLinear[F Float](c LinearConfig) (*Linear[F], error) {
 			return nil, &ShapeError{"linear", f.name, f.got, fmt.Sprintf("%d to 2^30", f.min)}
 		}
 	}
-	return &Linear[F]{cfg: c}, nil
+	if float64(c.B)*float64(c.T)*float64(max(c.In, c.Out)) > maxElements || float64(c.In)*float64(c.Out) > maxElements {
+		return nil, fmt.Errorf("kernel: linear: B %d, T %d, In %d, Out %d: beyond any memory", c.B, c.T, c.In, c.Out)
+	}
+	ops, err := operations[F](c.Variant)
+	if err != nil {
+		return nil, err
+	}
+	plan := C.ctdb_linear_new(ops, C.int(c.In), C.int(c.Out), C.int(max(1, min(c.Threads, ShardCount(c.B)))))
+	if plan == nil {
+		return nil, fmt.Errorf("kernel: linear: In %d, Out %d: no memory for the plan", c.In, c.Out)
+	}
+	n := ShardCount(c.B)
+	l := &Linear[F]{cfg: c, plan: plan, gw: make([]F, n*c.In*c.Out), gb: make([]F, n*c.Out)}
+	l.cleanup = runtime.AddCleanup(l, func(p *C.ctdb_linear) { C.ctdb_linear_free(p) }, plan)
+	return l, nil
 }
 
 func (l *Linear[F]) check(b int, x, w, bias, y []F) (int, error) {
-	if l.closed {
+	if l.plan == nil {
 		return 0, ErrClosed
 	}
 	if b == 0 {
@@ -62,20 +90,14 @@ func (l *Linear[F]) Forward(b int, x, w, bias, y []F) error {
 	if err != nil {
 		return err
 	}
-	in, out := l.cfg.In, l.cfg.Out
-	for r := range b * l.cfg.T {
-		for o := range out {
-			s := F(0)
-			if bias != nil {
-				s = bias[o]
-			}
-			for i := range in {
-				s += x[r*in+i] * w[o*in+i]
-			}
-			y[r*out+o] = s
-		}
-	}
-	return nil
+	C.call_linear_pack(l.plan, ptr(w), ptr(bias))
+	t := l.cfg.T
+	err = Shards(b, l.cfg.Threads, func(worker, _, lo, hi int) error {
+		C.call_linear_forward(l.plan, C.int(worker), C.long((hi-lo)*t), ptr(x), C.long(lo*t*l.cfg.In), ptr(y), C.long(lo*t*l.cfg.Out))
+		return nil
+	})
+	runtime.KeepAlive(l)
+	return err
 }
 
 // Backward writes the gradients of a scalar whose cotangent of y is cot.
@@ -88,32 +110,43 @@ func (l *Linear[F]) Backward(b int, x, w, cot []F, g LinearGradient[F]) error {
 	if err := errors.Join(optLen("linear", "x gradient", g.X, len(x)), optLen("linear", "W gradient", g.W, in*out), optLen("linear", "b gradient", g.B, out)); err != nil {
 		return err
 	}
-	if !g.Add {
-		clear(g.W)
-		clear(g.B)
+	C.call_linear_pack(l.plan, ptr(w), nil)
+	t, size := l.cfg.T, in*out
+	err = Shards(b, l.cfg.Threads, func(worker, s, lo, hi int) error {
+		var gw, gb []F
+		if g.W != nil {
+			gw = l.gw[s*size : (s+1)*size]
+			clear(gw)
+		}
+		if g.B != nil {
+			gb = l.gb[s*out : (s+1)*out]
+			clear(gb)
+		}
+		C.call_linear_backward(l.plan, C.int(worker), C.long((hi-lo)*t), ptr(x), C.long(lo*t*in), ptr(cot), C.long(lo*t*out), ptr(g.X), ptr(gw), ptr(gb))
+		return nil
+	})
+	runtime.KeepAlive(l)
+	if err != nil {
+		return err
 	}
-	clear(g.X)
-	for r := range b * l.cfg.T {
-		for o := range out {
-			d := cot[r*out+o]
-			if g.B != nil {
-				g.B[o] += d
-			}
-			for i := range in {
-				if g.W != nil {
-					g.W[o*in+i] += d * x[r*in+i]
-				}
-				if g.X != nil {
-					g.X[r*in+i] += d * w[o*in+i]
-				}
-			}
+	for s := range ShardCount(b) {
+		add := g.Add || s > 0
+		if g.W != nil {
+			err = errors.Join(err, Sum(g.W, add, l.gw[s*size:(s+1)*size]))
+		}
+		if g.B != nil {
+			err = errors.Join(err, Sum(g.B, add, l.gb[s*out:(s+1)*out]))
 		}
 	}
-	return nil
+	return err
 }
 
 // Close frees the plan's memory; later calls return ErrClosed. It may be called again.
 func (l *Linear[F]) Close() error {
-	l.closed = true
+	if l.plan != nil {
+		l.cleanup.Stop()
+		C.ctdb_linear_free(l.plan)
+		l.plan = nil
+	}
 	return nil
 }

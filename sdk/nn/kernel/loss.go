@@ -1,5 +1,18 @@
 package kernel
 
+/*
+#cgo noescape call_squared_error
+#cgo nocallback call_squared_error
+#cgo noescape call_poisson
+#cgo nocallback call_poisson
+#cgo noescape call_sum_squares
+#cgo nocallback call_sum_squares
+#cgo noescape call_axpy
+#cgo nocallback call_axpy
+#include "calls.h"
+*/
+import "C"
+
 import (
 	"errors"
 	"fmt"
@@ -50,20 +63,9 @@ func SquaredError[F Float](s Shape, y, target, weights []F, scale float64, grad 
 		return 0, err
 	}
 	row := s.T * s.C
+	ops := fallback[F]()
 	return scale * s.perTrial(func(b int) float64 {
-		sum := 0.0
-		for i := b * row; i < (b+1)*row; i++ {
-			d := y[i] - target[i]
-			wd := d
-			if weights != nil {
-				wd *= weights[i]
-			}
-			sum += float64(wd) * float64(d)
-			if grad != nil {
-				grad[i] = F(2*scale) * wd
-			}
-		}
-		return sum
+		return float64(C.call_squared_error(ops, C.long(b*row), C.long(row), ptr(y), ptr(target), ptr(weights), C.double(scale), ptr(grad)))
 	}), nil
 }
 
@@ -84,35 +86,35 @@ func PoissonNLL[F Float](s Shape, logRates, counts []F, o PoissonOptions[F], sca
 		optLen(op, "BinMask", o.BinMask, s.B*s.T), optLen(op, "TrialWeights", o.TrialWeights, s.B), optLen(op, "grad", grad, n)); err != nil {
 		return 0, err
 	}
+	ops := fallback[F]()
+	part := func(at, n int, w F) float64 {
+		if w == 0 {
+			if grad != nil {
+				clear(grad[at : at+n])
+			}
+			return 0
+		}
+		stirling := 0.0
+		if o.Full {
+			for _, k := range counts[at : at+n] {
+				if k := float64(k); k > 1 {
+					stirling += k*math.Log(k) - k + 0.5*math.Log(2*math.Pi*k)
+				}
+			}
+		}
+		return float64(w)*stirling + float64(C.call_poisson(ops, C.long(at), C.long(n), ptr(logRates), ptr(counts), C.double(w), C.double(scale), ptr(grad)))
+	}
 	return scale * s.perTrial(func(b int) float64 {
+		w := F(1)
+		if o.TrialWeights != nil {
+			w = o.TrialWeights[b]
+		}
+		if o.BinMask == nil {
+			return part(b*s.T*s.C, s.T*s.C, w)
+		}
 		sum := 0.0
 		for t := b * s.T; t < (b+1)*s.T; t++ {
-			w := F(1)
-			if o.BinMask != nil {
-				w = o.BinMask[t]
-			}
-			if o.TrialWeights != nil {
-				w *= o.TrialWeights[b]
-			}
-			for i := t * s.C; i < (t+1)*s.C; i++ {
-				if w == 0 {
-					if grad != nil {
-						grad[i] = 0
-					}
-					continue
-				}
-				r, k := logRates[i], counts[i]
-				e := F(math.Exp(float64(r)))
-				v := float64(e) - float64(k)*float64(r)
-				if o.Full && k > 1 {
-					k := float64(k)
-					v += k*math.Log(k) - k + 0.5*math.Log(2*math.Pi*k)
-				}
-				sum += float64(w) * v
-				if grad != nil {
-					grad[i] = F(scale) * w * (e - k)
-				}
-			}
+			sum += part(t*s.C, s.C, w*o.BinMask[t])
 		}
 		return sum
 	}), nil
@@ -126,22 +128,17 @@ func LatentNorm[F Float](s Shape, latents []F, scale float64, grad []F, add bool
 	if err := errors.Join(s.check("latent norm"), wantLen("latent norm", "latents", latents, n), optLen("latent norm", "grad", grad, n)); err != nil {
 		return 0, err
 	}
-	row := s.T * s.C
+	row, ops := s.T*s.C, fallback[F]()
 	return scale * s.perTrial(func(b int) float64 {
-		x := latents[b*row : (b+1)*row]
-		norm := math.Sqrt(SquaredNorm(x))
+		norm := math.Sqrt(float64(C.call_sum_squares(ops, C.long(b*row), C.long(row), ptr(latents))))
 		if grad == nil {
 			return norm
 		}
-		g, f := grad[b*row:(b+1)*row], F(0)
-		if norm != 0 {
-			f = F(scale / norm)
-		}
 		if !add {
-			clear(g)
+			clear(grad[b*row : (b+1)*row])
 		}
-		for i, v := range x {
-			g[i] += f * v
+		if norm != 0 {
+			C.call_axpy(ops, C.long(b*row), C.long(row), C.double(scale/norm), ptr(latents), ptr(grad))
 		}
 		return norm
 	}), nil

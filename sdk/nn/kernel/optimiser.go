@@ -1,5 +1,14 @@
 package kernel
 
+/*
+#cgo noescape call_adam
+#cgo nocallback call_adam
+#cgo noescape call_sum_squares
+#cgo nocallback call_sum_squares
+#include "calls.h"
+*/
+import "C"
+
 import (
 	"fmt"
 	"math"
@@ -28,38 +37,18 @@ func AdamStep[F Float](a Adam, step int, param, grad, m, v []F) error {
 		}
 	}
 	c1, c2 := 1-math.Pow(a.Beta1, float64(step)), 1-math.Pow(a.Beta2, float64(step))
-	rate, root := F(a.LR/c1), F(math.Sqrt(c2))
-	b1, b2, eps, decay, shrink := F(1-a.Beta1), F(a.Beta2), F(a.Eps), F(a.WeightDecay), F(1-a.LR*a.WeightDecay)
-	b2c := F(1 - a.Beta2)
-	for i, g := range grad {
-		p := param[i]
-		if a.Decoupled {
-			p *= shrink
-		} else {
-			g += decay * p
-		}
-		m[i] += b1 * (g - m[i])
-		v[i] = b2*v[i] + b2c*g*g
-		param[i] = p - rate*m[i]/(F(math.Sqrt(float64(v[i])))/root+eps)
+	decay, shrink := a.WeightDecay, 1.0
+	if a.Decoupled {
+		decay, shrink = 0, 1-a.LR*a.WeightDecay
 	}
+	C.call_adam(fallback[F](), C.long(n), C.double(a.LR/c1), C.double(math.Sqrt(c2)), C.double(a.Beta1), C.double(a.Beta2), C.double(a.Eps), C.double(decay),
+		C.double(shrink), ptr(param), ptr(grad), ptr(m), ptr(v))
 	return nil
 }
 
 // SquaredNorm is the sum of squares of g in float64, in a fixed order.
 func SquaredNorm[F Float](g []F) float64 {
-	var s0, s1, s2, s3 float64
-	i := 0
-	for ; i+4 <= len(g); i += 4 {
-		a, b, c, d := float64(g[i]), float64(g[i+1]), float64(g[i+2]), float64(g[i+3])
-		s0 += a * a
-		s1 += b * b
-		s2 += c * c
-		s3 += d * d
-	}
-	for ; i < len(g); i++ {
-		s0 += float64(g[i]) * float64(g[i])
-	}
-	return (s0 + s1) + (s2 + s3)
+	return float64(C.call_sum_squares(fallback[F](), 0, C.long(len(g)), ptr(g)))
 }
 
 // GlobalNorm is the 2-norm of all gradients together, summed in the order given.

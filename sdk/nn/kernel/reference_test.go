@@ -2,6 +2,32 @@ package kernel
 
 import "math"
 
+// philox is Philox4x32-10 (Salmon, Moraes, Dror & Shaw 2011): four random words for a counter and a key. Counter words 0 and 1 are the
+// low and high half of block, words 2 and 3 those of index; key words 0 and 1 those of key.
+func philox(key, block, index uint64) [4]uint32 {
+	c0, c1, c2, c3 := uint32(block), uint32(block>>32), uint32(index), uint32(index>>32)
+	k0, k1 := uint32(key), uint32(key>>32)
+	for range 10 {
+		p0, p1 := uint64(c0)*0xD2511F53, uint64(c2)*0xCD9E8D57
+		c0, c1, c2, c3 = uint32(p1>>32)^c1^k0, uint32(p1), uint32(p0>>32)^c3^k1, uint32(p0)
+		k0 += 0x9E3779B9
+		k1 += 0xBB67AE85
+	}
+	return [4]uint32{c0, c1, c2, c3}
+}
+
+// normalOf is the number that Normals documents.
+func normalOf(key, trial uint64, bin, channel int) float64 {
+	g, w, q := channel/64, channel%64/16, channel%16
+	r := philox(key, uint64(bin)<<32|uint64(16*g+q), trial)
+	radius := math.Sqrt(-2 * math.Log((float64(r[w&2]>>1)+0.5)/(1<<31)))
+	sin, cos := math.Sincos(math.Pi * float64(int32(r[w|1])) / (1 << 31))
+	if w&1 == 0 {
+		return radius * cos
+	}
+	return radius * sin
+}
+
 // view is an array of rows: row b starts at off + b*row. A nil array is not wanted, or zero.
 type view[F Float] struct {
 	s        []F
@@ -215,4 +241,28 @@ func (g *refGRU[F]) gradients(grad GRUGradient[F]) {
 	for i := range grad.H0 {
 		grad.H0[i] = F(g.dh[i])
 	}
+}
+
+// sequence runs the reference over whole sequences and, if cot is given, back.
+func (g *refGRU[F]) sequence(w GRUWeights[F], in GRUInput[F], out GRUOutput[F], cot GRUCotangent[F], grad GRUGradient[F]) {
+	c := g.c
+	bin := func(k int) int {
+		if c.Reverse {
+			return c.T - 1 - k
+		}
+		return k
+	}
+	g.begin(w, in)
+	at := func(s []F, t, width int) view[F] { return view[F]{s, t * width, c.T * width} }
+	for k := range c.T {
+		t := bin(k)
+		g.forward(k, t, at(in.X, t, c.I), at(out.Y, t, c.O), at(out.States, t, c.H), at(out.Clean, t, c.H))
+	}
+	g.final(out.Final, c.H)
+	g.beginBackward(cot.Final, c.H)
+	for k := c.T - 1; k >= 0; k-- {
+		t := bin(k)
+		g.backward(k, t, at(cot.Y, t, c.O), at(cot.States, t, c.H), at(cot.Clean, t, c.H), at(grad.X, t, c.I))
+	}
+	g.gradients(grad)
 }

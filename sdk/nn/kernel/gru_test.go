@@ -1,0 +1,339 @@
+package kernel
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+var oddShapes = []GRUConfig{
+	{B: 1, T: 1, I: 1, H: 1},
+	{B: 3, T: 6, I: 0, H: 3, O: 1},
+	{B: 31, T: 5, I: 3, H: 5, O: 2, Reverse: true},
+	{B: 33, T: 4, I: 50, H: 17, O: 5},
+	{B: 40, T: 7, I: 3, H: 64, O: 3},
+	{B: 5, T: 9, I: 1, H: 100, O: 128},
+	{B: 256, T: 3, I: 3, H: 5, O: 1},
+	{B: 8, T: 5, I: 17, H: 48, O: 33, Reverse: true},
+}
+
+func TestGRUAgainstReference(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		for _, c := range oddShapes {
+			t.Run(c.String(), func(t *testing.T) {
+				checkReference[float64](t, c, variant, 1e-12)
+				checkReference[float32](t, c, variant, 1e-5)
+			})
+		}
+	})
+}
+
+func checkReference[F Float](t *testing.T, c GRUConfig, variant string, tolerance float64) {
+	for _, noise := range []string{"none", "given", "generated"} {
+		k := newGRUCase[F](c, 1)
+		if noise != "none" {
+			k.in.Noise = Noise[F]{SD: 0.1, Key: 42}
+			k.in.InitNoise = Noise[F]{SD: 0.2, Key: 43}
+			k.in.Trials = make([]uint64, c.B)
+			for i := range k.in.Trials {
+				k.in.Trials[i] = uint64(7*i) << 20
+			}
+		}
+		if noise == "given" {
+			r := rand.New(rand.NewPCG(3, 3))
+			k.in.Noise.Values, k.in.InitNoise.Values = fill[F](r, c.B*c.T*c.H, 1), fill[F](r, c.B*c.H, 1)
+		}
+		run := c
+		run.Variant, run.Threads = variant, 2
+		o1, g1 := k.run(t, run)
+		o2, g2 := k.reference()
+		compare(o1, o2, g1, g2, func(name string, got, want []F) { near(t, noise+" "+name, got, want, tolerance) })
+	}
+}
+
+// Left-out arguments are zero or not wanted; a shared initial state is the same as one repeated.
+func TestGRULeftOut(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		c := GRUConfig{B: 35, T: 6, I: 3, H: 7, O: 2, Variant: variant}
+		k := newGRUCase[float64](c, 2)
+		k.w.Bih, k.w.Bhh, k.w.Bout = nil, nil, nil
+		k.in.H0 = k.in.H0[:c.H]
+		k.cot.Y, k.cot.Clean, k.cot.States = nil, nil, nil
+		g, err := NewGRU[float64](c)
+		must(t, err)
+		defer g.Close()
+		final, grad := make([]float64, c.B*c.H), k.gradient()
+		grad.H0, grad.Weights.Bout = make([]float64, c.H), nil
+		must(t, g.Forward(k.w, k.in, GRUOutput[float64]{Final: final}))
+		must(t, g.Backward(k.cot, GRUGradient[float64]{Weights: GRUWeights[float64]{Whh: grad.Weights.Whh}, H0: grad.H0}))
+		want, wantGrad := k.output(), k.gradient()
+		wantGrad.H0 = make([]float64, c.H)
+		newRefGRU[float64](c).sequence(k.w, k.in, want, k.cot, wantGrad)
+		near(t, "Final", final, want.Final, 1e-12)
+		near(t, "grad Whh", grad.Weights.Whh, wantGrad.Weights.Whh, 1e-12)
+		near(t, "grad H0", grad.H0, wantGrad.H0, 1e-12)
+	})
+}
+
+func TestGRUThreadsToTheBit(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		c := GRUConfig{B: 170, T: 9, I: 3, H: 20, O: 3, Variant: variant, Threads: 1}
+		k := newGRUCase[float32](c, 3)
+		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
+		o1, g1 := k.run(t, c)
+		for _, threads := range []int{2, 3} {
+			c.Threads = threads
+			o2, g2 := k.run(t, c)
+			compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, name, got, want) })
+		}
+	})
+}
+
+// A trial's results do not depend on the batch around it, and gradients added shard by shard are those of the whole batch.
+func TestGRUSplitsToTheBit(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		c := GRUConfig{B: 100, T: 6, I: 3, H: 20, O: 3, Variant: variant}
+		k := newGRUCase[float32](c, 4)
+		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
+		for b := range c.B {
+			k.in.Trials = append(k.in.Trials, uint64(1000+b))
+		}
+		o1, g1 := k.run(t, c)
+		for _, size := range []int{1, 13, ShardRows, 2 * ShardRows} {
+			o2, g2 := k.output(), k.gradient()
+			plan, err := NewGRU[float32](GRUConfig{B: size, T: c.T, I: c.I, H: c.H, O: c.O, Variant: variant})
+			must(t, err)
+			for lo := 0; lo < c.B; lo += size {
+				hi := min(c.B, lo+size)
+				part := func(s []float32, width int) []float32 { return s[lo*width : hi*width] }
+				in := k.in
+				in.B, in.X, in.H0, in.Trials = hi-lo, part(k.in.X, c.T*c.I), part(k.in.H0, c.H), k.in.Trials[lo:hi]
+				must(t, plan.Forward(k.w, in, GRUOutput[float32]{Y: part(o2.Y, c.T*c.O), States: part(o2.States, c.T*c.H), Clean: part(o2.Clean, c.T*c.H), Final: part(o2.Final, c.H)}))
+				cot := GRUCotangent[float32]{Y: part(k.cot.Y, c.T*c.O), States: part(k.cot.States, c.T*c.H), Clean: part(k.cot.Clean, c.T*c.H), Final: part(k.cot.Final, c.H)}
+				if hi-lo == 1 {
+					// With one trial its state (H) is both shared and its own.
+					clear(part(g2.H0, c.H))
+				}
+				must(t, plan.Backward(cot, GRUGradient[float32]{Weights: g2.Weights, X: part(g2.X, c.T*c.I), H0: part(g2.H0, c.H), Add: true}))
+			}
+			must(t, plan.Close())
+			compare(o2, o1, g2, g1, func(name string, got, want []float32) {
+				switch name {
+				case "grad Wih", "grad Whh", "grad Bih", "grad Bhh", "grad Wout", "grad Bout":
+					if size%ShardRows != 0 {
+						near(t, name, got, want, 1e-5)
+						return
+					}
+				}
+				same(t, name, got, want)
+			})
+		}
+	})
+}
+
+// Bin by bin gives the bits of the whole sequence, also where a plan is reused for a shorter loop.
+func TestGRUStepsAreTheSequence(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		for _, T := range []int{1, 4, 7, 10} {
+			c := GRUConfig{B: 37, T: 10, I: 3, H: 20, O: 3, Variant: variant, Threads: 2}
+			g, err := NewGRU[float32](c)
+			must(t, err)
+			short := c
+			short.T = T
+			k := newGRUCase[float32](short, 5)
+			k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
+			o1, g1 := k.run(t, short)
+			o2, g2 := k.output(), k.gradient()
+			bin := func(s []float32, t, width int) []float32 {
+				var out []float32
+				for b := range c.B {
+					out = append(out, s[(b*T+t)*width:(b*T+t+1)*width]...)
+				}
+				return out
+			}
+			back := func(dst, src []float32, t, width int) {
+				for b := range c.B {
+					copy(dst[(b*T+t)*width:], src[b*width:(b+1)*width])
+				}
+			}
+			must(t, g.Begin(k.w, k.in))
+			for b := range T {
+				o := GRUBin[float32]{Y: make([]float32, c.B*c.O), State: make([]float32, c.B*c.H), Clean: make([]float32, c.B*c.H)}
+				must(t, g.StepForward(b, bin(k.in.X, b, c.I), o))
+				back(o2.Y, o.Y, b, c.O)
+				back(o2.States, o.State, b, c.H)
+				back(o2.Clean, o.Clean, b, c.H)
+				copy(o2.Final, o.State)
+			}
+			must(t, g.BeginBackward(k.cot.Final))
+			for b := T - 1; b >= 0; b-- {
+				dx := make([]float32, c.B*c.I)
+				must(t, g.StepBackward(b, GRUBin[float32]{Y: bin(k.cot.Y, b, c.O), State: bin(k.cot.States, b, c.H), Clean: bin(k.cot.Clean, b, c.H)}, dx))
+				back(g2.X, dx, b, c.I)
+			}
+			g2.X, g1.X = nil, nil
+			must(t, g.EndBackward(g2))
+			compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, name, got, want) })
+			must(t, g.Close())
+		}
+	})
+}
+
+func TestGRUInferenceIsForward(t *testing.T) {
+	c := GRUConfig{B: 40, T: 11, I: 3, H: 20, O: 3}
+	k := newGRUCase[float32](c, 6)
+	o1, _ := k.run(t, c)
+	c.Inference = true
+	g, err := NewGRU[float32](c)
+	must(t, err)
+	defer g.Close()
+	o2 := k.output()
+	must(t, g.Forward(k.w, k.in, o2))
+	same(t, "Y", o2.Y, o1.Y)
+	same(t, "States", o2.States, o1.States)
+	same(t, "Final", o2.Final, o1.Final)
+	if err := g.Backward(k.cot, k.gradient()); !errors.Is(err, ErrOrder) {
+		t.Errorf("backward without a tape: %v", err)
+	}
+	one, err := GRUBytes[float32](c)
+	must(t, err)
+	c.T = 1000
+	if many, err := GRUBytes[float32](c); err != nil || many != one {
+		t.Errorf("an inference plan takes %d bytes for 11 bins and %d for 1000 (%v)", one, many, err)
+	}
+}
+
+// Two directions write into one array.
+func TestGRUStride(t *testing.T) {
+	c := GRUConfig{B: 5, T: 4, I: 2, H: 3}
+	k := newGRUCase[float64](c, 7)
+	want, wantGrad := k.run(t, c)
+	wide, wideFinal := make([]float64, c.B*c.T*2*c.H), make([]float64, c.B*2*c.H)
+	cot := GRUCotangent[float64]{States: make([]float64, len(wide)), Clean: make([]float64, len(wide)), Final: make([]float64, len(wideFinal)), Stride: 2 * c.H, FinalStride: 2 * c.H}
+	for i := range c.B * c.T {
+		copy(cot.States[i*2*c.H+c.H:], k.cot.States[i*c.H:(i+1)*c.H])
+		copy(cot.Clean[i*2*c.H+c.H:], k.cot.Clean[i*c.H:(i+1)*c.H])
+	}
+	for b := range c.B {
+		copy(cot.Final[b*2*c.H+c.H:], k.cot.Final[b*c.H:(b+1)*c.H])
+	}
+	cot.States, cot.Clean, cot.Final = cot.States[c.H:], cot.Clean[c.H:], cot.Final[c.H:]
+	g, err := NewGRU[float64](c)
+	must(t, err)
+	defer g.Close()
+	must(t, g.Forward(k.w, k.in, GRUOutput[float64]{States: wide[c.H:], Final: wideFinal[c.H:], Stride: 2 * c.H, FinalStride: 2 * c.H}))
+	grad := k.gradient()
+	must(t, g.Backward(cot, grad))
+	for i := range c.B * c.T {
+		same(t, "States", wide[i*2*c.H+c.H:(i+1)*2*c.H], want.States[i*c.H:(i+1)*c.H])
+		same(t, "the other direction", wide[i*2*c.H:i*2*c.H+c.H], make([]float64, c.H))
+	}
+	for b := range c.B {
+		same(t, "Final", wideFinal[b*2*c.H+c.H:(b+1)*2*c.H], want.Final[b*c.H:(b+1)*c.H])
+	}
+	same(t, "grad X", grad.X, wantGrad.X)
+	same(t, "grad Whh", grad.Weights.Whh, wantGrad.Weights.Whh)
+}
+
+// What is not a number shows in everything that depends on it, and only there.
+func TestGRUNotANumber(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		c := GRUConfig{B: 3, T: 5, I: 2, H: 4, O: 1, Variant: variant}
+		k := newGRUCase[float32](c, 8)
+		k.in.X[(1*c.T+2)*c.I] = float32(math.NaN())
+		o, g := k.run(t, c)
+		for b := range c.B {
+			for bin := range c.T {
+				got := math.IsNaN(float64(o.Y[b*c.T+bin]))
+				if want := b == 1 && bin >= 2; got != want {
+					t.Errorf("trial %d, bin %d: not a number is %t, want %t", b, bin, got, want)
+				}
+			}
+		}
+		if !math.IsNaN(float64(g.Weights.Whh[0])) {
+			t.Error("the gradient hides a NaN")
+		}
+	})
+}
+
+// Saturated gates neither overflow nor leave their range.
+func TestGRUSaturated(t *testing.T) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		c := GRUConfig{B: 4, T: 6, I: 2, H: 5, O: 1, Variant: variant}
+		k := newGRUCase[float32](c, 9)
+		for i := range k.w.Wih {
+			k.w.Wih[i] *= 1e4
+		}
+		o, g := k.run(t, c)
+		wo, wg := k.reference()
+		compare(o, wo, g, wg, func(name string, got, want []float32) {
+			for i, v := range got {
+				if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+					t.Fatalf("%s[%d] is %v", name, i, v)
+				}
+			}
+		})
+		near(t, "States", o.States, wo.States, 1e-5)
+	})
+}
+
+func TestGRUErrors(t *testing.T) {
+	var shape *ShapeError
+	for _, c := range []GRUConfig{{}, {B: 1, T: 0, H: 1}, {B: 1, T: 1, H: -3}, {B: 1, T: 1, H: 1, I: -1}, {B: 1, T: 1, H: 1, Threads: -1}, {B: 1 << 40, T: 1, H: 1}} {
+		if _, err := NewGRU[float32](c); !errors.As(err, &shape) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+	if _, err := NewGRU[float32](GRUConfig{B: 1 << 30, T: 1 << 30, H: 1 << 10}); err == nil {
+		t.Error("a plan beyond any memory")
+	}
+	if _, err := NewGRU[float32](GRUConfig{B: 1, T: 1, H: 1, Variant: "abacus"}); err == nil {
+		t.Error("an unknown variant")
+	}
+	c := GRUConfig{B: 3, T: 2, I: 2, H: 4, O: 1}
+	g, err := NewGRU[float64](c)
+	must(t, err)
+	k := newGRUCase[float64](c, 1)
+	if err := g.Backward(k.cot, k.gradient()); !errors.Is(err, ErrOrder) {
+		t.Errorf("backward first: %v", err)
+	}
+	for name, spoil := range map[string]func(k *gruCase[float64], o *GRUOutput[float64]){
+		"X":          func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.X = k.in.X[1:] },
+		"Whh":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Whh = nil },
+		"Wih":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Wih = append(k.w.Wih, 1) },
+		"Bih":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Bih = k.w.Bih[1:] },
+		"Wout":       func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Wout = nil },
+		"H0":         func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.H0 = k.in.H0[1:] },
+		"B":          func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.B = 4 },
+		"Trials":     func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.Trials = []uint64{1} },
+		"Y":          func(_ *gruCase[float64], o *GRUOutput[float64]) { o.Y = o.Y[1:] },
+		"States":     func(_ *gruCase[float64], o *GRUOutput[float64]) { o.States = o.States[1:] },
+		"Final":      func(_ *gruCase[float64], o *GRUOutput[float64]) { o.FinalStride = 9 },
+		"the stride": func(_ *gruCase[float64], o *GRUOutput[float64]) { o.Stride = 3 },
+	} {
+		k, o := newGRUCase[float64](c, 1), GRUOutput[float64]{}
+		o = k.output()
+		spoil(&k, &o)
+		if err := g.Forward(k.w, k.in, o); !errors.As(err, &shape) {
+			t.Errorf("wrong %s: %v", name, err)
+		}
+	}
+	if err := g.StepForward(0, make([]float64, 6), GRUBin[float64]{}); !errors.Is(err, ErrOrder) {
+		t.Errorf("step without begin: %v", err)
+	}
+	must(t, g.Begin(k.w, k.in))
+	if err := g.StepForward(1, make([]float64, 6), GRUBin[float64]{}); !errors.Is(err, ErrOrder) {
+		t.Errorf("step to bin 1 first: %v", err)
+	}
+	must(t, g.StepForward(0, make([]float64, 6), GRUBin[float64]{}))
+	must(t, g.BeginBackward(nil))
+	if err := g.EndBackward(GRUGradient[float64]{}); !errors.Is(err, ErrOrder) {
+		t.Errorf("end before bin 0: %v", err)
+	}
+	must(t, g.Close())
+	must(t, g.Close())
+	if err := g.Forward(k.w, k.in, k.output()); !errors.Is(err, ErrClosed) {
+		t.Errorf("forward on a closed plan: %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+// Products of small padded matrices. Tiles of MR rows by up to NV vectors stay in registers; B is read in whole vectors, A is broadcast.
+
+// C (mr x nv vectors) += A (mr x K, row stride lda) B, B as nv panels [K][lanes] that lie pb apart.
+INLINE void FN(tile_nn)(const int mr, const int nv, long K, const REAL *a, long lda, const REAL *b, long pb, REAL *c, long ldc)
+{
+	v acc[8][4];
+	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] = *(const v *)(c + i * ldc + j * VL);
+	for (long k = 0; k < K; k++) {
+		v bb[4];
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) bb[j] = *(const v *)(b + j * pb + k * VL);
+		_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+			_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] += bb[j] * a[i * lda + k];
+	}
+	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) *(v *)(c + i * ldc + j * VL) = acc[i][j];
+}
+
+// How many of n remaining vectors the next tile takes: at most 3, and 2+2 rather than 3+1.
+INLINE int FN(next_nv)(int n)
+{
+	if (NV >= 3 && (n == 3 || n > 4)) return 3;
+	return n < 2 ? 1 : 2;
+}
+
+// C (M x nvec vectors) += A B for M a multiple of MR.
+static void FN(product_nn)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, REAL *c, long ldc)
+{
+	for (int j = 0, n; j < nvec; j += n) {
+		n = FN(next_nv)(nvec - j);
+		const REAL *bj = b + j * K * VL;
+		for (long i = 0; i < M; i += MR) {
+			const REAL *ai = a + i * lda;
+			REAL *ci = c + i * ldc + j * VL;
+			if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, ci, ldc);
+			else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, ci, ldc);
+			else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, ci, ldc);
+		}
+	}
+}
+
+// C (mr x nv vectors) += A^T B, A (K x mr), B (K x nv vectors), both by rows.
+INLINE void FN(tile_tn)(const int mr, const int nv, long K, const REAL *a, long lda, const REAL *b, long ldb, REAL *c, long ldc)
+{
+	v acc[8][4];
+	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] = *(const v *)(c + i * ldc + j * VL);
+	for (long k = 0; k < K; k++) {
+		v bb[4];
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) bb[j] = *(const v *)(b + k * ldb + j * VL);
+		_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+			_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] += bb[j] * a[k * lda + i];
+	}
+	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) *(v *)(c + i * ldc + j * VL) = acc[i][j];
+}
+
+// C (M x nvec vectors) += A^T B for M a multiple of 4.
+static void FN(product_tn)(int M, int nvec, long K, const REAL *a, long lda, const REAL *b, long ldb, REAL *c, long ldc)
+{
+	for (int j = 0, n; j < nvec; j += n) {
+		n = FN(next_nv)(nvec - j);
+		const REAL *bj = b + j * VL;
+		for (int i = 0, m; i < M; i += m) {
+			REAL *ci = c + i * ldc + j * VL;
+			m = MR == 8 && M - i >= 8 ? 8 : 4;
+			if (m == 8) {
+				if (n == 3) FN(tile_tn)(MR, 3, K, a + i, lda, bj, ldb, ci, ldc);
+				else if (n == 2) FN(tile_tn)(MR, 2, K, a + i, lda, bj, ldb, ci, ldc);
+				else FN(tile_tn)(MR, 1, K, a + i, lda, bj, ldb, ci, ldc);
+			} else {
+				if (n == 3) FN(tile_tn)(4, 3, K, a + i, lda, bj, ldb, ci, ldc);
+				else if (n == 2) FN(tile_tn)(4, 2, K, a + i, lda, bj, ldb, ci, ldc);
+				else FN(tile_tn)(4, 1, K, a + i, lda, bj, ldb, ci, ldc);
+			}
+		}
+	}
+}
+
+// Copies n valid columns of rows rows into padded rows of width p, zero beyond, up to rp rows.
+static void FN(gather)(const REAL *src, long src_row, int rows, int n, REAL *dst, int rp, int p)
+{
+	for (int i = 0; i < rp; i++) {
+		REAL *d = dst + (long)i * p;
+		int m = i < rows ? n : 0;
+		const REAL *s = src + i * src_row;
+		for (int j = 0; j < m; j++) d[j] = s[j];
+		for (int j = m; j < p; j++) d[j] = 0;
+	}
+}
+
+static void FN(scatter)(const REAL *src, long src_row, int rows, int n, REAL *dst, long dst_row)
+{
+	for (int i = 0; i < rows; i++)
+		__builtin_memcpy(dst + i * dst_row, src + i * src_row, n * sizeof(REAL));
+}
+
+static void FN(add_rows)(const REAL *src, long src_row, int rows, int n, REAL *dst, long dst_row)
+{
+	for (int i = 0; i < rows; i++) {
+		const REAL *s = src + i * src_row;
+		REAL *d = dst + i * dst_row;
+		for (int j = 0; j < n; j++) d[j] += s[j];
+	}
+}

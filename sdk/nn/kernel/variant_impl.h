@@ -1,0 +1,46 @@
+// One precision of a variant: everything, and its table.
+#define JOIN3_(a, b) a##_##b
+#define JOIN2_(a, b) JOIN3_(a, b)
+#define FN(name) JOIN2_(name, SUFFIX)
+#define T_(name) JOIN2_(name, SUFFIX)
+#define INLINE static inline __attribute__((always_inline))
+#include "vector_impl.h"
+#include "product_impl.h"
+#include "noise_impl.h"
+#include "gru_impl.h"
+#include "linear_impl.h"
+#include "loss_impl.h"
+
+static const ctdb_ops FN(ops) = {
+	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(gru_pack), FN(gru_begin), FN(gru_forward), FN(gru_final), FN(gru_begin_backward),
+	FN(gru_backward), FN(gru_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
+	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam),
+};
+
+#undef JOIN3_
+#undef JOIN2_
+#undef FN
+#undef T_
+#undef INLINE
+#undef v
+#undef vu
+#undef vi
+#undef vd
+#undef VL
+#undef IS_DOUBLE
+#undef splat
+#undef load
+#undef store
+#undef pick
+#undef MAGIC
+#undef MANTISSA
+#undef EXPONENT_BIAS
+#undef EXP_MAX
+#undef EXP_MIN
+#undef H_SLOT
+#undef G_SLOT
+#undef X_SLOT
+#undef REAL
+#undef INT
+#undef SQRT
+#undef SUFFIX
