@@ -20,7 +20,7 @@ import (
 // A header that is not exact (wrong JSON, a name twice, unknown keys or types, a shape that overflows, data that overlaps, leaves holes or
 // does not end with the file) is an error that wraps [ErrSafetensors]; memory is taken only for bytes that are there.
 func ReadSafetensors(r io.Reader, limit int64) (Set, map[string]string, error) {
-	in := bufio.NewReaderSize(r, chunkBytes)
+	in := bufio.NewReader(r)
 	var size [8]byte
 	if _, err := io.ReadFull(in, size[:]); err != nil {
 		return nil, nil, readError("the length of the header", err)
@@ -142,7 +142,7 @@ func half(h uint16) float32 {
 func (e entry) read(in io.Reader, buf []byte) (*Tensor, error) {
 	t := &Tensor{Name: e.name, Shape: e.shape}
 	elements := int((e.to - e.from) / int64(e.format.size))
-	first := min(elements, 8*chunkBytes)
+	first := min(elements, chunkBytes)
 	switch e.format.dtype {
 	case Float32:
 		t.F32 = make([]float32, 0, first)
@@ -276,8 +276,16 @@ func (e *entry) field(dec *json.Decoder, key string, known []format) error {
 
 func decode[T any](dec *json.Decoder, where string) (T, error) {
 	var v T
-	if err := dec.Decode(&v); err != nil {
+	var raw json.RawMessage
+	err := dec.Decode(&raw)
+	if err == nil {
+		err = json.Unmarshal(raw, &v)
+	}
+	if err != nil {
 		return v, invalid("%s: %v", where, err)
+	}
+	if raw[0] != '"' && bytes.Contains(raw, []byte("null")) {
+		return v, invalid("%s is %s: null is not allowed", where, raw)
 	}
 	return v, nil
 }
