@@ -178,7 +178,10 @@ func (e *MismatchError) Error() string {
 
 // Load sets all values. Weights whose names or shapes differ, or that are not finite, are a [*MismatchError] that lists all of them; then
 // nothing has changed.
-func (p *Params[F]) Load(weights tensor.Set) error {
+func (p *Params[F]) Load(weights tensor.Set) error { return p.LoadFlat(p.flat, weights) }
+
+// LoadFlat is Load into another array of the layout of Flat.
+func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
 	var e MismatchError
 	for _, q := range p.list {
 		w := weights.Get(q.Name)
@@ -204,12 +207,12 @@ func (p *Params[F]) Load(weights tensor.Set) error {
 		return &e
 	}
 	for _, q := range p.list {
-		w := weights.Get(q.Name)
+		w, value := weights.Get(q.Name), flat[q.Offset:q.Offset+len(q.Value)]
 		for i, x := range w.F32 {
-			q.Value[i] = F(x)
+			value[i] = F(x)
 		}
 		for i, x := range w.F64 {
-			q.Value[i] = F(x)
+			value[i] = F(x)
 		}
 	}
 	return nil

@@ -1,0 +1,215 @@
+package train
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// CheckpointFile is the name of the checkpoint in the instance's folder. It is a safetensors file with the weights, the optimiser's means and the best weights
+// (weights.NAME, mean.NAME, square.NAME, best.NAME) and the state of the training.
+const CheckpointFile = "checkpoint.safetensors"
+
+const checkpointFormat = "ctdb checkpoint 1"
+
+// ErrCheckpoint is returned, wrapped, for a checkpoint that cannot be gone on from.
+var ErrCheckpoint = errors.New("train: unusable checkpoint")
+
+// maxCheckpoint bounds what is read, in bytes.
+const maxCheckpoint = 1 << 40
+
+// checkpoint writes the state so that a crash at any moment leaves the old file or the new one, whole.
+func (t *trainer[F]) checkpoint() error {
+	if t.Env.Dir == "" {
+		return nil
+	}
+	set, err := t.encode()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(t.Env.Dir, CheckpointFile)
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(t.Env.Dir), renameio.WithPermissions(0o600))
+	if err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	sum := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
+	err = tensor.WriteSafetensors(w, set, map[string]string{"format": checkpointFormat, "identity": t.Identity, "columns": strings.Join(t.state.columns, "\n")})
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		err = f.CloseAtomicallyReplace()
+	} else {
+		err = errors.Join(err, f.Cleanup())
+	}
+	if err == nil {
+		err = syncDir(t.Env.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	t.saved = time.Now()
+	s := &t.state
+	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: hex.EncodeToString(sum.Sum(nil)), Step: s.step, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (t *trainer[F]) arrays() map[string][]F {
+	return map[string][]F{"weights.": t.weights, "mean.": t.mean, "square.": t.square, "best.": t.best}
+}
+
+func (t *trainer[F]) encode() (tensor.Set, error) {
+	var set tensor.Set
+	for prefix, flat := range t.arrays() {
+		for _, p := range t.net.Params().SaveFlat(flat) {
+			set = append(set, p.Named(prefix+p.Name))
+		}
+	}
+	s := &t.state
+	set = append(set, tensor.FromInt("state.counts", []int64{s.step, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
+		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum}, s.termSums...), 4+len(s.termSums)))
+	if len(s.history) > 0 {
+		h := tensor.New64("state.history", len(s.history), len(s.history[0]))
+		for i, row := range s.history {
+			copy(h.F64[i*len(row):], row)
+		}
+		set = append(set, h)
+	}
+	return set, set.Check()
+}
+
+// restore reads the checkpoint; false where there is none.
+func (t *trainer[F]) restore() (bool, error) {
+	if t.Env.Dir == "" {
+		return false, nil
+	}
+	path := filepath.Join(t.Env.Dir, CheckpointFile)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("train: checkpoint: %w", err)
+	}
+	set, metadata, err := tensor.ReadSafetensors(bufio.NewReaderSize(f, 1<<20), maxCheckpoint)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = t.decode(set, metadata)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %s: %w", ErrCheckpoint, path, err)
+	}
+	t.saved = time.Now()
+	return true, nil
+}
+
+func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
+	if metadata["format"] != checkpointFormat {
+		return fmt.Errorf("format %q, want %q", metadata["format"], checkpointFormat)
+	}
+	if metadata["identity"] != t.Identity {
+		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], t.Identity)
+	}
+	counts, sums := set.Get("state.counts"), set.Get("state.sums")
+	if counts == nil || counts.I64 == nil || counts.Len() != 7 || sums == nil || sums.F64 == nil || sums.Len() < 4 {
+		return errors.New("the state is missing")
+	}
+	c := counts.I64
+	for _, v := range c {
+		if v < 0 {
+			return fmt.Errorf("the state has a negative count: %v", c)
+		}
+	}
+	if c[5] >= int64(len(stops)) {
+		return fmt.Errorf("the state ended for an unknown reason: %d", c[5])
+	}
+	s := state{step: c[0], epoch: c[1], batch: c[2], bestEpoch: c[3], sinceBest: c[4], finished: c[5], trials: c[6],
+		best: sums.F64[0], last: sums.F64[1], lossSum: sums.F64[2], normSum: sums.F64[3]}
+	if sums.Len() > 4 {
+		s.termSums = append([]float64(nil), sums.F64[4:]...)
+	}
+	if metadata["columns"] != "" {
+		s.columns = strings.Split(metadata["columns"], "\n")
+	}
+	if h := set.Get("state.history"); h != nil {
+		if h.F64 == nil || len(h.Shape) != 2 || h.Shape[1] != len(s.columns)+1 {
+			return errors.New("the history has the wrong shape")
+		}
+		for i := range h.Shape[0] {
+			s.history = append(s.history, h.F64[i*h.Shape[1]:(i+1)*h.Shape[1]])
+		}
+	}
+	if int64(len(s.history)) != s.epoch {
+		return fmt.Errorf("the history has %d epochs of %d", len(s.history), s.epoch)
+	}
+	for prefix, flat := range t.arrays() {
+		var part tensor.Set
+		for _, w := range set {
+			if name, ok := strings.CutPrefix(w.Name, prefix); ok {
+				part = append(part, w.Named(name))
+			}
+		}
+		if err := t.net.Params().LoadFlat(flat, part); err != nil {
+			return fmt.Errorf("%s: %w", prefix, err)
+		}
+	}
+	t.state = s
+	return nil
+}
+
+// Identity returns a text that is the same for the same parameters, target and precision: for Config.Identity.
+func Identity[F kernel.Float](of ...any) (string, error) {
+	b, err := json.Marshal(append(of, fmt.Sprintf("%T", F(0))))
+	if err != nil {
+		return "", fmt.Errorf("train: identity: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// InvalidWeights turns an [*nn.MismatchError] into a component.InvalidArgumentError that lists all of it; other errors stay.
+func InvalidWeights(err error) error {
+	var m *nn.MismatchError
+	if !errors.As(err, &m) {
+		return err
+	}
+	var e component.InvalidArgumentError
+	add := func(format string, args ...any) {
+		e.Problems = append(e.Problems, component.Invalid("weights", format, args...).(*component.InvalidArgumentError).Problems...)
+	}
+	for _, n := range m.Missing {
+		add("%s is missing", n)
+	}
+	for _, n := range m.Unknown {
+		add("%s is not known", n)
+	}
+	for _, n := range m.Shapes {
+		add("%s", n)
+	}
+	return &e
+}

@@ -1,0 +1,172 @@
+package train
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// CellDynamics is the model.Dynamics of a network whose state is that of one recurrent cell, in double precision. It holds copies of the weights: training that
+// comes later does not change it. It is safe for concurrent use.
+type CellDynamics struct {
+	// Cell is the step.
+	Cell nn.StepMap
+	// Units and Inputs are its sizes, BinWidth dt in seconds.
+	Units, Inputs int
+	BinWidth      float64
+	// Observed are the readouts by role, besides model.Latents and model.State, which are the state itself.
+	Observed map[string]Readout
+	// Initial returns the initial states for a block of trials, or the learned one for an empty block.
+	Initial func(ctx context.Context, trials tensor.Block) (*tensor.Tensor, error)
+}
+
+// Readout is a linear map of the state.
+type Readout struct {
+	// Weight (Width, units) and Bias (Width).
+	Weight, Bias []float64
+	Width        int
+	// Map is applied to each element; nil is the identity.
+	Map func(float64) float64
+}
+
+var _ model.Dynamics = (*CellDynamics)(nil)
+
+// Layout has one segment, "hidden".
+func (d *CellDynamics) Layout(context.Context) (model.Layout, error) {
+	observable := map[string]int{model.State: d.Units, model.Latents: d.Units}
+	for role, r := range d.Observed {
+		observable[role] = r.Width
+	}
+	return model.Layout{Size: d.Units, Inputs: d.Inputs, Segments: []model.Segment{{Name: "hidden", Size: d.Units}}, Observable: observable,
+		BinWidth: d.BinWidth, Float64: true}, nil
+}
+
+// InitialState is as the interface says.
+func (d *CellDynamics) InitialState(ctx context.Context, trials tensor.Block) (*tensor.Tensor, error) {
+	return d.Initial(ctx, trials)
+}
+
+// arg returns the elements of an argument of n rows (n < 0: any) and the given width.
+func arg(name string, t *tensor.Tensor, n, width int) ([]float64, error) {
+	if t == nil {
+		return nil, component.Invalid(name, "is missing: (B, %d) is needed", width)
+	}
+	if len(t.Shape) != 2 || t.Shape[1] != width || (n >= 0 && t.Shape[0] != n) {
+		if n >= 0 {
+			return nil, component.Invalid(name, "has shape %v: (%d, %d) is needed", t.Shape, n, width)
+		}
+		return nil, component.Invalid(name, "has shape %v: (B, %d) is needed", t.Shape, width)
+	}
+	if err := t.Check(); err != nil {
+		return nil, component.Invalid(name, "%v", err)
+	}
+	return t.Float64s(), nil
+}
+
+func (d *CellDynamics) point(state, input *tensor.Tensor) (h, x []float64, n int, err error) {
+	if h, err = arg("state", state, -1, d.Units); err != nil {
+		return nil, nil, 0, err
+	}
+	n = state.Shape[0]
+	if input == nil && d.Inputs == 0 {
+		return h, nil, n, nil
+	}
+	x, err = arg("input", input, n, d.Inputs)
+	return h, x, n, err
+}
+
+// Step is F(state, input).
+func (d *CellDynamics) Step(_ context.Context, state, input *tensor.Tensor) (*tensor.Tensor, error) {
+	h, x, n, err := d.point(state, input)
+	if err != nil {
+		return nil, err
+	}
+	out := tensor.New64(model.State, n, d.Units)
+	return out, d.Cell.Step(x, h, out.F64)
+}
+
+// Observe maps states to what the model shows.
+func (d *CellDynamics) Observe(_ context.Context, state *tensor.Tensor, role string) (*tensor.Tensor, error) {
+	h, err := arg("state", state, -1, d.Units)
+	if err != nil {
+		return nil, err
+	}
+	n := state.Shape[0]
+	if role == model.State || role == model.Latents {
+		return tensor.From64(role, slices.Clone(h), n, d.Units), nil
+	}
+	r, ok := d.Observed[role]
+	if !ok {
+		offered := []string{model.Latents, model.State}
+		for name := range d.Observed {
+			offered = append(offered, name)
+		}
+		slices.Sort(offered)
+		return nil, component.Invalid("role", "%q is not allowed: one of %v", role, offered)
+	}
+	out := tensor.New64(role, n, r.Width)
+	for b := range n {
+		for o := range r.Width {
+			s := 0.0
+			if r.Bias != nil {
+				s = r.Bias[o]
+			}
+			for i, v := range h[b*d.Units : (b+1)*d.Units] {
+				s += r.Weight[o*d.Units+i] * v
+			}
+			if r.Map != nil {
+				s = r.Map(s)
+			}
+			out.F64[b*r.Width+o] = s
+		}
+	}
+	return out, nil
+}
+
+// JVP is J_state dState + J_input dInput.
+func (d *CellDynamics) JVP(_ context.Context, state, input, dState, dInput *tensor.Tensor) (*tensor.Tensor, error) {
+	h, x, n, err := d.point(state, input)
+	if err != nil {
+		return nil, err
+	}
+	dh, err := arg("d_state", dState, n, d.Units)
+	if err != nil {
+		return nil, err
+	}
+	var dx []float64
+	if dInput != nil {
+		if dx, err = arg("d_input", dInput, n, d.Inputs); err != nil {
+			return nil, err
+		}
+	}
+	out := tensor.New64(model.State, n, d.Units)
+	return out, d.Cell.JVP(x, h, dx, dh, out.F64)
+}
+
+// VJP is the cotangents of state and input.
+func (d *CellDynamics) VJP(_ context.Context, state, input, cotangent *tensor.Tensor) (dState, dInput *tensor.Tensor, err error) {
+	h, x, n, err := d.point(state, input)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := arg("cotangent", cotangent, n, d.Units)
+	if err != nil {
+		return nil, nil, err
+	}
+	dState, dInput = tensor.New64("d_state", n, d.Units), tensor.New64("d_input", n, d.Inputs)
+	return dState, dInput, d.Cell.VJP(x, h, c, dInput.F64, dState.F64)
+}
+
+// Jacobians are exact.
+func (d *CellDynamics) Jacobians(_ context.Context, state, input *tensor.Tensor) (dState, dInput *tensor.Tensor, err error) {
+	h, x, n, err := d.point(state, input)
+	if err != nil {
+		return nil, nil, err
+	}
+	dState, dInput = tensor.New64("d_state", n, d.Units, d.Units), tensor.New64("d_input", n, d.Units, d.Inputs)
+	return dState, dInput, d.Cell.Jacobians(x, h, dInput.F64, dState.F64)
+}

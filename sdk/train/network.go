@@ -1,0 +1,211 @@
+package train
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Network is what is trained.
+type Network[F kernel.Float] interface {
+	// Params are the parameters.
+	Params() *nn.Params[F]
+	// Build writes the network and its losses down on a graph, for trials with the shapes of d. It is called for each worker and each number of
+	// trials in a shard, for training and for validation (g.Training).
+	Build(g *nn.Graph[F], d *Data[F]) (Program[F], error)
+}
+
+// Program is a network that was built.
+type Program[F kernel.Float] struct {
+	// Losses are summed; their values are reported by their names.
+	Losses []*nn.Loss
+	// Fill copies trials, rows of d, into the graph's inputs before a run. d has the shapes of the data that the program was built for.
+	Fill func(d *Data[F], rows []int, p nn.Pass) error
+}
+
+// Runner takes batches through a network, shard by shard.
+type Runner[F kernel.Float] struct {
+	net     Network[F]
+	threads int
+	workers []*worker[F]
+	sum     orderedSum[F]
+}
+
+type worker[F kernel.Float] struct {
+	memory   nn.Memory[F]
+	programs map[programKey]*program[F]
+	trials   []uint64
+}
+
+type programKey struct {
+	rows     int
+	training bool
+}
+
+type program[F kernel.Float] struct {
+	graph *nn.Graph[F]
+	Program[F]
+}
+
+// NewRunner returns a runner with that many workers, at least 1.
+func NewRunner[F kernel.Float](net Network[F], threads int) *Runner[F] {
+	r := &Runner[F]{net: net, threads: max(1, threads)}
+	for range r.threads {
+		r.workers = append(r.workers, &worker[F]{programs: map[programKey]*program[F]{}})
+	}
+	return r
+}
+
+// prepare builds what a batch needs and is not yet there, in one goroutine.
+func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
+	sizes := []int{kernel.ShardRows, batch % kernel.ShardRows}
+	if batch < kernel.ShardRows {
+		sizes[0] = 0
+	}
+	workers := min(r.threads, kernel.ShardCount(batch))
+	for _, w := range r.workers[:workers] {
+		for _, rows := range sizes {
+			k := programKey{rows, training}
+			if rows == 0 || w.programs[k] != nil {
+				continue
+			}
+			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, Training: training, Memory: &w.memory})
+			p, err := r.net.Build(g, d)
+			if err != nil {
+				return err
+			}
+			if training {
+				if err := g.Minimise(p.Losses...); err != nil {
+					return err
+				}
+			}
+			if err := g.Compile(); err != nil {
+				return err
+			}
+			w.programs[k] = &program[F]{g, p}
+		}
+	}
+	return nil
+}
+
+// Run computes the loss of a batch, trials of d given by their rows, and its terms in the order of Program.Losses. Where gradient is not nil it is training: the
+// gradient is written there in the layout of Params.Flat. p.Batch and p.Trials are set here.
+func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss float64, terms []float64, err error) {
+	training := gradient != nil
+	if err := r.prepare(d, len(rows), training); err != nil {
+		return 0, nil, err
+	}
+	p.Batch = len(rows)
+	parts := make([][]float64, kernel.ShardCount(len(rows)))
+	r.sum.reset(gradient)
+	err = kernel.Shards(len(rows), r.threads, func(worker, shard, lo, hi int) error {
+		w := r.workers[worker]
+		prog := w.programs[programKey{hi - lo, training}]
+		pass := p
+		w.trials = w.trials[:0]
+		for _, row := range rows[lo:hi] {
+			w.trials = append(w.trials, d.Trials[row])
+		}
+		pass.Trials = w.trials
+		if err := prog.Fill(d, rows[lo:hi], pass); err != nil {
+			return err
+		}
+		if _, err := prog.graph.Run(pass); err != nil {
+			return err
+		}
+		for _, l := range prog.Losses {
+			parts[shard] = append(parts[shard], l.Value())
+		}
+		if !training {
+			return nil
+		}
+		g := r.sum.buffer()
+		if err := prog.graph.Gradient(g); err != nil {
+			return err
+		}
+		r.sum.add(shard, g)
+		return nil
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	terms = make([]float64, len(parts[0]))
+	for _, part := range parts {
+		for i, v := range part {
+			terms[i] += v
+		}
+	}
+	for _, v := range terms {
+		loss += v
+	}
+	return loss, terms, nil
+}
+
+// Names are the names of the terms. It is empty before the first run.
+func (r *Runner[F]) Names() []string {
+	for _, w := range r.workers {
+		for _, p := range w.programs {
+			var names []string
+			for _, l := range p.Losses {
+				names = append(names, l.Name())
+			}
+			return names
+		}
+	}
+	return nil
+}
+
+// Close frees the memory of all workers.
+func (r *Runner[F]) Close() error {
+	var errs []error
+	for _, w := range r.workers {
+		for _, p := range w.programs {
+			errs = append(errs, p.graph.Close())
+		}
+		errs = append(errs, w.memory.Close())
+	}
+	r.workers = nil
+	return errors.Join(errs...)
+}
+
+// orderedSum adds parts up in the order of their numbers, whatever the order in which they come, holding back those that come early.
+type orderedSum[F kernel.Float] struct {
+	mu      sync.Mutex
+	total   []F
+	next    int
+	waiting map[int][]F
+	free    [][]F
+}
+
+// reset starts a sum; buffers are kept.
+func (s *orderedSum[F]) reset(total []F) {
+	clear(total)
+	s.total, s.next, s.waiting = total, 0, map[int][]F{}
+}
+
+func (s *orderedSum[F]) buffer() []F {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.free); n > 0 {
+		b := s.free[n-1]
+		s.free = s.free[:n-1]
+		return b
+	}
+	return make([]F, len(s.total))
+}
+
+func (s *orderedSum[F]) add(number int, part []F) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting[number] = part
+	for p, ok := s.waiting[s.next]; ok; p, ok = s.waiting[s.next] {
+		for i, v := range p {
+			s.total[i] += v
+		}
+		delete(s.waiting, s.next)
+		s.free = append(s.free, p)
+		s.next++
+	}
+}

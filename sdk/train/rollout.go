@@ -1,0 +1,211 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// Roller is a network that can be run over trials without training.
+type Roller[F kernel.Float] interface {
+	// Params are the parameters, which do not change while a rollout runs.
+	Params() *nn.Params[F]
+	// Columns are the arrays that a block must have.
+	Columns() []Column
+	// BuildRollout writes the network down for trials with the shapes of d.
+	BuildRollout(g *nn.Graph[F], d *Data[F]) (RolloutProgram[F], error)
+}
+
+// RolloutProgram is a network that was built for rollouts.
+type RolloutProgram[F kernel.Float] struct {
+	// Fill is as in Program.
+	Fill    func(d *Data[F], rows []int, p nn.Pass) error
+	Results []Result
+}
+
+// Result is an array that a rollout gives.
+type Result struct {
+	// Name is its role.
+	Name string
+	// Node holds it, rows first.
+	Node *nn.Node
+	// Exp takes the exponential of every element.
+	Exp bool
+	// Unit and Axes are as in tensor.Tensor.
+	Unit string
+	Axes []string
+}
+
+// Wanted checks that the roles in want are among those that a model offers; none means the model's own.
+func Wanted(want, offered, usual []string) ([]string, error) {
+	if len(want) == 0 {
+		return usual, nil
+	}
+	for i, w := range want {
+		if !slices.Contains(offered, w) {
+			return nil, component.Invalid(fmt.Sprintf("want[%d]", i), "%q is not allowed: one of %v", w, offered)
+		}
+	}
+	return want, nil
+}
+
+// Rollout runs a network over blocks of trials, a block at a time, its shards on that many threads. pass names the noise; its trials are set here. Arrays come
+// out in float32 where F is float32, else in float64.
+func Rollout[F kernel.Float](ctx context.Context, net Roller[F], threads int, pass nn.Pass, in tensor.Blocks) tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		r := &roller[F]{net: net, threads: max(1, threads)}
+		defer r.close()
+		for b, err := range in {
+			if err == nil {
+				err = ctx.Err()
+			}
+			var out tensor.Block
+			if err == nil {
+				out, err = r.block(ctx, pass, b)
+			}
+			if err != nil {
+				yield(tensor.Block{}, err)
+				return
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}
+
+type roller[F kernel.Float] struct {
+	net     Roller[F]
+	threads int
+	workers []*rollWorker[F]
+	shapes  [][]int
+}
+
+type rollWorker[F kernel.Float] struct {
+	memory   nn.Memory[F]
+	programs map[int]*rollProgram[F]
+	trials   []uint64
+	rows     []int
+}
+
+type rollProgram[F kernel.Float] struct {
+	graph *nn.Graph[F]
+	RolloutProgram[F]
+}
+
+func (r *roller[F]) close() {
+	for _, w := range r.workers {
+		for _, p := range w.programs {
+			// The memory goes with the worker; a graph without its own cannot fail to close.
+			_ = p.graph.Close()
+		}
+		_ = w.memory.Close()
+	}
+	r.workers = nil
+}
+
+func (r *roller[F]) prepare(d *Data[F]) error {
+	var shapes [][]int
+	for _, c := range r.net.Columns() {
+		shapes = append(shapes, d.Shape(c.Name))
+	}
+	if !slices.EqualFunc(shapes, r.shapes, slices.Equal[[]int]) {
+		r.close()
+		r.shapes = shapes
+	}
+	for len(r.workers) < min(r.threads, kernel.ShardCount(d.Len())) {
+		r.workers = append(r.workers, &rollWorker[F]{programs: map[int]*rollProgram[F]{}})
+	}
+	for _, w := range r.workers {
+		for _, rows := range []int{min(d.Len(), kernel.ShardRows), d.Len() % kernel.ShardRows} {
+			if rows == 0 || w.programs[rows] != nil {
+				continue
+			}
+			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, Memory: &w.memory})
+			p, err := r.net.BuildRollout(g, d)
+			if err == nil {
+				err = g.Compile()
+			}
+			if err != nil {
+				return err
+			}
+			w.programs[rows] = &rollProgram[F]{g, p}
+		}
+	}
+	return nil
+}
+
+func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (tensor.Block, error) {
+	d, err := Load[F](ctx, tensor.Of(b), 0, r.net.Columns()...)
+	if err == nil {
+		err = r.prepare(d)
+	}
+	if err != nil {
+		return tensor.Block{}, err
+	}
+	out := tensor.Block{Trials: slices.Clone(b.Trials)}
+	n := d.Len()
+	first := r.workers[0].programs[min(n, kernel.ShardRows)]
+	arrays := make([][]F, len(first.Results))
+	for i, res := range first.Results {
+		shape := slices.Clone([]int(res.Node.Shape()))
+		shape[0] = n
+		total := 1
+		for _, s := range shape {
+			total *= s
+		}
+		arrays[i] = make([]F, total)
+		out.Arrays = append(out.Arrays, tensorOf(res.Name, arrays[i], shape).With(res.Unit, res.Axes...))
+	}
+	return out, kernel.Shards(n, r.threads, func(worker, _, lo, hi int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		w := r.workers[worker]
+		prog := w.programs[hi-lo]
+		w.trials, w.rows = w.trials[:0], w.rows[:0]
+		for row := lo; row < hi; row++ {
+			w.trials, w.rows = append(w.trials, d.Trials[row]), append(w.rows, row)
+		}
+		p := pass
+		p.Trials = w.trials
+		if err := prog.Fill(d, w.rows, p); err != nil {
+			return err
+		}
+		if _, err := prog.graph.Run(p); err != nil {
+			return err
+		}
+		for i, res := range prog.Results {
+			from := prog.graph.Array(res.Node)
+			if len(from) == 0 {
+				return errors.New("train: rollout: a result is empty")
+			}
+			to := arrays[i][lo*len(from)/(hi-lo):]
+			if !res.Exp {
+				copy(to, from)
+				continue
+			}
+			for k, v := range from {
+				to[k] = F(math.Exp(float64(v)))
+			}
+		}
+		return nil
+	})
+}
+
+func tensorOf[F kernel.Float](name string, data []F, shape []int) *tensor.Tensor {
+	switch d := any(data).(type) {
+	case []float32:
+		return tensor.From32(name, d, shape...)
+	case []float64:
+		return tensor.From64(name, d, shape...)
+	}
+	return nil
+}

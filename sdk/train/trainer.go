@@ -1,0 +1,397 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Config says how to train.
+type Config struct {
+	// Epochs and BatchSize, at least 1.
+	Epochs, BatchSize int
+	// Adam or AdamW; [Adam] gives PyTorch's constants. There is no default.
+	Optimiser kernel.Adam
+	// Clip bounds the gradient's 2-norm, as torch's clip_grad_norm_ does; 0 does not clip.
+	Clip float64
+	// Patience ends training after that many epochs without a better validation loss; 0 never.
+	Patience int
+	// KeepLast makes the weights of the last epoch the result; else it is those of the epoch with the best validation loss.
+	KeepLast bool
+	// Schedule returns the learning rate and the weight decay of an epoch from the validation losses of all epochs before it; nil keeps the
+	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
+	Schedule func(epoch int64, validation []float64) Rates
+	// Group names an integer column; a batch then holds trials of one value. Empty does not.
+	Group string
+
+	// Env gives the seed, the threads, and the folder for checkpoints, where it is not empty.
+	Env component.Env
+	// CheckpointEvery and MaxTime are as in model.TrainRequest.
+	CheckpointEvery, MaxTime time.Duration
+	// Identity is everything that the result depends on beyond the seed and this Config, e.g. the parameters' text. A checkpoint of another identity is refused.
+	Identity string
+}
+
+// Rates are what a schedule sets.
+type Rates struct{ LR, WeightDecay float64 }
+
+// Adam is PyTorch's Adam with its default constants 0.9, 0.999 and 1e-8; decoupled makes it AdamW.
+func Adam(lr, weightDecay float64, decoupled bool) kernel.Adam {
+	return kernel.Adam{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay, Decoupled: decoupled}
+}
+
+// Source gives the data.
+type Source[F kernel.Float] struct {
+	// Train returns the training trials of a pass; it is called once if not Fresh, else for each epoch.
+	Train func(ctx context.Context, pass uint64) (*Data[F], error)
+	// Valid returns the validation trials, once; nil, or no error and no data, where there are none: then the training loss stands in for it.
+	Valid func(ctx context.Context) (*Data[F], error)
+	// Fresh is true where the trials differ from pass to pass.
+	Fresh bool
+}
+
+// state is what a checkpoint holds besides weights and the optimiser's means.
+type state struct {
+	step, epoch, batch   int64
+	bestEpoch, sinceBest int64
+	finished             int64 // index into stops
+	trials               int64 // of the current epoch, so far
+	best, last           float64
+	lossSum, normSum     float64     // over the current epoch's trials and batches
+	termSums             []float64   // of the losses
+	columns              []string    // names of the values of history
+	history              [][]float64 // a row for each epoch: the step, then the values
+}
+
+// stops are the reasons to end, by state.finished.
+var stops = [...]string{"", "epochs", "early-stopping", "time"}
+
+const (
+	running = iota
+	byEpochs
+	byPatience
+	byTime
+)
+
+// trainer is one call of Fit.
+type trainer[F kernel.Float] struct {
+	Config
+	net                Network[F]
+	runner             *Runner[F]
+	report             component.Reporter
+	state              state
+	weights            []F
+	grad, mean, square []F
+	best               []F
+	train, valid       *Data[F]
+	source             Source[F]
+
+	started, saved, said time.Time
+}
+
+// Fit trains the network from its present weights, or goes on from the checkpoint that is in Env.Dir. On return it has the best or the last weights. The curves
+// reported as metrics are train/loss and valid/loss (with train/NAME and valid/NAME for each of several terms), train/gradient_norm (the epoch's mean,
+// before clipping) and train/learning_rate; after a resume all are reported from the first epoch on.
+//
+// It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss or a gradient is not
+// finite.
+func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], c Config, report component.Reporter) (model.TrainResult, error) {
+	if err := c.check(); err != nil {
+		return model.TrainResult{}, err
+	}
+	if report == nil {
+		report = component.Discard{}
+	}
+	p := net.Params()
+	if err := p.Err(); err != nil {
+		return model.TrainResult{}, err
+	}
+	n := len(p.Flat())
+	t := &trainer[F]{Config: c, net: net, source: source, runner: NewRunner(net, c.Env.Threads), report: report, weights: p.Flat(),
+		grad: make([]F, n), mean: make([]F, n), square: make([]F, n), best: slices.Clone(p.Flat())}
+	now := time.Now()
+	t.state.best, t.state.last = math.Inf(1), math.NaN()
+	t.started, t.saved, t.said = now, now, now
+	err := t.run(ctx)
+	if closeErr := t.runner.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return model.TrainResult{}, err
+	}
+	return t.result(), nil
+}
+
+func (c *Config) check() error {
+	var e component.InvalidArgumentError
+	need := func(ok bool, path string, v any, want string) {
+		if !ok {
+			e.Problems = append(e.Problems, component.Invalid(path, "%v is not allowed: %s", v, want).(*component.InvalidArgumentError).Problems...)
+		}
+	}
+	need(c.Epochs >= 1, "epochs", c.Epochs, "at least 1")
+	need(c.BatchSize >= 1, "batch_size", c.BatchSize, "at least 1")
+	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
+	need(c.Clip >= 0, "clip", c.Clip, "at least 0")
+	need(c.Patience >= 0, "early_stopping", c.Patience, "at least 0")
+	if len(e.Problems) > 0 {
+		return &e
+	}
+	c.Env.Threads = max(1, c.Env.Threads)
+	if c.Env.Log == nil {
+		c.Env.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func (t *trainer[F]) run(ctx context.Context) error {
+	resumed, err := t.restore()
+	if err != nil {
+		return err
+	}
+	if resumed {
+		t.Env.Log.Info("resuming from a checkpoint", "epoch", t.state.epoch, "step", t.state.step)
+		for epoch := range t.state.history {
+			t.reportEpoch(int64(epoch))
+		}
+	}
+	err = t.epochs(ctx)
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	// An interrupted step has not touched the weights, so they can be kept.
+	if saveErr := t.checkpoint(); saveErr != nil && err == nil {
+		return saveErr
+	}
+	if err != nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (t *trainer[F]) epochs(ctx context.Context) error {
+	s := &t.state
+	if s.finished != running && s.finished != byTime {
+		return nil
+	}
+	s.finished = running
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if t.source.Valid != nil {
+		var err error
+		if t.valid, err = t.source.Valid(ctx); err != nil {
+			return err
+		}
+	}
+	for s.finished == running {
+		if s.epoch >= int64(t.Epochs) {
+			s.finished = byEpochs
+			break
+		}
+		if err := t.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trainer[F]) epoch(ctx context.Context) error {
+	s := &t.state
+	if t.train == nil || t.source.Fresh {
+		pass := uint64(0)
+		if t.source.Fresh {
+			pass = uint64(s.epoch)
+		}
+		d, err := t.source.Train(ctx, pass)
+		if err != nil {
+			return err
+		}
+		t.train = d
+	}
+	var groups []int64
+	if t.Group != "" {
+		groups = make([]int64, t.train.Len())
+		for i := range groups {
+			groups[i] = t.train.Int(t.Group, i)
+		}
+	}
+	batches := Batches(t.Env.Seed, uint64(s.epoch), t.train.Len(), t.BatchSize, groups)
+	optimiser := t.Optimiser
+	if t.Schedule != nil {
+		r := t.Schedule(s.epoch, t.validations())
+		optimiser.LR, optimiser.WeightDecay = r.LR, r.WeightDecay
+	}
+	for s.batch < int64(len(batches)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if t.MaxTime > 0 && time.Since(t.started) >= t.MaxTime {
+			s.finished = byTime
+			return nil
+		}
+		if err := t.step(batches[s.batch], optimiser); err != nil {
+			return err
+		}
+		if now := time.Now(); now.Sub(t.said) >= 200*time.Millisecond {
+			t.said = now
+			t.report.Progress(component.Progress{Phase: "step", Done: s.step, Total: int64(t.Epochs) * int64(len(batches)), Loss: s.lossSum / float64(s.trials)})
+		}
+		if t.CheckpointEvery > 0 && time.Since(t.saved) >= t.CheckpointEvery {
+			if err := t.checkpoint(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := t.endEpoch(optimiser.LR, len(batches)); err != nil {
+		return err
+	}
+	t.report.Progress(component.Progress{Phase: "step", Done: s.step, Total: int64(t.Epochs) * int64(len(batches)), Loss: s.last})
+	return nil
+}
+
+// pass names the noise of an epoch. Validation always has that of epoch 0, so that epochs are compared on the same noise.
+func (t *trainer[F]) pass(epoch int64, stream uint64) nn.Pass {
+	return nn.Pass{Seed: t.Env.Seed, Stream: []uint64{stream}, Epoch: epoch}
+}
+
+func (t *trainer[F]) step(rows []int, optimiser kernel.Adam) error {
+	s := &t.state
+	loss, terms, err := t.runner.Run(t.train, rows, t.pass(s.epoch, uint64(s.epoch)), t.grad)
+	if err != nil {
+		return err
+	}
+	norm := kernel.GlobalNorm(t.grad)
+	if !finite(loss) || !finite(norm) {
+		return t.diverged(loss)
+	}
+	if t.Clip > 0 {
+		kernel.Scale(t.grad, kernel.ClipFactor(norm, t.Clip))
+	}
+	if err := kernel.AdamStep(optimiser, int(s.step)+1, t.weights, t.grad, t.mean, t.square); err != nil {
+		return err
+	}
+	s.step++
+	s.batch++
+	s.trials += int64(len(rows))
+	s.lossSum += loss * float64(len(rows))
+	s.normSum += norm
+	if s.termSums == nil {
+		s.termSums = make([]float64, len(terms))
+	}
+	for i, v := range terms {
+		s.termSums[i] += v * float64(len(rows))
+	}
+	return nil
+}
+
+// diverged names the parameter with the largest gradient, where one that is not a number is largest.
+func (t *trainer[F]) diverged(loss float64) error {
+	e := &component.DivergedError{Step: t.state.step, Quantity: "loss", Value: loss, Hint: "try a lower learning rate or a smaller clip"}
+	largest, name, value := -1.0, "", 0.0
+	for _, p := range t.net.Params().All() {
+		for _, g := range t.grad[p.Offset : p.Offset+len(p.Value)] {
+			size := math.Abs(float64(g))
+			if math.IsNaN(size) {
+				size = math.Inf(1)
+			}
+			if size > largest {
+				largest, name, value = size, p.Name, float64(g)
+			}
+		}
+	}
+	if finite(loss) {
+		e.Quantity, e.Value = "gradient of "+name, value
+	} else {
+		e.Quantity = fmt.Sprintf("loss (largest gradient: %v, of %s)", value, name)
+	}
+	return e
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// endEpoch validates, keeps the best weights and starts the next epoch.
+func (t *trainer[F]) endEpoch(lr float64, batches int) error {
+	s := &t.state
+	n := float64(s.trials)
+	s.last = s.lossSum / n
+	valid, validTerms := s.last, []float64(nil)
+	if t.valid != nil {
+		rows := make([]int, t.valid.Len())
+		for i := range rows {
+			rows[i] = i
+		}
+		var err error
+		if valid, validTerms, err = t.runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
+			return err
+		}
+	}
+	row := []float64{float64(s.step - 1), valid, s.last, s.normSum / float64(batches), lr}
+	columns := []string{"valid/loss", "train/loss", "train/gradient_norm", "train/learning_rate"}
+	if len(s.termSums) > 1 {
+		for i, name := range t.runner.Names() {
+			row = append(row, s.termSums[i]/n)
+			columns = append(columns, "train/"+name)
+		}
+		for i, v := range validTerms {
+			row = append(row, v)
+			columns = append(columns, "valid/"+t.runner.Names()[i])
+		}
+	}
+	s.columns, s.history = columns, append(s.history, row)
+	t.reportEpoch(s.epoch)
+	if valid < s.best {
+		s.best, s.bestEpoch, s.sinceBest = valid, s.epoch, 0
+		copy(t.best, t.weights)
+	} else {
+		s.sinceBest++
+	}
+	s.epoch++
+	s.batch, s.trials, s.lossSum, s.normSum = 0, 0, 0, 0
+	clear(s.termSums)
+	if t.Patience > 0 && s.sinceBest >= int64(t.Patience) {
+		s.finished = byPatience
+	}
+	return nil
+}
+
+func (t *trainer[F]) reportEpoch(epoch int64) {
+	row := t.state.history[epoch]
+	for i, name := range t.state.columns {
+		if name == "valid/loss" && t.source.Valid == nil {
+			continue
+		}
+		t.report.Metric(component.Metric{Name: name, Step: int64(row[0]), Epoch: epoch, Value: row[i+1]})
+	}
+}
+
+// validations are the validation losses of all epochs so far.
+func (t *trainer[F]) validations() []float64 {
+	out := make([]float64, len(t.state.history))
+	for i, row := range t.state.history {
+		out[i] = row[1]
+	}
+	return out
+}
+
+// result sets the weights that are asked for and sums up.
+func (t *trainer[F]) result() model.TrainResult {
+	s := &t.state
+	r := model.TrainResult{Steps: s.step, Epochs: s.epoch, BestEpoch: s.bestEpoch, BestLoss: s.best, LastLoss: s.last, KeptBest: !t.KeepLast && s.epoch > 0, Stopped: stops[s.finished]}
+	if r.KeptBest {
+		r.Last = t.net.Params().Save()
+		copy(t.weights, t.best)
+	}
+	return r
+}
