@@ -34,3 +34,9 @@ const (
 	// InstanceKey names the instance that is called.
 	InstanceKey = "ctdb-instance"
 )
+
+// The arrays of a set of Jacobians.
+const (
+	JacobianState = "d_state"
+	JacobianInput = "d_input"
+)

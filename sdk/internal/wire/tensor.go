@@ -168,3 +168,44 @@ func AppendRows(t, more *tensor.Tensor) (*tensor.Tensor, error) {
 	t.Shape[0] += more.Shape[0]
 	return t, nil
 }
+
+// AppendSets is [AppendRows] for each array; either may be empty.
+func AppendSets(s, more tensor.Set) (tensor.Set, error) {
+	if len(s) == 0 {
+		return more, nil
+	}
+	if len(more) != 0 && len(more) != len(s) {
+		return nil, fmt.Errorf("%w: rows of %v after %v", tensor.ErrShape, more.Names(), s.Names())
+	}
+	for i := range more {
+		var err error
+		if s[i], err = AppendRows(s[i], more[i]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// ByRows calls send for runs of rows [from, to) of the given arrays, each small enough for one message; more is true for all but the last. It is called at least once.
+func ByRows(send func(from, to int, more bool) error, arrays ...*tensor.Tensor) error {
+	rows := 0
+	for _, t := range arrays {
+		if t == nil {
+			continue
+		}
+		if len(t.Shape) == 0 {
+			return fmt.Errorf("%w: %q has no rows", tensor.ErrShape, t.Name)
+		}
+		if rows != 0 && t.Shape[0] != rows {
+			return fmt.Errorf("%w: %q has %d rows beside %d", tensor.ErrShape, t.Name, t.Shape[0], rows)
+		}
+		rows = t.Shape[0]
+	}
+	step := max(1, RowsFor(arrays...))
+	for from := 0; ; from += step {
+		to := min(from+step, rows)
+		if err := send(from, to, to < rows); err != nil || to == rows {
+			return err
+		}
+	}
+}
