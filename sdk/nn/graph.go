@@ -130,6 +130,17 @@ func (g *Graph[F]) Data(name string, shape ...int) *Node {
 	return n
 }
 
+// Zeros adds an array of zeros, (rows, shape...), which nobody may write to.
+func (g *Graph[F]) Zeros(shape ...int) *Node {
+	shape = append([]int{g.config.Rows}, shape...)
+	if g.err != nil {
+		return nil
+	}
+	n := g.input(fmt.Sprintf("zeros %d", g.slot()), make([]F, elements(shape)), shape)
+	g.data[n] = g.Array(n)
+	return n
+}
+
 // Variable adds an array that is given to every run and may have a gradient, of exactly that shape.
 func (g *Graph[F]) Variable(name string, shape ...int) *Node {
 	for _, s := range shape {

@@ -238,3 +238,12 @@ func elements(shape []int) int {
 	}
 	return n
 }
+
+// Clone returns a copy with memory of its own.
+func (p *Params[F]) Clone() *Params[F] {
+	c := &Params[F]{seed: p.seed, flat: slices.Clone(p.flat), list: slices.Clone(p.list), err: p.err}
+	for i, q := range c.list {
+		c.list[i].Value = c.flat[q.Offset : q.Offset+len(q.Value) : q.Offset+len(q.Value)]
+	}
+	return c
+}

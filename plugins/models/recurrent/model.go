@@ -1,0 +1,212 @@
+// Package recurrent is the task-trained model over any recurrent cell: a learned initial state with noise, the cell, a linear readout of the state before each
+// step's own noise, and the loss that the task declares, plus an optional penalty of the latents. A model is a package that brings a cell and parameters (see package
+// gru).
+//
+// The weights are latent_ics (H), cell.* as the cell declares them, readout.weight (O, H) and readout.bias (O).
+package recurrent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
+)
+
+// Config is what a model is made of.
+type Config[F kernel.Float] struct {
+	Cell nn.Cell[F]
+	// Spec of the task that it must fit.
+	Spec task.Spec
+	Env  component.Env
+	// InitialNoise is the standard deviation of the noise on the initial state, Noise that on the state after each step.
+	InitialNoise, Noise float64
+	// LatentL2 weighs the mean over trials of the 2-norm of the trial's latents.
+	LatentL2 float64
+	// Training says how to train; what is of the environment and of the request is set here.
+	Training train.Config
+	// Identity is everything else that a training depends on: the resolved parameters.
+	Identity any
+}
+
+// Model is a task-trained model. Train it in float32.
+type Model[F kernel.Float] struct {
+	config Config[F]
+	mu     sync.RWMutex
+	params *nn.Params[F]
+}
+
+var _ model.Model = (*Model[float32])(nil)
+
+// Check reports why a model of this kind cannot fit a target.
+func Check(target model.Target) []param.Problem {
+	switch {
+	case target.Data != nil:
+		return []param.Problem{{Message: "a task-trained model cannot be fitted to spikes", Hint: "use it in train, and a model such as sae-gru in fit"}}
+	case target.Task == nil:
+		return nil
+	}
+	return checkSpec(target.Task)
+}
+
+// New returns a model with fresh weights.
+func New[F kernel.Float](c Config[F]) (*Model[F], error) {
+	if problems := checkSpec(&c.Spec); len(problems) > 0 {
+		return nil, &component.InvalidArgumentError{Problems: problems}
+	}
+	p := nn.NewParams[F](c.Env.Seed)
+	p.Zeros("latent_ics", c.Cell.Units())
+	c.Cell.Declare(p, "cell", c.Spec.Inputs)
+	p.Linear("readout", c.Cell.Units(), c.Spec.Outputs)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return &Model[F]{config: c, params: p}, nil
+}
+
+// unroll writes down everything but the loss.
+func (c *Config[F]) unroll(g *nn.Graph[F], bins int) (inputs *nn.Node, s *nn.Sequence) {
+	if c.Spec.Inputs > 0 {
+		inputs = g.Data(task.Inputs, bins, c.Spec.Inputs)
+	}
+	return inputs, c.Cell.Unroll(g, "cell", inputs, bins, nn.Unroll{Readout: "readout", Initial: g.Param("latent_ics"),
+		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}})
+}
+
+// Train is as the interface says.
+func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
+	if req.Task == nil {
+		return model.TrainResult{}, component.Invalid("task", "is missing: this model trains on a task")
+	}
+	spec, err := req.Task.Spec(ctx)
+	if err != nil {
+		return model.TrainResult{}, err
+	}
+	own := m.config.Spec
+	if spec.Inputs != own.Inputs || spec.Outputs != own.Outputs || spec.Bins != own.Bins {
+		return model.TrainResult{}, component.Invalid("task", "has %d inputs, %d outputs and %d bins; the model was opened for %d, %d and %d",
+			spec.Inputs, spec.Outputs, spec.Bins, own.Inputs, own.Outputs, own.Bins)
+	}
+	if problems := checkSpec(&spec); len(problems) > 0 {
+		return model.TrainResult{}, &component.InvalidArgumentError{Problems: problems}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	net := &network[F]{config: &m.config, params: m.params, spec: spec, ctx: ctx}
+	if custom(spec.Loss) {
+		loss, ok := req.Task.(task.CustomLoss)
+		if !ok {
+			return model.TrainResult{}, component.Invalid("task", "declares a custom loss but does not compute one")
+		}
+		net.custom = loss
+	}
+	c := m.config.Training
+	c.Env, c.CheckpointEvery, c.MaxTime = m.config.Env, req.CheckpointEvery, req.MaxTime
+	if spec.GroupBatches {
+		c.Group = task.Conditions
+	}
+	if c.Identity, err = train.Identity[F](m.config.Identity, spec, c.Env.Seed); err != nil {
+		return model.TrainResult{}, err
+	}
+	source := train.Source[F]{Fresh: spec.FreshNoise, Train: func(ctx context.Context, pass uint64) (*train.Data[F], error) {
+		return net.load(ctx, req.Task, task.Train, pass, spec.TrainTrials)
+	}}
+	if spec.ValidTrials > 0 {
+		source.Valid = func(ctx context.Context) (*train.Data[F], error) {
+			return net.load(ctx, req.Task, task.Valid, 0, spec.ValidTrials)
+		}
+	}
+	return train.Fit(ctx, net, source, c, report)
+}
+
+// Rollout gives latents and outputs; the state is the latent, and given under its own name where it is asked for.
+func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
+	if req.Task != nil {
+		return tensor.Fail(fmt.Errorf("%w: a rollout in a closed loop", component.ErrUnsupported))
+	}
+	if req.Samples != 0 {
+		return tensor.Fail(component.Invalid("samples", "%d is not allowed: this model has no posterior to sample", req.Samples))
+	}
+	want, err := train.Wanted(req.Want, []string{model.Latents, model.Outputs, model.State}, []string{model.Latents, model.Outputs})
+	if err != nil {
+		return tensor.Fail(err)
+	}
+	r := &rollout[F]{config: &m.config, params: m.snapshot(), want: want}
+	return train.Rollout(ctx, r, m.config.Env.Threads, nn.Pass{Seed: req.Seed, Quiet: !req.Noise}, trials)
+}
+
+// snapshot is a copy of the weights.
+func (m *Model[F]) snapshot() *nn.Params[F] {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.params.Clone()
+}
+
+type rollout[F kernel.Float] struct {
+	config *Config[F]
+	params *nn.Params[F]
+	want   []string
+}
+
+func (r *rollout[F]) Params() *nn.Params[F] { return r.params }
+
+func (r *rollout[F]) Columns() []train.Column {
+	return []train.Column{{Name: task.Inputs, Shape: []int{-1, r.config.Spec.Inputs}}}
+}
+
+func (r *rollout[F]) BuildRollout(g *nn.Graph[F], d *train.Data[F]) (train.RolloutProgram[F], error) {
+	x, s := r.config.unroll(g, d.Shape(task.Inputs)[0])
+	p := train.RolloutProgram[F]{Fill: func(d *train.Data[F], rows []int, _ nn.Pass) error {
+		d.Gather(g.Array(x), task.Inputs, rows)
+		return nil
+	}}
+	for _, role := range r.want {
+		res := train.Result{Name: role, Node: s.States(), Axes: []string{tensor.Trial, tensor.Bin, tensor.Latent}}
+		if role == model.Outputs {
+			res.Node, res.Axes = s.Outputs(), []string{tensor.Trial, tensor.Bin, tensor.Channel}
+		}
+		p.Results = append(p.Results, res)
+	}
+	return p, nil
+}
+
+// Dynamics is the cell's step in double precision.
+func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
+	w := m.snapshot().Float64()
+	cell, err := m.config.Cell.Map(w, "cell", m.config.Spec.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	units := m.config.Cell.Units()
+	return &train.CellDynamics{Cell: cell, Units: units, Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
+		Observed: map[string]train.Readout{model.Outputs: {Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Outputs}},
+		Initial: func(_ context.Context, trials tensor.Block) (*tensor.Tensor, error) {
+			n := max(1, len(trials.Trials))
+			out := tensor.New64(model.State, n, units)
+			for b := range n {
+				copy(out.F64[b*units:], w["latent_ics"])
+			}
+			return out, nil
+		}}, nil
+}
+
+// Save returns the weights.
+func (m *Model[F]) Save(context.Context) (tensor.Set, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.params.Save(), nil
+}
+
+// Load sets the weights.
+func (m *Model[F]) Load(_ context.Context, weights tensor.Set) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return train.InvalidWeights(m.params.Load(weights))
+}
