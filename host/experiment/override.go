@@ -54,6 +54,14 @@ func (r *reader) override(root *node, set string) {
 		}
 	}
 	n := root
+	// Where the path ends in a mistake, what was made on the way is taken back.
+	var grown *node
+	var before node
+	takeBack := func() {
+		if grown != nil {
+			*grown = before
+		}
+	}
 	for i, part := range parts {
 		last := i == len(parts)-1
 		here := strings.ReplaceAll(strings.Join(parts[:i], "."), ".[", "[")
@@ -65,7 +73,11 @@ func (r *reader) override(root *node, set string) {
 				if hint == "" && len(names) > 0 {
 					hint = "there are " + strings.Join(names, ", ")
 				}
-				bad(path, hint, "%s has no %s", here, strings.Trim(part, "[]"))
+				if strings.HasPrefix(part, "[") {
+					bad(path, "", "%s has %d entries: there is no %s", here, len(n.items), part)
+					return
+				}
+				bad(path, hint, "%s has no %s", here, part)
 				return
 			}
 			if last {
@@ -75,18 +87,23 @@ func (r *reader) override(root *node, set string) {
 			n = n.items[k]
 		case strings.HasPrefix(part, "["):
 			bad(path, "", "%s is not a list", here)
+			takeBack()
 			return
 		case n.kind == scalar:
 			bad(path, "", "%s is %s: it has no %s", here, n.show(), part)
 			return
 		case (here == "fit" || here == "compare") && n.kind == null:
 			bad(path, "", "%s is empty: it has no %s", here, part)
+			takeBack()
 			return
 		default:
-			n.kind = mapping
 			j := slices.IndexFunc(n.entries, func(e entry) bool { return e.key == part })
 			if j < 0 {
 				j = len(n.entries)
+				if grown == nil {
+					grown, before = n, *n
+				}
+				n.kind = mapping
 				n.entries = append(n.entries, entry{part, at, &node{kind: null, at: at}})
 			}
 			if last {

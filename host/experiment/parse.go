@@ -26,9 +26,31 @@ var (
 
 const nameWanted = "1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit"
 
+// Read is [Parse] and [Experiment.Resolve] in one, so that the problems of both are reported together.
+func Read(file string, data []byte, overrides []string, lookup Lookup) (*Experiment, error) {
+	e, problems := parse(file, data, overrides)
+	if e != nil {
+		resolved, more := e.resolve(lookup)
+		e, problems = resolved, append(problems, more...)
+	}
+	if err := Join(problems...); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
 // Parse reads an experiment from data. file is shown in messages, and its folder is what relative paths in the file start from. overrides are what --set
 // gives, PATH=VALUE, applied in order; relative paths in them start from the working folder. The error is an [*Error] with all problems.
 func Parse(file string, data []byte, overrides []string) (*Experiment, error) {
+	e, problems := parse(file, data, overrides)
+	if err := Join(problems...); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// parse returns what could be read beside what could not; nil where that is nothing.
+func parse(file string, data []byte, overrides []string) (*Experiment, []Problem) {
 	r := reader{file: file}
 	root := r.read(string(data))
 	if len(r.problems) == 0 && root == nil {
@@ -39,17 +61,13 @@ func Parse(file string, data []byte, overrides []string) (*Experiment, error) {
 		root = nil
 	}
 	if root == nil {
-		return nil, Join(r.problems...)
+		return nil, r.problems
 	}
 	for _, set := range overrides {
 		r.override(root, set)
 	}
 	d := decoder{reader: &r, folder: filepath.Dir(file)}
-	e := d.experiment(root)
-	if err := Join(r.problems...); err != nil {
-		return nil, err
-	}
-	return e, nil
+	return d.experiment(root), r.problems
 }
 
 var topKeys = []string{"version", "name", "seed", "task", "train", "simulate", "fit", "compare"}
@@ -142,6 +160,10 @@ func (d *decoder) number(f fields, key string, low, high uint64, otherwise uint6
 			v, negative = uint64(math.Abs(x)), x < 0
 		}
 	}
+	if low == high && (n.kind != scalar || !whole || negative || v != low) {
+		d.complain(f.place, key, false, "", "%s is not allowed: %d", n.show(), low)
+		return otherwise
+	}
 	switch {
 	case n.kind != scalar || !whole:
 		d.complain(f.place, key, false, "", "%s: an integer %d..%d is needed", n.show(), low, high)
@@ -153,7 +175,7 @@ func (d *decoder) number(f fields, key string, low, high uint64, otherwise uint6
 	return otherwise
 }
 
-// file returns the absolute path under a key.
+// path returns the absolute path under a key.
 func (d *decoder) path(f fields, key string) (string, bool) {
 	s, ok := d.text(f, key)
 	if !ok {

@@ -18,17 +18,24 @@ type Lookup func(ref string, kind component.Kind) (component.Info, error)
 // Resolve returns a copy of the experiment in which every component is found, its parameters are complete and of the schema's types, and the files that the
 // experiment names are there. It checks what the components can do against what the stages ask of them. The error is an [*Error] with all problems.
 func (e *Experiment) Resolve(lookup Lookup) (*Experiment, error) {
-	out := e.clone()
-	var problems []Problem
-	for _, u := range out.Uses() {
-		problems = append(problems, u.resolve(lookup)...)
-	}
-	problems = append(problems, out.capabilities()...)
-	problems = append(problems, out.files()...)
+	out, problems := e.resolve(lookup)
 	if err := Join(problems...); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// resolve takes an experiment of which parts could not be read: a component without a reference is passed over.
+func (e *Experiment) resolve(lookup Lookup) (*Experiment, []Problem) {
+	out := e.clone()
+	var problems []Problem
+	for _, u := range out.Uses() {
+		if u.Ref.Name.Short != "" {
+			problems = append(problems, u.resolve(lookup)...)
+		}
+	}
+	problems = append(problems, out.capabilities()...)
+	return out, append(problems, out.files()...)
 }
 
 // clone copies everything that Resolve changes.
@@ -105,7 +112,7 @@ func (e *Experiment) capabilities() []Problem {
 		needs(f.Use, component.TrainsOnData, "%s is not fitted to spikes: a model that is %s is needed here", ref(f.Use), component.TrainsOnData)
 	}
 	for _, c := range e.Compare {
-		if found(c.Use) && c.Use.Info.Can(component.NeedsDynamics) && !e.anyDynamics(c.Subjects) {
+		if found(c.Use) && c.Use.Info.Can(component.NeedsDynamics) && len(c.Subjects) > 0 && !e.anyDynamics(c.Subjects) {
 			out = append(out, c.place.problem("use", false,
 				fmt.Sprintf("%s examines a model's dynamics, and none of its subjects has any: %s", ref(c.Use), strings.Join(c.Subjects, ", ")), ""))
 		}

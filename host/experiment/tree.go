@@ -16,10 +16,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// What a file may be at most. The parser recurses once a level and takes quadratic time in the length of some lines; these bounds are far
+// What a file may be at most. The parser recurses once a level and takes quadratic time in the number of keys; these bounds are far
 // beyond any experiment and keep a hostile file from costing more than a second.
 const (
-	maxBytes = 1 << 20
+	maxBytes = 256 << 10
+	maxKeys  = 10000
 	maxLine  = 4096
 	maxDepth = 16
 )
@@ -36,7 +37,7 @@ const (
 // node is one value of the file with its place. The tree has no anchors, aliases, tags or merge keys.
 type node struct {
 	kind kind
-	// value of a scalar: bool, int64, uint64, float64 or string.
+	// value of a scalar: bool, int64, float64, string, or uint64 where int64 is too small.
 	value   any
 	items   []*node
 	entries []entry
@@ -155,7 +156,7 @@ func (r *reader) readable(text string) bool {
 // plain refuses what makes small files large or deep, before anything recurses.
 func (r *reader) plain(tokens token.Tokens) bool {
 	before := len(r.problems)
-	depth, onLine, line := 0, 0, 0
+	depth, onLine, line, keys := 0, 0, 0, 0
 	for _, t := range tokens {
 		at := r.position(t.Position)
 		switch t.Type {
@@ -176,6 +177,12 @@ func (r *reader) plain(tokens token.Tokens) bool {
 				line, onLine = t.Position.Line, 0
 			}
 			onLine++
+		case token.MappingValueType:
+			keys++
+		}
+		if keys > maxKeys {
+			r.report(at, "", "more than %d keys", maxKeys)
+			return false
 		}
 		if depth > maxDepth || onLine > maxDepth {
 			r.report(at, "", "is nested more than %d deep", maxDepth)
@@ -235,6 +242,9 @@ func (r *reader) convert(n ast.Node, path string, depth int) *node {
 		out.value = n.Value
 	case *ast.IntegerNode:
 		out.value = n.Value
+		if u, ok := n.Value.(uint64); ok && u <= math.MaxInt64 {
+			out.value = int64(u)
+		}
 	case *ast.FloatNode:
 		out.value = n.Value
 	case *ast.InfinityNode:

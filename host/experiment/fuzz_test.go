@@ -1,0 +1,110 @@
+package experiment
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Files that are long or deep in some way are refused, or read, in a time that does not hurt.
+func TestHostileFiles(t *testing.T) {
+	lines := func(s string, n int) string { return strings.Repeat(s, n) }
+	for name, text := range map[string]string{
+		"too long":              lines("# a comment that goes on and on\n", 1<<13+1),
+		"long line":             "name: " + lines("a", maxLine),
+		"nested keys":           lines("a: ", 1300),
+		"nested keys, lines":    lines(lines("a: ", 1000)+"\n", 9),
+		"flow":                  lines("{a: ", 1000),
+		"flow over lines":       lines("{\n", 100000),
+		"list of lists":         lines("- ", 2000),
+		"complex keys":          lines("? ", 2000),
+		"stairs":                stairs(1000),
+		"list":                  "fit:\n" + lines("- {use: model/x}\n", 9000),
+		"long list":             "fit: [\n" + lines("x,\n", 80000) + "]",
+		"quotes":                lines("'", 4000) + "\n" + lines("\"\n", 50001),
+		"block scalars":         lines("a: |\n  b\n", 9999),
+		"documents":             lines("---\n", 60000),
+		"billion laughs":        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+		"duplicate keys":        lines("a: 1\n", 10000),
+		"many different keys":   distinct(10000),
+		"comments":              lines("#\n", 100000),
+		"many parameters":       "version: 1\ntask: {use: task/nbff, params: {\n" + distinctFlow(9000) + "}}\n",
+		"brackets closed early": lines("]\n", 100000),
+	} {
+		start := time.Now()
+		_, err := Read("x.yaml", []byte(text), nil, catalogue)
+		var all *Error
+		if !errors.As(err, &all) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+		// The bound is loose: it tells quadratic from linear, on a busy machine too.
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s: took %v", name, d)
+		} else if d > time.Second {
+			t.Logf("%s: %v", name, d)
+		}
+	}
+}
+
+func stairs(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
+}
+
+func distinct(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("k" + strings.Repeat("a", i%7) + string(rune('a'+i%26)) + strings.Repeat("b", i%11) + ": 1\n")
+	}
+	return b.String()
+}
+
+func distinctFlow(n int) string { return strings.ReplaceAll(distinct(n), "\n", ",\n") }
+
+// Whatever the file, there is no panic; what can be read can be written and read again as the same experiment.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(canonical))
+	for _, x := range Examples() {
+		f.Add(x.Data)
+	}
+	for _, s := range []string{
+		head + train + "fit: [{load: \"é\\u0085\\x7f\\u2028 'x\"}]\n", head + "train: {load: on}\nname: \"12\"\ncompare: [{use: comparator/metrics}]",
+		head + "task: {use: task/nbff, params: {a: .nan, b: [1e-3, -.inf, 0x1f, 1_0], c: \"1e3\", d: 'null', e: |\n    x\n}}\n",
+		"? version\n: 1\n", "{version: 1, train: {load: ~}}", "version: !!int 1", "&a : *a",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := Parse("x.yaml", data, nil)
+		if err != nil {
+			var all *Error
+			if !errors.As(err, &all) || len(all.Problems) == 0 {
+				t.Fatalf("error is %#v", err)
+			}
+			return
+		}
+		again, err := Parse("y.yaml", e.YAML(), nil)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, e.YAML())
+		}
+		same(t, e, again)
+	})
+}
+
+// Whatever the override, there is no panic, and an error is an *Error.
+func FuzzOverride(f *testing.F) {
+	for _, s := range []string{"fit.gru-64.params.latent=16", "fit[1].use=model/x", "seed={a: [1]}", "task=", "compare.two.subjects=[truth]", "a.b[3].c=~", "fit=[]", "fit=null"} {
+		f.Add(s, "seed=1")
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		_, err := Parse("x.yaml", []byte(canonical), []string{first, second})
+		var all *Error
+		if err != nil && !errors.As(err, &all) {
+			t.Fatalf("error is %#v", err)
+		}
+	})
+}

@@ -1,0 +1,350 @@
+package experiment
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// head and tail make a whole file around the part that is wrong.
+const (
+	head  = "version: 1\n"
+	train = "task: {use: task/nbff}\ntrain: {use: model/noisy-gru}\n"
+	sim   = train + "simulate: {use: simulator/spikes}\n"
+)
+
+// Each case is a file, overrides, and every line of the error. The folder DIR has a file "file" and a folder "folder".
+func TestWrongFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("DIR/folder", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("DIR/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, file string
+		set        []string
+		want       []string
+	}{
+		{"empty", "", nil, []string{
+			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
+		}},
+		{"only comments", "# nothing\n", nil, []string{
+			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
+		}},
+		{"a scalar", "hello\n", nil, []string{
+			"x.yaml:1:1: \"hello\": a mapping is needed, with the keys version, name, seed, task, train, simulate, fit, compare",
+		}},
+		{"a list", "- 1\n- 2\n", nil, []string{
+			"x.yaml:1:1: a list of 2: a mapping is needed, with the keys version, name, seed, task, train, simulate, fit, compare",
+		}},
+		{"unclosed bracket", "version: 1\ntask: {use: task/nbff\n", nil, []string{
+			"x.yaml:2:7: is not YAML: could not find flow mapping end token '}'",
+		}},
+		{"unclosed quote", "version: 1\nname: 'x\n", nil, []string{
+			"x.yaml:2:7: is not YAML: could not find end character of single-quoted text",
+		}},
+		{"bad indentation", "version: 1\ntask:\n  use: task/nbff\n params: {}\n", nil, []string{
+			"x.yaml:4:2: is not YAML: value is not allowed in this context",
+		}},
+		{"tab", "version: 1\n\ttask: 1\n", nil, []string{
+			"x.yaml:2:1: is not YAML: found character '\t' that cannot start any token",
+		}},
+		{"key twice", head + train + "name: b\nseed: 1\nname: c\n", nil, []string{
+			"x.yaml:6:1: name: is given twice, first at line 4",
+		}},
+		{"key twice within", head + "task: {use: task/nbff, use: task/nbff}\ntrain: {use: model/noisy-gru, params: {lr: 1, lr: 2}}\n", nil, []string{
+			"x.yaml:2:24: task.use: is given twice, first at line 2",
+			"x.yaml:3:47: train.params.lr: is given twice, first at line 3",
+		}},
+		{"anchors", "version: 1\na: &a [1]\nb: *a\n", nil, []string{
+			"x.yaml:2:4: anchors and aliases are not allowed: write the value out",
+			"x.yaml:3:4: anchors and aliases are not allowed: write the value out",
+		}},
+		{"merge key", "version: 1\ntask: {<<: {use: task/nbff}}\n", nil, []string{
+			"x.yaml:2:8: merge keys are not allowed: write the values out",
+		}},
+		{"tag", "version: !!str 1\n", nil, []string{
+			"x.yaml:1:10: tags such as !!str are not allowed",
+		}},
+		{"directive", "%YAML 1.2\n---\nversion: 1\n", nil, []string{
+			"x.yaml:1:1: directives are not allowed",
+		}},
+		{"two documents", head + train + "---\nversion: 1\n", nil, []string{
+			"x.yaml:5:1: a second document begins here: one experiment a file is allowed",
+		}},
+		{"control character", "version: 1\nname: \"a\x01\"\n", nil, []string{
+			"x.yaml:2:9: the control character U+0001 is not allowed",
+		}},
+		{"not UTF-8", "version: 1\nname: \xff\n", nil, []string{
+			"x.yaml: is not text in UTF-8",
+		}},
+		{"version missing", train + "name: x\n", nil, []string{
+			"x.yaml:1:1: version: is required: 1",
+		}},
+		{"version 2", train + "version: 2\n", nil, []string{
+			"x.yaml:3:10: version: 2 is not allowed: 1",
+		}},
+		{"version as text", train + "version: one\n", nil, []string{
+			"x.yaml:3:10: version: \"one\" is not allowed: 1",
+		}},
+		{"nothing to do", head, nil, []string{
+			"x.yaml:1:1: nothing to do: one of train, simulate, fit, compare is needed",
+		}},
+		{"task alone", head + "task: {use: task/nbff}\n", nil, []string{
+			"x.yaml:1:1: nothing to do: one of train, simulate, fit, compare is needed (a task alone makes nothing: add train)",
+		}},
+		{"unknown stage", head + train + "evaluate: {}\nsimulat: {}\nseeds: [1]\n", nil, []string{
+			"x.yaml:4:1: evaluate: no such key (keys are version, name, seed, task, train, simulate, fit, compare)",
+			"x.yaml:5:1: simulat: no such key (did you mean \"simulate\"?)",
+			"x.yaml:6:1: seeds: no such key (did you mean \"seed\"?)",
+		}},
+		{"name escapes", head + train + "name: ../../etc\n", nil, []string{
+			"x.yaml:4:7: name: \"../../etc\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+		}},
+		{"name is a number", head + train + "name: 2026\n", nil, []string{
+			"x.yaml:4:7: name: 2026: a string is needed (write \"2026\" in quotes)",
+		}},
+		{"name empty", head + train + "name: \"\"\n", nil, []string{
+			"x.yaml:4:7: name: \"\" is not allowed: a string is needed",
+		}},
+		{"name without value", head + train + "name:\n", nil, []string{
+			"x.yaml:4:1: name: a value is needed",
+		}},
+		{"name too long", head + train + "name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", nil, []string{
+			"x.yaml:4:7: name: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+		}},
+		{"seed negative", head + train + "seed: -1\n", nil, []string{
+			"x.yaml:4:7: seed: -1 is not allowed: 0..9223372036854775807",
+		}},
+		{"seed fraction", head + train + "seed: 1.5\n", nil, []string{
+			"x.yaml:4:7: seed: 1.5: an integer 0..9223372036854775807 is needed",
+		}},
+		{"seed too large", head + train + "seed: 18446744073709551615\n", nil, []string{
+			"x.yaml:4:7: seed: 18446744073709551615 is not allowed: 0..9223372036854775807",
+		}},
+		{"seed a list", head + train + "seed: [1, 2]\n", nil, []string{
+			"x.yaml:4:7: seed: a list of 2: an integer 0..9223372036854775807 is needed",
+		}},
+		{"task is text", "version: 1\ntask: task/nbff\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:7: task: \"task/nbff\": a mapping is needed, with the keys use, params, seed",
+		}},
+		{"task without use", head + "task: {params: {n_bits: 3}}\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:7: task.use: is required: a task, e.g. task/nbff",
+		}},
+		{"use without kind", head + "task: {use: nbff}\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:13: task.use: reference \"nbff\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru (did you mean \"task/nbff\"?)",
+		}},
+		{"use of another kind", head + "task: {use: model/noisy-gru}\ntrain: {use: task/nbff}\n", nil, []string{
+			"x.yaml:2:13: task.use: \"model/noisy-gru\" is a model: a task is needed here",
+			"x.yaml:3:14: train.use: \"task/nbff\" is a task: a model is needed here",
+		}},
+		{"use is no name", head + "task: {use: task/NBFF}\ntrain: {use: \"model/\"}\n", nil, []string{
+			"x.yaml:2:13: task.use: reference \"task/NBFF\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru",
+			"x.yaml:3:14: train.use: reference \"model/\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru",
+		}},
+		{"use with bad version", head + "task: {use: \"mine@latest:task/nbff\"}\ntrain: {use: \"My_Plugin:model/gru\"}\n", nil, []string{
+			"x.yaml:2:13: task.use: reference \"mine@latest:task/nbff\": \"latest\" is no version or constraint such as 1.2.0 or ^1.2",
+			"x.yaml:3:14: train.use: reference \"My_Plugin:model/gru\": \"My_Plugin\" cannot name a plugin: lower-case letters, digits and hyphens are needed",
+		}},
+		{"train without task", head + "train: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:1: train: a model is trained on a task, and there is none (add task: {use: ...})",
+		}},
+		{"use and load", head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, load: DIR/folder}\n", nil, []string{
+			"x.yaml:3:31: train.load: use and load are both given: one of them is needed",
+		}},
+		{"neither use nor load", head + "task: {use: task/nbff}\ntrain: {params: {hidden: 3}}\n", nil, []string{
+			"x.yaml:3:8: train: use or load is needed",
+		}},
+		{"load with params", head + "train: {load: DIR/folder, params: {hidden: 3}, seed: 1}\n", nil, []string{
+			"x.yaml:2:27: train.params: is not allowed beside load",
+			"x.yaml:2:48: train.seed: is not allowed beside load",
+		}},
+		{"load nothing", head + "train: {load: DIR/none}\nsimulate: {dataset: DIR/none.h5}\n", nil, []string{
+			"x.yaml:2:15: train.load: \"DIR/none\" does not exist: a folder is needed",
+			"x.yaml:3:21: simulate.dataset: \"DIR/none.h5\" does not exist: a file is needed",
+		}},
+		{"load a file", head + "train: {load: DIR/file}\nsimulate: {dataset: DIR/folder}\n", nil, []string{
+			"x.yaml:2:15: train.load: \"DIR/file\" is not a folder",
+			"x.yaml:3:21: simulate.dataset: \"DIR/folder\" is not a file",
+		}},
+		{"task unused", head + "task: {use: task/nbff}\nsimulate: {dataset: DIR/file}\n", nil, []string{
+			"x.yaml:2:1: task: nothing uses the task (add train, or leave task out)",
+		}},
+		{"simulate without train", head + "simulate: {use: simulator/spikes}\n", nil, []string{
+			"x.yaml:2:1: simulate: needs a task, for its trials, and there is none (or simulate: {dataset: FILE.h5})",
+			"x.yaml:2:1: simulate: needs a trained network: train with use or load, and there is none (or simulate: {dataset: FILE.h5})",
+		}},
+		{"simulate both", head + train + "simulate: {use: simulator/spikes, dataset: DIR/file}\n", nil, []string{
+			"x.yaml:4:35: simulate.dataset: use and dataset are both given: one of them is needed",
+		}},
+		{"simulate dataset with trials", head + "simulate: {dataset: DIR/file, trials: 3}\n", nil, []string{
+			"x.yaml:2:31: simulate.trials: is not allowed beside dataset",
+		}},
+		{"trials zero", head + train + "simulate: {use: simulator/spikes, trials: 0}\n", nil, []string{
+			"x.yaml:4:43: simulate.trials: 0 is not allowed: 1..1000000000",
+		}},
+		{"trials as text", head + train + "simulate: {use: simulator/spikes, trials: many}\n", nil, []string{
+			"x.yaml:4:43: simulate.trials: \"many\": an integer 1..1000000000 is needed",
+		}},
+		{"fit without spikes", head + train + "fit:\n  - use: model/sae-gru\n", nil, []string{
+			"x.yaml:5:5: fit.sae-gru.use: a model is fitted to spikes, and there are none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
+		}},
+		{"fit is a mapping", head + sim + "fit: {use: model/sae-gru}\n", nil, []string{
+			"x.yaml:5:6: fit: a mapping: a list is needed (begin each entry under fit with a hyphen)",
+		}},
+		{"fit empty", head + sim + "fit: []\n", nil, []string{
+			"x.yaml:5:6: fit: is an empty list (leave it out)",
+		}},
+		{"fit names twice", head + sim + "fit:\n  - use: model/sae-gru\n  - use: model/sae-gru\n  - {name: SAE-GRU, use: model/sae-gru}\n", nil, []string{
+			"x.yaml:7:10: fit[1].use: the name \"sae-gru\" is taken by fit[0] (give it a name)",
+			"x.yaml:8:12: fit[2].name: the name \"SAE-GRU\" is taken by fit[0]",
+		}},
+		{"fit name escapes", head + sim + "fit:\n  - {name: ../x, use: model/sae-gru}\n  - {name: .., use: model/sae-gru}\n", nil, []string{
+			"x.yaml:6:12: fit[0].name: \"../x\" is not allowed as a name: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+			"x.yaml:7:12: fit[1].name: \"..\" is not allowed as a name: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+		}},
+		{"fit named truth", head + sim + "fit:\n  - {name: truth, use: model/sae-gru}\n", nil, []string{
+			"x.yaml:6:12: fit.truth.name: \"truth\" is not allowed as a name: it means the trained network or the data set",
+		}},
+		{"fit entry is text", head + sim + "fit:\n  - model/sae-gru\n", nil, []string{
+			"x.yaml:6:5: fit[0]: \"model/sae-gru\": a mapping is needed, with the keys name, use, params, seed, load",
+		}},
+		{"fit entry is nothing", head + sim + "fit:\n  -\n", nil, []string{
+			"x.yaml:6:5: fit[0]: nothing: a mapping is needed, with the keys name, use, params, seed, load",
+		}},
+		{"fit key misspelt", head + sim + "fit:\n  - {name: a, use: model/sae-gru, parms: {hidden: 1}}\n", nil, []string{
+			"x.yaml:6:35: fit.a.parms: no such key (did you mean \"params\"?)",
+		}},
+		{"load name", head + sim + "fit:\n  - load: DIR/folder\n  - load: /\n", nil, []string{
+			"x.yaml:7:11: fit[1].load: \"/\" is not allowed as a name: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit (give it a name)",
+		}},
+		{"compare nothing", head + "compare:\n  - use: comparator/metrics\n", nil, []string{
+			"x.yaml:2:1: compare: there is nothing to compare (add train, simulate or fit)",
+		}},
+		{"compare without use", head + train + "compare:\n  - subjects: [truth]\n", nil, []string{
+			"x.yaml:5:5: compare[0].use: is required: a comparator, e.g. comparator/metrics",
+		}},
+		{"subjects unknown", head + sim + "fit:\n  - {name: gru-64, use: model/sae-gru}\ncompare:\n  - {use: comparator/metrics, subjects: [gru-46, truth, truth, 3, something-else]}\n", nil, []string{
+			"x.yaml:8:42: compare.metrics.subjects[0]: \"gru-46\" is no subject of this experiment (did you mean \"gru-64\"?)",
+			"x.yaml:8:57: compare.metrics.subjects[2]: \"truth\" is given twice",
+			"x.yaml:8:64: compare.metrics.subjects[3]: 3: a name is needed",
+			"x.yaml:8:67: compare.metrics.subjects[4]: \"something-else\" is no subject of this experiment (subjects are truth, gru-64)",
+		}},
+		{"subjects not a list", head + train + "compare:\n  - {use: comparator/metrics, subjects: truth}\n", nil, []string{
+			"x.yaml:5:41: compare.metrics.subjects: \"truth\": a list of names is needed (leave it out to compare everything)",
+		}},
+		{"params not a mapping", head + "task: {use: task/nbff, params: [1]}\ntrain: {use: model/noisy-gru, params: 3}\n", nil, []string{
+			"x.yaml:2:32: task.params: a list of 1: a mapping from parameters to values is needed",
+			"x.yaml:3:39: train.params: 3: a mapping from parameters to values is needed",
+		}},
+		{"parameter mapping, nothing, nested", head + "task: {use: task/nbff, params: {n_bits: {a: 1}, noise: }}\ntrain: {use: model/noisy-gru, params: {sizes: [[1]], 3 x: 1}}\n", nil, []string{
+			"x.yaml:2:41: task.params.n_bits: a mapping is not allowed: a bool, a number, a string or a list of them is needed",
+			"x.yaml:2:49: task.params.noise: a value is needed (leave the key out for the default)",
+			"x.yaml:3:31: train.params: \"3 x\" cannot name a parameter",
+			"x.yaml:3:47: train.params.sizes: element 0 is a list of 1: a bool, a number or a string is needed",
+		}},
+		{"parameter unknown", head + "task: {use: task/nbff, params: {n_bit: 3}}\ntrain: {use: model/noisy-gru, params: {zzzzzzzzz: 3}}\n", nil, []string{
+			"x.yaml:2:33: task.params.n_bit: no such parameter (did you mean \"n_bits\"?)",
+			"x.yaml:3:40: train.params.zzzzzzzzz: no such parameter (parameters are hidden, lr, link, sizes)",
+		}},
+		{"parameter ranges", head + "task: {use: task/nbff, params: {n_bits: 0, noise: .nan}}\ntrain:\n  use: model/noisy-gru\n  params:\n    hidden: 1e9\n    lr: 0\n    link: softpuls\n    sizes: [0]\n", nil, []string{
+			"x.yaml:2:41: task.params.n_bits: 0 is not allowed: 1..16",
+			"x.yaml:2:51: task.params.noise: NaN is not allowed: >= 0",
+			"x.yaml:6:13: train.params.hidden: 1000000000 is not allowed: 1..4096",
+			"x.yaml:7:9: train.params.lr: 0 is not allowed: > 0",
+			"x.yaml:8:11: train.params.link: \"softpuls\" is not allowed: one of exp, softplus (did you mean \"softplus\"?)",
+			"x.yaml:9:12: train.params.sizes: [0] is not allowed: >= 1",
+		}},
+		{"parameter types", head + "task: {use: task/nbff, params: {n_bits: three, noise: true}}\ntrain: {use: model/noisy-gru, params: {hidden: 1.5, sizes: 3, link: 4}}\n", nil, []string{
+			"x.yaml:2:41: task.params.n_bits: \"three\": an int 1..16 (bit) is needed",
+			"x.yaml:2:55: task.params.noise: true: a float >= 0 is needed",
+			"x.yaml:3:48: train.params.hidden: 1.5: an int 1..4096 is needed",
+			"x.yaml:3:60: train.params.sizes: 3: a list of int >= 1 is needed",
+			"x.yaml:3:69: train.params.link: 4: a string one of exp, softplus is needed",
+		}},
+		{"parameter required", head + sim + "fit:\n  - {use: model/must}\n  - {name: b, use: model/must, params: {}}\n", nil, []string{
+			"x.yaml:6:5: fit.must.params.weights: is required: a string (where the weights are)",
+			"x.yaml:7:32: fit.b.params.weights: is required: a string (where the weights are)",
+		}},
+		{"component unknown", head + "task: {use: task/nbf}\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:13: task.use: no such component: task/nbf",
+		}},
+		{"train on a fit's model", head + "task: {use: task/nbff}\ntrain: {use: model/sae-gru}\n", nil, []string{
+			"x.yaml:3:14: train.use: model/sae-gru is not trained on a task: a model that is trains-on-task is needed here",
+		}},
+		{"fit of a task's model", head + sim + "fit:\n  - use: model/noisy-gru\n", nil, []string{
+			"x.yaml:6:10: fit.noisy-gru.use: model/noisy-gru is not fitted to spikes: a model that is trains-on-data is needed here",
+		}},
+		{"closed loop", head + "task: {use: task/reach}\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:3:14: train.use: model/noisy-gru cannot be trained in a closed loop, which task/reach is: a model that is trains-closed-loop is needed",
+		}},
+		{"dynamics of none", head + "simulate: {dataset: DIR/file}\nfit:\n  - use: model/sae-gru\ncompare:\n  - use: comparator/fixedpoints\n", nil, []string{
+			"x.yaml:6:10: compare.fixedpoints.use: comparator/fixedpoints examines a model's dynamics, and none of its subjects has any: truth, sae-gru",
+		}},
+		{"deep", head + "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n", nil, []string{
+			"x.yaml:2:20: is nested more than 16 deep",
+		}},
+		{"deep block", "- - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - \n", nil, []string{
+			"x.yaml:1:33: is nested more than 16 deep",
+		}},
+		{"set without value", head + train, []string{"seed", "=3", "seed= ", "fit.x"}, []string{
+			"--set seed: PATH=VALUE is needed, e.g. fit.gru-64.params.latent=16",
+			"--set =3: PATH=VALUE is needed, e.g. fit.gru-64.params.latent=16",
+			"--set seed= : seed: a value is needed after the =",
+			"--set fit.x: PATH=VALUE is needed, e.g. fit.gru-64.params.latent=16",
+		}},
+		{"set no YAML", head + train, []string{"seed=[1", "name={a", "task.params.n_bits=&a 1"}, []string{
+			"--set seed=[1: seed: is not YAML: sequence end token ']' not found",
+			"--set name={a: name: is not YAML: could not find flow map content",
+			"--set task.params.n_bits=&a 1: task.params.n_bits: anchors and aliases are not allowed: write the value out",
+		}},
+		{"set a bad path", head + train, []string{"task..params=1", "task.params.n bits=1", "task.params.n_bits[0]=1", "seed.x=1", "fit.gru.params.hidden=1"}, []string{
+			"--set task..params=1: task..params: \"\" is no name: names joined by dots are needed, e.g. fit.gru-64.params.latent",
+			"--set task.params.n bits=1: task.params.n bits: \"n bits\" is no name: names joined by dots are needed, e.g. fit.gru-64.params.latent",
+			"--set task.params.n_bits[0]=1: task.params.n_bits[0]: task.params.n_bits is not a list",
+			"--set fit.gru.params.hidden=1: fit.gru.params.hidden: fit is empty: it has no gru",
+			"--set seed.x=1: seed: a mapping: an integer 0..9223372036854775807 is needed",
+		}},
+		{"set an unknown element", head + sim + "fit:\n  - {name: gru-64, use: model/sae-gru}\n", []string{"fit.gru-46.params.hidden=1", "fit[3].params.hidden=1", "fit.qqqqqqqqqqqq.params=1"}, []string{
+			"--set fit.gru-46.params.hidden=1: fit.gru-46.params.hidden: fit has no gru-46 (did you mean \"gru-64\"?)",
+			"--set fit[3].params.hidden=1: fit[3].params.hidden: fit has 1 entries: there is no [3]",
+			"--set fit.qqqqqqqqqqqq.params=1: fit.qqqqqqqqqqqq.params: fit has no qqqqqqqqqqqq (there are gru-64)",
+		}},
+		{"set bad values", head + sim + "fit:\n  - {name: gru-64, use: model/sae-gru}\n", []string{"fit.gru-64.params.hidden=0", "fit.gru-64.parms.hidden=1", "sed=3", "task.use=nbff", "train.params.lr=fast"}, []string{
+			"--set sed=3: sed: no such key (did you mean \"seed\"?)",
+			"--set fit.gru-64.parms.hidden=1: fit.gru-64.parms: no such key (did you mean \"params\"?)",
+			"--set task.use=nbff: task.use: reference \"nbff\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru (did you mean \"task/nbff\"?)",
+			"--set train.params.lr=fast: train.params.lr: \"fast\": a float > 0 is needed",
+			"--set fit.gru-64.params.hidden=0: fit.gru-64.params.hidden: 0 is not allowed: 1..4096",
+		}},
+		{"all at once", "version: 2\nname: a b\nseed: x\ntask: {use: nbff, params: {n_bits: 3}, sed: 1}\ntrain: {use: model/noisy-gru}\nfit: 3\ncompare: {}\n", nil, []string{
+			"x.yaml:1:10: version: 2 is not allowed: 1",
+			"x.yaml:2:7: name: \"a b\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+			"x.yaml:3:7: seed: \"x\": an integer 0..9223372036854775807 is needed",
+			"x.yaml:4:13: task.use: reference \"nbff\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru (did you mean \"task/nbff\"?)",
+			"x.yaml:4:40: task.sed: no such key (did you mean \"seed\"?)",
+			"x.yaml:6:6: fit: 3: a list is needed (begin each entry under fit with a hyphen)",
+			"x.yaml:7:10: compare: a mapping: a list is needed (begin each entry under compare with a hyphen)",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Read("x.yaml", []byte(c.file), c.set, catalogue)
+			var all *Error
+			if !errors.As(err, &all) {
+				t.Fatalf("error is %v, want an *Error", err)
+			}
+			got := strings.ReplaceAll(err.Error(), wd+string(filepath.Separator), "")
+			if want := strings.Join(c.want, "\n"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
