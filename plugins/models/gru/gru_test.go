@@ -1,0 +1,469 @@
+package gru
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
+	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// stored is a task whose trials are given.
+type stored struct {
+	spec         task.Spec
+	train, valid tensor.Block
+}
+
+func (s stored) Spec(context.Context) (task.Spec, error) { return s.spec, nil }
+
+func (s stored) Trials(_ context.Context, req task.TrialRequest) tensor.Blocks {
+	if req.Split == task.Valid {
+		return tensor.Of(s.valid)
+	}
+	return tensor.Of(s.train)
+}
+
+func (s stored) Score(context.Context, task.ScoreRequest, tensor.Blocks) (task.Score, error) {
+	return task.Score{}, component.ErrUnsupported
+}
+
+// curves keeps metrics and can do something at one of them.
+type curves struct {
+	component.Discard
+	mu     sync.Mutex
+	values map[string][]float64
+	saved  int
+	at     func(component.Metric)
+}
+
+func (c *curves) Metric(m component.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.values == nil {
+		c.values = map[string][]float64{}
+	}
+	c.values[m.Name] = append(c.values[m.Name], m.Value)
+	if c.at != nil {
+		c.at(m)
+	}
+}
+
+func (c *curves) Checkpoint(component.Checkpoint) { c.saved++ }
+
+func weights(t *testing.T, file, prefix string) tensor.Set {
+	t.Helper()
+	dir := os.Getenv("CTDB_GOLDEN")
+	if dir == "" {
+		dir = "testdata"
+	}
+	f, err := os.Open(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, _, err := tensor.ReadSafetensors(f, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out tensor.Set
+	for _, w := range all {
+		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
+			out = append(out, w.Named(name))
+		}
+	}
+	return out
+}
+
+func close64(t *testing.T, what string, got, want []float64, relative, absolute float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i, w := range want {
+		if !(math.Abs(got[i]-w) <= relative*math.Abs(w)+absolute) {
+			t.Errorf("%s[%d] is %v, want %v", what, i, got[i], w)
+			return
+		}
+	}
+}
+
+// TestGoldenTrain takes the reference's six optimiser steps through the trainer, in float64.
+func TestGoldenTrain(t *testing.T) {
+	cases := golden.Read(t, "train.json")
+	data := cases[0]
+	inputs, targets := data.Tensors["inputs"], data.Tensors["targets"]
+	for _, c := range cases {
+		if !strings.HasPrefix(c.Name, "nbff_noisy_gru") {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			var p struct {
+				LR          float64 `json:"lr"`
+				WeightDecay float64 `json:"weight_decay"`
+				L2          float64 `json:"l2_wt"`
+				Clip        float64
+				T, B, Steps int
+			}
+			c.Decode(t, &p)
+			bits := inputs.Shape[2]
+			mask := make([]float64, len(targets.F64))
+			for b := range p.B {
+				row := p.T * bits
+				nbff.Mask(mask[b*row:(b+1)*row], targets.F64[b*row:(b+1)*row], bits, 4, true)
+			}
+			block := tensor.Block{Arrays: tensor.Set{inputs, targets, tensor.From64(task.Weights, mask, p.B, p.T, bits)}}
+			for b := range p.B {
+				block.Trials = append(block.Trials, int64(b))
+			}
+			spec := task.Spec{Inputs: bits, Outputs: bits, Bins: p.T, TrainTrials: p.B, ValidTrials: p.B,
+				Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
+			before := weights(t, "train.safetensors", c.Name)
+			m, err := open[float64](Params{Hidden: before.Get("latent_ics").Shape[0], Epochs: p.Steps, BatchSize: p.B, LR: p.LR, WeightDecay: p.WeightDecay,
+				Clip: p.Clip, Keep: "last"}, 0, p.L2, component.Env{Threads: 2}, model.Target{Task: &spec})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Load(t.Context(), before); err != nil {
+				t.Fatal(err)
+			}
+			var got curves
+			if _, err := m.Train(t.Context(), model.TrainRequest{Task: stored{spec, block, block}}, &got); err != nil {
+				t.Fatal(err)
+			}
+			close64(t, "loss", got.values["train/loss"], c.Floats(t, "loss"), 1e-8, 0)
+			close64(t, "gradient norm", got.values["train/gradient_norm"], c.Floats(t, "grad_norm"), 1e-8, 0)
+			after, err := m.Save(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range after {
+				close64(t, w.Name, w.F64, c.Floats(t, "final."+w.Name), 0, 1e-6)
+			}
+		})
+	}
+}
+
+func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {
+	t.Helper()
+	f := nbff.Factory()
+	v, problems := f.Info.Params.Resolve(param.Values{"n_bits": 2, "n_timesteps": bins, "n_trials": trials, "switch_prob": 0.05})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	k, err := f.Open(t.Context(), v, component.Env{Seed: 1, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := k.Spec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, s
+}
+
+func small() Params {
+	return Params{Hidden: 16, Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, ICNoise: 0.05, Keep: "best"}
+}
+
+func trained(t *testing.T, ctx context.Context, p Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {
+	t.Helper()
+	k, spec := flipflop(t, 125, 40)
+	env.Seed = 7
+	m, err := open[float32](p, 0.01, 1e-4, env, model.Target{Task: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := m.Train(ctx, model.TrainRequest{Task: k, CheckpointEvery: 1}, report)
+	return m, r, err
+}
+
+func save(t *testing.T, m model.Model) tensor.Set {
+	t.Helper()
+	w, err := m.Save(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func same(t *testing.T, what string, a, b tensor.Set) {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("%s: %d tensors and %d", what, len(a), len(b))
+	}
+	for i := range a {
+		if a[i].Name != b[i].Name || !slices.Equal(a[i].F32, b[i].F32) {
+			t.Errorf("%s: %s differs", what, a[i].Name)
+		}
+	}
+}
+
+func TestThreadsDoNotMatter(t *testing.T) {
+	one, first, err := trained(t, t.Context(), small(), component.Env{Threads: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, threads := range []int{2, 3} {
+		two, second, err := trained(t, t.Context(), small(), component.Env{Threads: threads}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "weights", save(t, one), save(t, two))
+		same(t, "last weights", first.Last, second.Last)
+		if first.BestLoss != second.BestLoss || first.LastLoss != second.LastLoss {
+			t.Errorf("losses are %v, %v with %d threads, %v, %v with one", second.BestLoss, second.LastLoss, threads, first.BestLoss, first.LastLoss)
+		}
+	}
+}
+
+// TestResume stops a training in the middle of every epoch and of none, and compares with one that went through.
+func TestResume(t *testing.T) {
+	var whole curves
+	want, result, err := trained(t, t.Context(), small(), component.Env{Threads: 2, Dir: t.TempDir()}, &whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Steps != 12 || result.Epochs != 4 || result.Stopped != "epochs" {
+		t.Fatalf("result is %+v", result)
+	}
+	dir := t.TempDir()
+	var got *recurrent.Model[float32]
+	var again model.TrainResult
+	var last *stopping
+	sessions := 0
+	for err = context.Canceled; errors.Is(err, context.Canceled); sessions++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		last = &stopping{cancel: cancel, left: 3} // three checkpoints, one after each step, then the cancelled one
+		got, again, err = trained(t, ctx, small(), component.Env{Threads: 1, Dir: dir}, last)
+		cancel()
+		if sessions > 50 {
+			t.Fatal("it does not end")
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sessions < 4 {
+		t.Errorf("%d sessions: it was hardly interrupted", sessions)
+	}
+	same(t, "weights", save(t, want), save(t, got))
+	same(t, "last weights", result.Last, again.Last)
+	again.Last, result.Last = nil, nil
+	if again.BestLoss != result.BestLoss || again.LastLoss != result.LastLoss || again.Steps != result.Steps || again.BestEpoch != result.BestEpoch {
+		t.Errorf("result is %+v, want %+v", again, result)
+	}
+	for name, v := range whole.values {
+		if !slices.Equal(last.values[name], v) {
+			t.Errorf("%s is %v, want %v", name, last.values[name], v)
+		}
+	}
+	// A finished training is not trained again.
+	var idle curves
+	if _, again, err = trained(t, t.Context(), small(), component.Env{Threads: 1, Dir: dir}, &idle); err != nil || again.Steps != result.Steps || idle.saved != 1 {
+		t.Errorf("trained on: %+v, %d checkpoints, %v", again, idle.saved, err)
+	}
+	// Other parameters find a checkpoint that is not theirs.
+	p := small()
+	p.LR = 1
+	if _, _, err = trained(t, t.Context(), p, component.Env{Threads: 1, Dir: dir}, nil); err == nil {
+		t.Error("a checkpoint of another training was accepted")
+	}
+}
+
+// stopping cancels after so many checkpoints.
+type stopping struct {
+	curves
+	cancel context.CancelFunc
+	left   int
+}
+
+func (s *stopping) Checkpoint(component.Checkpoint) {
+	if s.left--; s.left == 0 {
+		s.cancel()
+	}
+}
+
+func TestLearns(t *testing.T) {
+	k, spec := flipflop(t, 200, 60)
+	p := small()
+	p.Hidden, p.Epochs, p.BatchSize, p.LR = 32, 60, 32, 1e-2
+	m, err := open[float32](p, 0.01, 0, component.Env{Threads: 2, Seed: 3}, model.Target{Task: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got curves
+	r, err := m.Train(t.Context(), model.TrainRequest{Task: k}, &got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Half of the targets are 1, so an output of 1/2 throughout costs 1/4 of the unmasked part.
+	if first := got.values["valid/loss"][0]; !(r.BestLoss < 0.03 && r.BestLoss < first/4) {
+		t.Errorf("best validation loss is %v after %v in the first epoch", r.BestLoss, first)
+	}
+}
+
+func TestDivergence(t *testing.T) {
+	p := small()
+	p.LR, p.Clip, p.Epochs = 1e38, 0, 50
+	_, _, err := trained(t, t.Context(), p, component.Env{Threads: 2}, nil)
+	var d *component.DivergedError
+	if !errors.As(err, &d) || d.Quantity == "" || d.Step < 1 {
+		t.Errorf("error is %v, want a DivergedError", err)
+	}
+}
+
+func TestEarlyStopping(t *testing.T) {
+	p := small()
+	p.LR, p.Epochs, p.EarlyStopping = 1e-12, 100, 2
+	_, r, err := trained(t, t.Context(), p, component.Env{Threads: 2}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Stopped != "early-stopping" || r.Epochs >= 100 || r.Epochs-r.BestEpoch != 3 {
+		t.Errorf("result is %+v", r)
+	}
+}
+
+func TestRolloutAndDynamics(t *testing.T) {
+	k, spec := flipflop(t, 125, 40)
+	m, err := open[float32](small(), 0.1, 0, component.Env{Threads: 2, Seed: 1}, model.Target{Task: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := save(t, m)
+	r := random.New(5, "initial")
+	for i := range w.Get("latent_ics").F32 {
+		w.Get("latent_ics").F32[i] = float32(r.NormFloat64())
+	}
+	if err := m.Load(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	run := func(req model.RolloutRequest, size int) tensor.Block {
+		t.Helper()
+		b, err := tensor.Collect(m.Rollout(t.Context(), req, k.Trials(t.Context(), task.TrialRequest{Split: task.All, BlockTrials: size})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	noisy := run(model.RolloutRequest{Seed: 4, Noise: true}, 0)
+	for _, size := range []int{1, 7, 40} {
+		if b := run(model.RolloutRequest{Seed: 4, Noise: true}, size); !slices.Equal(b.Arrays.Get(model.Latents).F32, noisy.Arrays.Get(model.Latents).F32) {
+			t.Errorf("latents depend on blocks of %d", size)
+		}
+	}
+	if b := run(model.RolloutRequest{Seed: 5, Noise: true}, 0); slices.Equal(b.Arrays.Get(model.Latents).F32, noisy.Arrays.Get(model.Latents).F32) {
+		t.Error("another seed gives the same noise")
+	}
+	quiet := run(model.RolloutRequest{Want: []string{model.State, model.Outputs}}, 0)
+	in, err := tensor.Collect(k.Trials(t.Context(), task.TrialRequest{Split: task.All}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Dynamics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := d.InitialState(t.Context(), tensor.Block{Trials: in.Trials})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, bins, units := len(in.Trials), spec.Bins, small().Hidden
+	x := tensor.New64("x", n, spec.Inputs)
+	for bin := range bins {
+		for b := range n {
+			for c := range spec.Inputs {
+				x.F64[b*spec.Inputs+c] = float64(in.Arrays.Get(task.Inputs).F32[(b*bins+bin)*spec.Inputs+c])
+			}
+		}
+		if h, err = d.Step(t.Context(), h, x); err != nil {
+			t.Fatal(err)
+		}
+		y, err := d.Observe(t.Context(), h, model.Outputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for b := range n {
+			for u := range units {
+				if got, want := float64(quiet.Arrays.Get(model.State).F32[(b*bins+bin)*units+u]), h.F64[b*units+u]; math.Abs(got-want) > 1e-5 {
+					t.Fatalf("state of trial %d, bin %d, unit %d is %v, want %v", b, bin, u, got, want)
+				}
+			}
+			for o := range spec.Outputs {
+				if got, want := float64(quiet.Arrays.Get(model.Outputs).F32[(b*bins+bin)*spec.Outputs+o]), y.F64[b*spec.Outputs+o]; math.Abs(got-want) > 1e-5 {
+					t.Fatalf("output is %v, want %v", got, want)
+				}
+			}
+		}
+	}
+	if b := run(model.RolloutRequest{Want: []string{model.Outputs}}, 0); len(b.Arrays) != 1 {
+		t.Errorf("arrays are %v", b.Arrays.Names())
+	}
+	_, err = tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{Want: []string{"rates"}}, tensor.Of(in)))
+	if !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestLoadListsWhatDiffers(t *testing.T) {
+	_, spec := flipflop(t, 125, 40)
+	m, err := open[float32](small(), 0, 0, component.Env{}, model.Target{Task: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := save(t, m)
+	w := save(t, m)
+	w.Get("readout.bias").Name = "readout.bia"
+	w.Get("cell.weight_hh").Shape = []int{16, 48}
+	w.Get("latent_ics").F32[3] = float32(math.NaN())
+	err = m.Load(t.Context(), w)
+	var e *component.InvalidArgumentError
+	if !errors.As(err, &e) || len(e.Problems) != 4 {
+		t.Errorf("error is %v, want 4 problems", err)
+	}
+	same(t, "weights", before, save(t, m))
+}
+
+func TestCheckRefuses(t *testing.T) {
+	spec := task.Spec{Inputs: 3, Outputs: 2, Bins: 10, Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
+	closed, unknown, action := spec, spec, spec
+	closed.Loop = &task.Loop{Actions: 6}
+	unknown.Loss = task.Loss{Terms: []task.Term{{Kind: "hinge", Scale: 1, Reduction: "median"}}}
+	action.Loss = task.Loss{Terms: []task.Term{{Kind: task.ActionSquare}}}
+	for _, f := range Factories() {
+		v, problems := f.Info.Params.Resolve(nil)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		for name, c := range map[string]struct {
+			target model.Target
+			want   int
+		}{
+			"fits": {model.Target{Task: &spec}, 0}, "not yet known": {model.Target{}, 0}, "closed loop": {model.Target{Task: &closed}, 1}, "unknown loss": {model.Target{Task: &unknown}, 1},
+			"actions": {model.Target{Task: &action}, 1}, "spikes": {model.Target{Data: &model.DataSpec{}}, 1},
+		} {
+			if got := f.Check(v, c.target); len(got) != c.want {
+				t.Errorf("%s: %s: %v", f.Info.Name, name, got)
+			}
+			if c.want > 0 {
+				if _, err := f.Open(t.Context(), v, component.Env{}, c.target); !errors.Is(err, component.ErrInvalidArgument) {
+					t.Errorf("%s: %s: opened: %v", f.Info.Name, name, err)
+				}
+			}
+		}
+	}
+}
