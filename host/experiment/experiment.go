@@ -28,11 +28,8 @@ import (
 // Version is the version of the file's format.
 const Version = 1
 
-// Defaults of the simulate stage.
-const (
-	DefaultTrials         = 1000
-	DefaultSimulationSeed = 100
-)
+// DefaultTrialsSeed is the seed of the trials that are simulated from, so that they are others than those that the network was trained on.
+const DefaultTrialsSeed = 100
 
 // Truth is the label of the subject that fitted models are compared with: the trained network and what was simulated from it, or the
 // data set. No fit may have this name.
@@ -77,8 +74,9 @@ type Train struct {
 // Simulate is where the spikes come from: Use or Dataset is set.
 type Simulate struct {
 	Use *Use
-	// Trials is how many trials are simulated, at least 1.
-	Trials int
+	// Trials says what trials are simulated from: the experiment's task with these parameters, of which only the given ones are there, laid over its own,
+	// and with this seed. Nil beside Dataset.
+	Trials *Use
 	// Dataset is the absolute path of an HDF5 file.
 	Dataset string
 

@@ -16,9 +16,6 @@ import (
 // maxSeed keeps seeds exact in every format that they are written to.
 const maxSeed = math.MaxInt64
 
-// maxTrials bounds the trials of a simulation; memory is estimated by the components.
-const maxTrials = 1_000_000_000
-
 var (
 	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 	keyForm  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
@@ -304,7 +301,7 @@ func (d *decoder) experiment(root *node) *Experiment {
 		e.Train = d.train(n, e.Seed)
 	}
 	if n, ok := d.given(f, "simulate", true); ok {
-		e.Simulate = d.simulate(n)
+		e.Simulate = d.simulate(n, e.Seed)
 	}
 	if n, ok := d.given(f, "fit", true); ok {
 		e.Fit = d.fits(f, n, e.Seed)
@@ -350,21 +347,34 @@ func (d *decoder) train(n *node, seed uint64) *Train {
 	return t
 }
 
-func (d *decoder) simulate(n *node) *Simulate {
+func (d *decoder) simulate(n *node, seed uint64) *Simulate {
 	s := &Simulate{}
-	f, ok := d.mapping(n, "simulate", []string{"use", "params", "trials", "seed", "dataset"})
+	f, ok := d.mapping(n, "simulate", []string{"use", "params", "seed", "task", "dataset"})
 	s.place = f.place
 	if !ok {
 		return s
 	}
-	switch d.one(f, "use", "dataset", "params", "trials", "seed") {
+	switch d.one(f, "use", "dataset", "params", "seed", "task") {
 	case "use":
-		s.Use = d.use(f, component.Simulator, DefaultSimulationSeed)
-		s.Trials = int(d.number(f, "trials", 1, maxTrials, DefaultTrials))
+		s.Use = d.use(f, component.Simulator, seed)
+		s.Trials = d.trials(f)
 	case "dataset":
 		s.Dataset, _ = d.path(f, "dataset")
 	}
 	return s
+}
+
+// trials reads what is laid over the task.
+func (d *decoder) trials(f fields) *Use {
+	n, ok := d.given(f, "task", true)
+	if !ok {
+		return &Use{Params: param.Values{}, Seed: DefaultTrialsSeed, place: place{file: d.file, path: "simulate.task", at: f.place.at}}
+	}
+	inner, ok := d.mapping(n, "simulate.task", []string{"params", "seed"})
+	if !ok {
+		return nil
+	}
+	return d.use(inner, component.Task, DefaultTrialsSeed)
 }
 
 // list returns the elements under a key; one that is not a list is reported.

@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	if v := e.Train.Use.Params["lr"]; v != 1e-3 {
 		t.Errorf("lr is %v (%T)", v, v)
 	}
-	if s := e.Simulate; s.Trials != DefaultTrials || s.Use.Seed != DefaultSimulationSeed {
+	if s := e.Simulate; s.Use.Seed != 7 || s.Trials.Seed != DefaultTrialsSeed || len(s.Trials.Params) != 0 {
 		t.Errorf("simulate is %+v", s)
 	}
 	if f := e.Fit[0]; f.Name != "gru-64" || f.Use.Seed != 9 || f.Use.Path() != "fit.gru-64" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 
@@ -34,6 +35,7 @@ func (e *Experiment) resolve(lookup Lookup) (*Experiment, []Problem) {
 			problems = append(problems, u.resolve(lookup)...)
 		}
 	}
+	problems = append(problems, out.trials()...)
 	problems = append(problems, out.capabilities()...)
 	return out, append(problems, out.files()...)
 }
@@ -56,7 +58,7 @@ func (e *Experiment) clone() *Experiment {
 	}
 	if e.Simulate != nil {
 		s := *e.Simulate
-		s.Use = use(s.Use)
+		s.Use, s.Trials = use(s.Use), use(s.Trials)
 		out.Simulate = &s
 	}
 	out.Fit, out.Compare = nil, nil
@@ -91,6 +93,37 @@ func (u *Use) resolve(lookup Lookup) []Problem {
 	for _, p := range wrong {
 		out = append(out, u.Problem(p))
 	}
+	return out
+}
+
+// trials checks the parameters that are laid over the task's for the simulation: those that are given, and no others.
+func (e *Experiment) trials() []Problem {
+	if e.Simulate == nil || e.Simulate.Trials == nil || !found(e.Task) {
+		return nil
+	}
+	t := e.Simulate.Trials
+	t.Ref, t.Info = e.Task.Ref, e.Task.Info
+	given := t.Params
+	whole, wrong := t.Info.Params.Resolve(merged(e.Task.Params, given))
+	t.Params = param.Values{}
+	for name := range given {
+		if v, ok := whole[name]; ok {
+			t.Params[name] = v
+		}
+	}
+	var out []Problem
+	for _, p := range wrong {
+		if _, ok := given[p.Path]; ok {
+			out = append(out, t.Problem(p))
+		}
+	}
+	return out
+}
+
+func merged(under, over param.Values) param.Values {
+	out := param.Values{}
+	maps.Copy(out, under)
+	maps.Copy(out, over)
 	return out
 }
 

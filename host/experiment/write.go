@@ -32,9 +32,10 @@ func (e *Experiment) YAML() []byte {
 	}
 	if s := e.Simulate; s != nil {
 		w.line(0, "simulate", "")
-		w.use(2, s.Use, DefaultSimulationSeed)
-		if s.Use != nil {
-			w.line(2, "trials", strconv.Itoa(s.Trials))
+		w.use(2, s.Use, e.Seed)
+		if t := s.Trials; t != nil && (t.Seed != DefaultTrialsSeed || len(t.Params) > 0) {
+			w.line(2, "task", "")
+			w.settings(4, t, DefaultTrialsSeed)
 		}
 		w.path(2, "dataset", s.Dataset)
 	}
@@ -82,6 +83,11 @@ func (w *writer) use(indent int, u *Use, seed uint64) {
 		return
 	}
 	w.line(indent, "use", text(u.Ref.String()))
+	w.settings(indent, u, seed)
+}
+
+// settings writes a seed that is not the default one, and the parameters.
+func (w *writer) settings(indent int, u *Use, seed uint64) {
 	if u.Seed != seed {
 		w.line(indent, "seed", strconv.FormatUint(u.Seed, 10))
 	}

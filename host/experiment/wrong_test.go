@@ -185,14 +185,15 @@ func TestWrongFiles(t *testing.T) {
 		{"simulate both", head + train + "simulate: {use: simulator/spikes, dataset: DIR/file}\n", nil, []string{
 			"x.yaml:4:35: simulate.dataset: use and dataset are both given: one of them is needed",
 		}},
-		{"simulate dataset with trials", head + "simulate: {dataset: DIR/file, trials: 3}\n", nil, []string{
-			"x.yaml:2:31: simulate.trials: is not allowed beside dataset",
+		{"simulate dataset with trials", head + "simulate: {dataset: DIR/file, task: {seed: 3}}\n", nil, []string{
+			"x.yaml:2:31: simulate.task: is not allowed beside dataset",
 		}},
-		{"trials zero", head + train + "simulate: {use: simulator/spikes, trials: 0}\n", nil, []string{
-			"x.yaml:4:43: simulate.trials: 0 is not allowed: 1..1000000000",
+		{"trials of another task", head + train + "simulate: {use: simulator/spikes, task: {use: task/nbff, seed: -1}}\n", nil, []string{
+			"x.yaml:4:42: simulate.task.use: no such key (keys are params, seed)",
+			"x.yaml:4:64: simulate.task.seed: -1 is not allowed: 0..9223372036854775807",
 		}},
-		{"trials as text", head + train + "simulate: {use: simulator/spikes, trials: many}\n", nil, []string{
-			"x.yaml:4:43: simulate.trials: \"many\": an integer 1..1000000000 is needed",
+		{"trials not a mapping", head + train + "simulate: {use: simulator/spikes, task: 1000}\n", nil, []string{
+			"x.yaml:4:41: simulate.task: 1000: a mapping is needed, with the keys params, seed",
 		}},
 		{"fit without spikes", head + train + "fit:\n  - use: model/sae-gru\n", nil, []string{
 			"x.yaml:5:5: fit.sae-gru.use: a model is fitted to spikes, and there are none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
