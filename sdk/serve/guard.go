@@ -1,0 +1,186 @@
+package serve
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	pluginv1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/internal/wire"
+)
+
+// guarded registers services whose every call passes [Server.guard], whatever server they are registered with.
+type guarded struct {
+	to grpc.ServiceRegistrar
+	s  *Server
+}
+
+// RegisterService registers a service with its handlers wrapped.
+func (g guarded) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	d := *desc
+	d.Methods, d.Streams = slices.Clone(desc.Methods), slices.Clone(desc.Streams)
+	for i, m := range desc.Methods {
+		handler := m.Handler
+		d.Methods[i].Handler = func(srv any, ctx context.Context, dec func(any) error, outer grpc.UnaryServerInterceptor) (any, error) {
+			return handler(srv, ctx, dec, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				call := func(ctx context.Context, req any) (out any, err error) {
+					err = g.s.guard(ctx, info.FullMethod, func(ctx context.Context) error {
+						out, err = next(ctx, req)
+						return err
+					})
+					return out, err
+				}
+				if outer != nil {
+					return outer(ctx, req, info, call)
+				}
+				return call(ctx, req)
+			})
+		}
+	}
+	for i, st := range desc.Streams {
+		handler, method := st.Handler, "/"+desc.ServiceName+"/"+st.StreamName
+		d.Streams[i].Handler = func(srv any, stream grpc.ServerStream) error {
+			return g.s.guard(stream.Context(), method, func(ctx context.Context) error {
+				return handler(srv, &contextStream{stream, ctx})
+			})
+		}
+	}
+	g.to.RegisterService(&d, impl)
+}
+
+// contextStream is a stream with the call's context.
+type contextStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context returns the call's context.
+func (s *contextStream) Context() context.Context { return s.ctx }
+
+// call is a running call on an instance, or on the plugin where instance is nil.
+type call struct {
+	method   string
+	instance *instance
+	grant    *grant
+	cancel   context.CancelCauseFunc
+}
+
+type callKey struct{}
+
+// guard lets a call in, runs it, and turns its error or panic into a status.
+func (s *Server) guard(ctx context.Context, method string, run func(context.Context) error) (err error) {
+	ctx, c, err := s.enter(ctx, method)
+	if err != nil {
+		return err
+	}
+	name := s.manifest.Name
+	if c.instance != nil {
+		name = c.instance.info.Name.String()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic", "component", name, "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = wire.ToStatus(&component.InternalError{Component: name, Message: fmt.Sprintf("panic: %v", p)}, name)
+		}
+		s.leave(c)
+	}()
+	err = run(ctx)
+	if err != nil {
+		// A call that the plugin itself ended says why, rather than that it was cancelled.
+		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, component.ErrUnavailable) {
+			err = cause
+		}
+		err = wire.ToStatus(err, name)
+	}
+	return err
+}
+
+// unmetered are the methods that are answered whatever state the plugin is in, and are not waited for.
+func unmetered(method string) bool {
+	switch method {
+	case pluginv1.PluginService_Describe_FullMethodName, pluginv1.PluginService_Health_FullMethodName, pluginv1.PluginService_Drain_FullMethodName,
+		pluginv1.PluginService_Close_FullMethodName, pluginv1.PluginService_Revoke_FullMethodName:
+		return true
+	}
+	return false
+}
+
+const pluginService = "/ctdb.plugin.v1.PluginService/"
+
+func (s *Server) enter(ctx context.Context, method string) (context.Context, *call, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	token, id := last(md, wire.TokenKey), last(md, wire.InstanceKey)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := &call{method: method}
+	if subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) != 1 {
+		g, ok := s.grants[token]
+		switch {
+		case !ok:
+			return nil, nil, status.Errorf(codes.Unauthenticated, "%s: the token is not known: it is wrong, or its lease has ended", s.manifest.Name)
+		case g.instance.id != id || !slices.Contains(g.methods, method):
+			return nil, nil, status.Errorf(codes.PermissionDenied, "%s: the lease of %s does not allow %s on %q", s.manifest.Name, g.instance.id, method, id)
+		}
+		c.grant = g
+	}
+	if unmetered(method) {
+		return ctx, c, nil
+	}
+	if s.shut || (s.isDraining() && c.grant == nil) {
+		return nil, nil, wire.ToStatus(s.ending(), s.manifest.Name)
+	}
+	if !strings.HasPrefix(method, pluginService) {
+		i, err := s.find(id)
+		if err != nil {
+			return nil, nil, wire.ToStatus(err, s.manifest.Name)
+		}
+		c.instance = i
+		i.uses.Add(1)
+	}
+	ctx, c.cancel = context.WithCancelCause(ctx)
+	ctx = context.WithValue(component.WithDrain(ctx, s.draining), callKey{}, c)
+	s.calls[c] = struct{}{}
+	return ctx, c, nil
+}
+
+func (s *Server) leave(c *call) {
+	if c.cancel == nil {
+		return
+	}
+	c.cancel(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.calls, c)
+	if i := c.instance; i != nil {
+		i.forget(c)
+		i.uses.Done()
+	}
+	s.hush()
+}
+
+func last(md metadata.MD, key string) string {
+	if v := md.Get(key); len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
+// called returns the instance that a call is for, as T; what names the ability that T stands for.
+func called[T any](ctx context.Context, what string) (T, *call, error) {
+	c, _ := ctx.Value(callKey{}).(*call)
+	v, ok := c.instance.value.(T)
+	if !ok {
+		return v, c, fmt.Errorf("serve: %s: %s: %w", c.instance.info.Name, what, component.ErrUnsupported)
+	}
+	return v, c, nil
+}
