@@ -1,0 +1,139 @@
+package report
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/report/figure"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+const (
+	exampleCount   = 3  // trials side by side
+	outputPanels   = 3  // outputs with axes of their own; more are stacked in one panel
+	stackedMost    = 16 // channels in a stacked panel
+	stackedBetween = 0.46
+)
+
+// exampleTrials shows a few validation trials of the task-trained network: what it saw, what it should have given and what it gave.
+func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (component.Figure, error) {
+	a, err := st.Arrays(artifact.RolloutFile)
+	if err != nil {
+		return component.Figure{}, err
+	}
+	defer a.Close()
+	var names []string
+	for _, name := range []string{task.Inputs, task.Targets, model.Outputs, task.Lengths} {
+		if a.Has(task.Valid, name) {
+			names = append(names, name)
+		}
+	}
+	b, err := take(a.Blocks(ctx, task.Valid, names, exampleCount), exampleCount)
+	if err != nil {
+		return component.Figure{}, err
+	}
+	cubes := map[string]*cube{}
+	for _, name := range []string{task.Inputs, task.Targets, model.Outputs} {
+		if cubes[name], err = newCube(b, name); err != nil {
+			return component.Figure{}, err
+		}
+	}
+	inputs, targets, outputs := cubes[task.Inputs], cubes[task.Targets], cubes[model.Outputs]
+	if outputs == nil {
+		return component.Figure{}, fmt.Errorf("%s holds no outputs", artifact.RolloutFile)
+	}
+	if targets != nil && !targets.like(outputs) {
+		targets = nil
+	}
+	f := component.Figure{
+		Name: "example-trials", Title: "Example trials of the task-trained network", Columns: outputs.trials,
+		Caption: fmt.Sprintf("The first %d validation trials: the inputs, each channel scaled to its largest value; the targets and, over them, the outputs.", outputs.trials),
+	}
+	if inputs != nil && inputs.channels > 0 {
+		f.Panels = append(f.Panels, trialRow(b.Trials, true, tick, inputs.bins, func(trial int) component.Panel {
+			return stacked(trial, "input", tick, layer{inputs, figure.Input, "input"})
+		})...)
+	}
+	titled := len(f.Panels) == 0
+	if outputs.channels > outputPanels {
+		f.Panels = append(f.Panels, trialRow(b.Trials, titled, tick, outputs.bins, func(trial int) component.Panel {
+			return stacked(trial, "output", tick, layer{targets, figure.Target, "target"}, layer{outputs, figure.Truth, "output"})
+		})...)
+		return f, nil
+	}
+	for ch := range outputs.channels {
+		f.Panels = append(f.Panels, trialRow(b.Trials, titled && ch == 0, tick, outputs.bins, func(trial int) component.Panel {
+			p := component.Panel{Y: component.Axis{Label: fmt.Sprintf("output %d", ch+1)}}
+			for _, l := range []layer{{targets, figure.Target, "target"}, {outputs, figure.Truth, "output"}} {
+				if l.data != nil && ch < l.data.channels {
+					y := l.data.series(trial, ch)
+					p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Y: y, X: tick.times(len(y))})
+				}
+			}
+			return p
+		})...)
+	}
+	return f, nil
+}
+
+// trialRow is one panel for each trial, with time along x.
+func trialRow(trials []int64, titled bool, tick clock, bins int, panel func(trial int) component.Panel) []component.Panel {
+	var out []component.Panel
+	for i, number := range trials {
+		p := panel(i)
+		if titled {
+			p.Title = fmt.Sprintf("trial %d", number)
+		}
+		p.X.Label, p.X.Unit = tick.axis()
+		p.X.Min, p.X.Max = 0, tick.end(bins)
+		out = append(out, p)
+	}
+	return out
+}
+
+type layer struct {
+	data         *cube
+	group, label string
+}
+
+// stacked draws the channels of a trial above one another, scaled to their largest value.
+func stacked(trial int, what string, tick clock, layers ...layer) component.Panel {
+	var p component.Panel
+	channels := 0
+	for _, l := range layers {
+		if l.data != nil {
+			channels = max(channels, min(l.data.channels, stackedMost))
+		}
+	}
+	for ch := range channels {
+		p.Y.Ticks = append(p.Y.Ticks, fmt.Sprintf("%s %d", what, ch+1))
+		largest := 0.0
+		for _, l := range layers {
+			if l.data != nil && ch < l.data.channels {
+				for _, v := range l.data.series(trial, ch) {
+					if v = math.Abs(v); v > largest && !math.IsInf(v, 0) {
+						largest = v
+					}
+				}
+			}
+		}
+		for _, l := range layers {
+			if l.data == nil || ch >= l.data.channels {
+				continue
+			}
+			y := l.data.series(trial, ch)
+			for i := range y {
+				if largest > 0 {
+					y[i] *= stackedBetween / largest
+				}
+				y[i] += float64(ch)
+			}
+			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Y: y, X: tick.times(len(y))})
+		}
+	}
+	return p
+}
