@@ -147,6 +147,22 @@ static long long ctdb_chunk_rows(hid_t set, int rank) {
 	H5Pclose(plist);
 	return rows;
 }
+
+// The number of a filter that the data need and the library lacks, 0 where there is none; its name goes to text.
+static int ctdb_missing_filter(hid_t set, char *text) {
+	int missing = 0, n, i;
+	hid_t plist = H5Dget_create_plist(set);
+	if (plist < 0) return 0;
+	n = H5Pget_layout(plist) == H5D_CHUNKED ? H5Pget_nfilters(plist) : 0;
+	for (i = 0; i < n && missing == 0; i++) {
+		unsigned flags;
+		size_t values = 0;
+		H5Z_filter_t f = H5Pget_filter2(plist, i, &flags, &values, NULL, 255, text, NULL);
+		if (f > 0 && H5Zfilter_avail(f) <= 0) missing = (int)f;
+	}
+	H5Pclose(plist);
+	return missing;
+}
 static long long ctdb_stored(hid_t set) { return (long long)H5Dget_storage_size(set); }
 */
 import "C"
@@ -314,6 +330,16 @@ func (s h5Set) stored() int64 { return int64(C.ctdb_stored(s.id)) }
 
 // chunkRows is the number of rows of a chunk, 0 where the data are contiguous.
 func (s h5Set) chunkRows(rank int) int { return int(C.ctdb_chunk_rows(s.id, C.int(rank))) }
+
+// missingFilter says which filter the data need and the library lacks; empty where it has them.
+func (s h5Set) missingFilter() string {
+	var text [256]C.char
+	number := C.ctdb_missing_filter(s.id, &text[0])
+	if number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d (%s)", number, C.GoString(&text[0]))
+}
 
 func h5SetOf(d *hdf5.Dataset) h5Set { return h5Set{C.hid_t(d.ID())} }
 

@@ -233,6 +233,9 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 	if elements(a.shape) > 0 && h.stored() == 0 {
 		return nil, fmt.Errorf("shape %v without any data", a.shape)
 	}
+	if filter := h.missingFilter(); filter != "" {
+		return nil, fmt.Errorf("compressed by HDF5 filter %s, which is not installed here: gzip, szip or none is read", filter)
+	}
 	if rows := h.chunkRows(len(a.shape)); rows > 0 {
 		a.chunk = rows
 	}
