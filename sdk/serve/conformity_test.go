@@ -49,6 +49,7 @@ type peer struct {
 	*client.Plugin
 	probe *probe
 	log   *buffer
+	conn  *grpc.ClientConn
 	stop  func()
 }
 
@@ -68,6 +69,7 @@ func serveOn(t testing.TB, l net.Listener, address string, dial ...grpc.DialOpti
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.conn = conn
 	p.stop = sync.OnceFunc(func() {
 		s.Stop()
 		<-done

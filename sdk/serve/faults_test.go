@@ -1,0 +1,610 @@
+package serve_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/test/bufconn"
+
+	tensorv1 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
+	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+func targetOf(s task.Spec) model.Target { return model.Target{Task: &s} }
+
+func trainOn(t task.Task) model.TrainRequest { return model.TrainRequest{Task: t} }
+
+func openWave(t testing.TB, p *client.Plugin, v param.Values) client.Task {
+	t.Helper()
+	w, err := p.OpenTask(context.Background(), name(component.Task, "wave"), v, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func openPoint(t testing.TB, p *client.Plugin, v param.Values) client.Task {
+	t.Helper()
+	w, err := p.OpenTask(context.Background(), name(component.Task, "point-mass"), v, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func openLinear(t testing.TB, p *client.Plugin, v param.Values) client.Model {
+	t.Helper()
+	m, err := p.OpenModel(context.Background(), name(component.Model, "linear"), v, testEnv, model.Target{Data: &model.DataSpec{Neurons: 400}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func paths(problems []param.Problem) []string {
+	var out []string
+	for _, p := range problems {
+		out = append(out, p.Path)
+	}
+	return out
+}
+
+func TestInvalidParametersHavePaths(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	_, err := p.OpenTask(ctx, name(component.Task, "point-mass"), param.Values{"dim": 3, "bins": 0, "mode": "clam"}, testEnv)
+	var invalid *component.InvalidArgumentError
+	if !errors.As(err, &invalid) || !errors.Is(err, component.ErrInvalidArgument) {
+		t.Fatalf("bad parameters give %v", err)
+	}
+	if got, want := paths(invalid.Problems), []string{"params.bins", "params.mode", "params.dim"}; !slices.Equal(got, want) {
+		t.Errorf("paths are %v, want %v", got, want)
+	}
+	if h := invalid.Problems[1].Hint; h != `did you mean "calm"?` {
+		t.Errorf("the hint is %q", h)
+	}
+	v, err := p.Validate(ctx, client.ValidateRequest{Name: name(component.Task, "point-mass"), Params: param.Values{"dims": 3}})
+	if err != nil || !slices.Equal(paths(v.Problems), []string{"params.gains"}) {
+		t.Errorf("validation gives %v, %v", v, err)
+	}
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Model, "linear"), Params: param.Values{"size": 9}, Data: &model.DataSpec{Neurons: 4}})
+	if err != nil || !slices.Equal(paths(v.Problems), []string{"params.size"}) {
+		t.Errorf("validation gives %v, %v", v, err)
+	}
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{Latents: 3}})
+	if err != nil || len(v.Problems) != 0 {
+		t.Errorf("validation gives %v, %v", v, err)
+	}
+	if _, err := p.OpenTask(ctx, name(component.Task, "point-mass"), param.Values{"dims": map[string]int{}}, testEnv); !errors.As(err, &invalid) ||
+		!slices.Equal(paths(invalid.Problems), []string{"params.dims"}) {
+		t.Errorf("a map as a parameter gives %v", err)
+	}
+}
+
+func TestErrorsKeepTheirTypes(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	drain := func(v param.Values) error {
+		_, err := tensor.Collect(openWave(t, p.Plugin, v).Trials(ctx, task.TrialRequest{Split: task.Train}))
+		return err
+	}
+	var diverged *component.DivergedError
+	if err := drain(param.Values{"failure": "diverge"}); !errors.As(err, &diverged) || diverged.Step != 7 || !math.IsNaN(diverged.Value) || diverged.Hint != "less wind" {
+		t.Errorf("divergence arrives as %v", err)
+	}
+	var internal *component.InternalError
+	if err := drain(param.Values{"failure": "plain"}); !errors.As(err, &internal) || internal.Component != "task/wave" || internal.Message != "wave: out of water" {
+		t.Errorf("a plain error arrives as %#v", err)
+	}
+	if err := drain(param.Values{"failure": "panic"}); !errors.As(err, &internal) || !strings.Contains(internal.Message, "in the middle") {
+		t.Errorf("a panic arrives as %v", err)
+	}
+	if !strings.Contains(p.log.String(), "components_test.go") {
+		t.Error("the stack of the panic is not in the log")
+	}
+	if _, err := p.OpenTask(ctx, name(component.Task, "wave"), param.Values{"failure": "open"}, testEnv); !errors.As(err, &internal) {
+		t.Errorf("a panic at opening arrives as %v", err)
+	}
+	if _, err := p.OpenTask(ctx, name(component.Task, "wav"), nil, testEnv); !errors.Is(err, component.ErrNotFound) {
+		t.Errorf("an unknown component gives %v", err)
+	}
+	if _, err := p.OpenModel(ctx, name(component.Model, "linear"), nil, testEnv, model.Target{}); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("a model without a target gives %v", err)
+	}
+	m := openLinear(t, p.Plugin, nil)
+	var invalid *component.InvalidArgumentError
+	if err := m.Load(ctx, tensor.Set{tensor.New64("c", 1)}); !errors.As(err, &invalid) || !slices.Equal(paths(invalid.Problems), []string{"weights.a", "weights.b"}) {
+		t.Errorf("wrong weights give %v", err)
+	}
+	d, err := m.Dynamics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Observe(ctx, tensor.New64("x", 1, 3), "nothing"); !errors.Is(err, component.ErrNotFound) {
+		t.Errorf("an unknown role gives %v", err)
+	}
+	if _, err := d.Step(ctx, tensor.New64("x", 1, 5), nil); !errors.Is(err, tensor.ErrShape) {
+		t.Errorf("a wrong shape gives %v", err)
+	}
+	w := openWave(t, p.Plugin, nil)
+	if err := w.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Spec(ctx); !errors.Is(err, component.ErrNotFound) {
+		t.Errorf("a call on a closed instance gives %v", err)
+	}
+	if _, err := m.Train(ctx, trainOn(&wave{}), nil); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("a task of this process gives %v", err)
+	}
+}
+
+func TestEpisodeOutOfOrder(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	loop := openPoint(t, p.Plugin, nil).(task.ClosedLoop)
+	e, _, err := loop.Begin(ctx, task.EpisodeRequest{Split: task.All, Trials: []int64{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := tensor.New64("actions", 1, 2)
+	if _, err := e.Step(ctx, 1, a); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("a step out of order gives %v", err)
+	}
+	if _, err := e.Step(ctx, 0, a); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("an episode that has failed gives %v", err)
+	}
+	if err := e.End(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := loop.Begin(ctx, task.EpisodeRequest{Split: task.All}); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("an episode of no trials gives %v", err)
+	}
+	if e, _, err = loop.Begin(ctx, task.EpisodeRequest{Split: task.All, Trials: []int64{1}}); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := e.Step(short, 0, a); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled step gives %v", err)
+	}
+	if err := e.End(ctx); err != nil {
+		t.Error(err)
+	}
+	waitFor(t, func() bool { return p.probe.episodes.Load() == 0 })
+}
+
+// waitFor waits for something that another goroutine is about to bring about.
+func waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.After(10 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatal("it has not happened in 10 s")
+		}
+	}
+}
+
+// TestLargeEpisode runs more trials than go into a message.
+func TestLargeEpisode(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	const n = 200_000
+	trials := make([]int64, n)
+	for i := range trials {
+		trials[i] = int64(i)
+	}
+	run := func(loop task.ClosedLoop) string {
+		e, o, err := loop.Begin(ctx, task.EpisodeRequest{Split: task.All, Trials: trials})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := tensor.New64("actions", n, 2)
+		for i := range a.F64 {
+			a.F64[i] = float64(i) + o.Inputs.F64[i]
+		}
+		o, err = e.Step(ctx, 0, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := e.VJP(ctx, 0, o.Inputs, o.State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.End(ctx); err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for i, x := range c.F64 {
+			sum += x * float64(i%7)
+		}
+		return fmt.Sprintf("%x %v %v %v", sum, o.Inputs.Shape, o.State.Shape, o.Recorded[0].Shape)
+	}
+	mine, err := local().task("point-mass", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := run(mine.(task.ClosedLoop))
+	if got := run(openPoint(t, p.Plugin, nil).(task.ClosedLoop)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestLargeDynamics hands the dynamics more states than go into a message, and asks for observations wider than the states.
+func TestLargeDynamics(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	m := openLinear(t, p.Plugin, param.Values{"size": 3})
+	d, err := m.Dynamics(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := m.Save(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth := &linearDynamics{w[0], w[1]}
+	x, u := tensor.New64("x", 100_000, 3), tensor.New64("u", 100_000, 2)
+	for i := range x.F64 {
+		x.F64[i] = float64(i % 101)
+	}
+	got, err := d.Step(ctx, x, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := truth.Step(ctx, x, u)
+	if !slices.Equal(got.F64, want.F64) || !slices.Equal(got.Shape, want.Shape) {
+		t.Error("the steps of a large batch differ")
+	}
+	few := x.Slice(0, 3000)
+	rates, err := d.Observe(ctx, few, model.Rates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := truth.Observe(ctx, few, model.Rates); !slices.Equal(rates.F64, want.F64) {
+		t.Error("the rates of a large batch differ")
+	}
+	js, ju, err := d.Jacobians(ctx, x, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(js.Expect(100_000, 3, 3), ju.Expect(100_000, 3, 2)); err != nil || js.F64[len(js.F64)-1] != w[0].F64[8] {
+		t.Errorf("the Jacobians of a large batch differ: %v", err)
+	}
+}
+
+func TestCancelAndDeadline(t *testing.T) {
+	p := inMemory(t)
+	w := openWave(t, p.Plugin, param.Values{"failure": "hang"})
+	ctx, cancel := context.WithCancel(context.Background())
+	var last error
+	for _, err := range w.Trials(ctx, task.TrialRequest{Split: task.Train}) {
+		cancel()
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("a cancelled stream gives %v", last)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err := tensor.Collect(w.Trials(ctx, task.TrialRequest{Split: task.Train}))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a stream past its deadline gives %v", err)
+	}
+	// Both have reached the other side: nothing runs any more.
+	if err := p.Drain(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseAndDrain(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	hang := func() (client.Task, chan error) {
+		w := openWave(t, p.Plugin, param.Values{"failure": "hang"})
+		began, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			var last error
+			for _, err := range w.Trials(ctx, task.TrialRequest{Split: task.Train}) {
+				if last = err; err == nil {
+					close(began)
+				}
+			}
+			ended <- last
+		}()
+		<-began
+		return w, ended
+	}
+	w, ended := hang()
+	if err := w.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, component.ErrUnavailable) {
+		t.Errorf("a call on an instance that is closed gives %v", err)
+	}
+	_, ended = hang()
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if err := p.Drain(short); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, component.ErrUnavailable) {
+		t.Errorf("a call that is drained gives %v", err)
+	}
+	if _, err := p.OpenTask(ctx, name(component.Task, "wave"), nil, testEnv); !errors.Is(err, component.ErrUnavailable) {
+		t.Errorf("a plugin that has drained gives %v", err)
+	}
+	h, err := p.Health(ctx)
+	if err != nil || h.Ready {
+		t.Errorf("health of a plugin that has drained is %+v, %v", h, err)
+	}
+}
+
+func TestHealthShowsProgress(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	m := openLinear(t, p.Plugin, nil)
+	release := make(chan struct{})
+	var h component.Health
+	_, err := m.Train(ctx, model.TrainRequest{Data: asked(func() {
+		select {
+		case <-release:
+		default:
+			var err error
+			if h, err = p.Health(ctx); err != nil {
+				t.Error(err)
+			}
+			close(release)
+		}
+	})}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !h.Ready || len(h.Last) != 1 {
+		t.Fatalf("health while training is %+v", h)
+	}
+	for id, last := range h.Last {
+		if last.Phase != "epoch" || last.Total != 2 || !math.IsNaN(last.Loss) || h.Age[id] < 0 {
+			t.Errorf("the progress of %s is %+v", id, last)
+		}
+	}
+	if h, err = p.Health(ctx); err != nil || len(h.Last) != 0 {
+		t.Errorf("health after training is %+v, %v", h, err)
+	}
+}
+
+// asked is a data source that tells when it is asked.
+type asked func()
+
+func (f asked) Data(ctx context.Context, split task.Split) tensor.Blocks {
+	f()
+	return spikes{}.Data(ctx, split)
+}
+
+// TestSourceFails says that the caller gets its own error back where what it sends fails.
+func TestSourceFails(t *testing.T) {
+	p := inMemory(t)
+	ctx := context.Background()
+	mine := errors.New("the disk is on fire")
+	failing := func(yield func(tensor.Block, error) bool) {
+		if yield(tensor.Block{Trials: []int64{1}, Arrays: tensor.Set{tensor.New32(simulator.Latents, 1, 2)}}, nil) {
+			yield(tensor.Block{}, mine)
+		}
+	}
+	m := openLinear(t, p.Plugin, nil)
+	if _, err := tensor.Collect(m.Rollout(ctx, model.RolloutRequest{}, failing)); !errors.Is(err, mine) {
+		t.Errorf("rollout gives %v", err)
+	}
+	if _, err := m.Train(ctx, model.TrainRequest{Data: source{failing}}, nil); !errors.Is(err, mine) {
+		t.Errorf("training gives %v", err)
+	}
+	s, err := p.OpenSimulator(ctx, name(component.Simulator, "scale"), nil, testEnv, simulator.Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Fit(ctx, failing); !errors.Is(err, mine) {
+		t.Errorf("fit gives %v", err)
+	}
+	if _, err := openWave(t, p.Plugin, nil).Score(ctx, task.ScoreRequest{Split: task.Train}, failing); !errors.Is(err, mine) {
+		t.Errorf("score gives %v", err)
+	}
+	misshapen := tensor.Of(tensor.Block{Trials: []int64{1, 2}, Arrays: tensor.Set{tensor.New32("x", 1, 2)}})
+	if _, err := tensor.Collect(m.Rollout(ctx, model.RolloutRequest{}, misshapen)); !errors.Is(err, tensor.ErrShape) {
+		t.Errorf("a block of the wrong shape gives %v", err)
+	}
+}
+
+type source struct{ blocks tensor.Blocks }
+
+func (s source) Data(context.Context, task.Split) tensor.Blocks { return s.blocks }
+
+// TestSlowConsumerHoldsTheProducerBack leaves a stream after one block of many.
+func TestSlowConsumerHoldsTheProducerBack(t *testing.T) {
+	p := inMemory(t)
+	// 1000 blocks of 1 MiB.
+	w := openWave(t, p.Plugin, param.Values{"blocks": 1000, "trials": 256, "bins": 1024})
+	ctx := context.Background()
+	n := 0
+	for _, err := range w.Trials(ctx, task.TrialRequest{Split: task.Train}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 5 {
+			break
+		}
+	}
+	if err := w.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if made := p.probe.blocks.Load(); made > 5+2*client.StreamWindow>>20 {
+		t.Errorf("%d blocks of 1 MiB were made for a consumer of 5", made)
+	}
+
+	// And the other way: a model that leaves off after a block, fed from here.
+	m := openLinear(t, p.Plugin, nil)
+	sent := 0
+	endless := func(yield func(tensor.Block, error) bool) {
+		for {
+			sent++
+			if !yield(tensor.Block{Trials: []int64{int64(sent)}, Arrays: tensor.Set{tensor.New32("x", 1, 1<<18)}}, nil) {
+				return
+			}
+		}
+	}
+	n = 0
+	for _, err := range m.Rollout(ctx, model.RolloutRequest{}, endless) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 3 {
+			break
+		}
+	}
+	if sent > 3+4*client.StreamWindow>>20 {
+		t.Errorf("%d blocks of 1 MiB were sent for a consumer of 3", sent)
+	}
+}
+
+// TestEarlyBreakLeaksNothing breaks out of every kind of sequence.
+func TestEarlyBreakLeaksNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	p := inMemory(t)
+	ctx := context.Background()
+	w := openWave(t, p.Plugin, param.Values{"blocks": 100, "trials": 64, "bins": 1024})
+	for range w.Trials(ctx, task.TrialRequest{Split: task.Train}) {
+		break
+	}
+	m := openLinear(t, p.Plugin, nil)
+	for range m.Rollout(ctx, model.RolloutRequest{}, w.Trials(ctx, task.TrialRequest{Split: task.Train})) {
+		break
+	}
+	short, cancel := context.WithCancel(ctx)
+	_, err := m.Train(short, model.TrainRequest{Data: asked(cancel)}, nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled training gives %v", err)
+	}
+	if _, err := m.Train(ctx, model.TrainRequest{Data: spikes{}}, nil); err != nil {
+		t.Error(err)
+	}
+	e, _, err := openPoint(t, p.Plugin, nil).(task.ClosedLoop).Begin(ctx, task.EpisodeRequest{Split: task.All, Trials: []int64{0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.End(ctx); err != nil {
+		t.Error(err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		for range m.Rollout(ctx, model.RolloutRequest{}, w.Trials(ctx, task.TrialRequest{Split: task.Train})) {
+			panic("in the consumer")
+		}
+	}()
+	p.close(t)
+}
+
+// close ends both sides before the test does.
+func (p *peer) close(t testing.TB) {
+	t.Helper()
+	if err := p.conn.Close(); err != nil {
+		t.Error(err)
+	}
+	p.stop()
+}
+
+// TestDamagedChunkIsNoticed flips a bit on the way, in either direction.
+func TestDamagedChunkIsNoticed(t *testing.T) {
+	l := bufconn.Listen(1 << 20)
+	flip := false
+	damage := func(m any) {
+		if f, ok := m.(interface{ GetFrame() *tensorv1.Frame }); ok && flip && len(f.GetFrame().GetData()) > 0 {
+			data := slices.Clone(f.GetFrame().GetData())
+			data[len(data)/2] ^= 1
+			f.GetFrame().Data = data
+		}
+	}
+	p := serveOn(t, l, "",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }),
+		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, s grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+			stream, err := s(ctx, d, cc, method, o...)
+			return &damaging{stream, damage}, err
+		}))
+	ctx := context.Background()
+	w, m := openWave(t, p.Plugin, nil), openLinear(t, p.Plugin, nil)
+	if _, err := tensor.Collect(w.Trials(ctx, task.TrialRequest{Split: task.Train})); err != nil {
+		t.Fatal(err)
+	}
+	flip = true
+	if _, err := tensor.Collect(w.Trials(ctx, task.TrialRequest{Split: task.Train})); !errors.Is(err, component.ErrChecksum) {
+		t.Errorf("damage on the way here gives %v", err)
+	}
+	if _, err := w.Score(ctx, task.ScoreRequest{Split: task.Train}, spikes{}.Data(ctx, task.Train)); !errors.Is(err, component.ErrChecksum) {
+		t.Errorf("damage on the way there gives %v", err)
+	}
+	if err := m.Load(ctx, tensor.Set{tensor.New64("a", 3, 3)}); !errors.Is(err, component.ErrChecksum) {
+		t.Errorf("damaged weights give %v", err)
+	}
+}
+
+type damaging struct {
+	grpc.ClientStream
+	damage func(any)
+}
+
+func (d *damaging) SendMsg(m any) error {
+	d.damage(m)
+	return d.ClientStream.SendMsg(m)
+}
+
+func (d *damaging) RecvMsg(m any) error {
+	err := d.ClientStream.RecvMsg(m)
+	if err == nil {
+		d.damage(m)
+	}
+	return err
+}
+
+// TestLeaseNeedsAnAddress hands on what cannot be reached.
+func TestLeaseNeedsAnAddress(t *testing.T) {
+	a, b := inMemory(t), inMemory(t)
+	ctx := context.Background()
+	point := openPoint(t, a.Plugin, nil)
+	spec, err := point.Spec(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := b.OpenModel(ctx, name(component.Model, "linear"), nil, testEnv, targetOf(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var invalid *component.InvalidArgumentError
+	if _, err := m.Train(ctx, trainOn(point), nil); !errors.As(err, &invalid) || invalid.Problems[0].Path != "lease.address" {
+		t.Errorf("a task that nobody can reach gives %v", err)
+	}
+	c, err := b.OpenComparator(ctx, name(component.Comparator, "jacobian"), nil, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := comparator.Request{Subjects: []comparator.Subject{{Label: "x", Role: comparator.Fitted, Dynamics: &linearDynamics{}}}}
+	if _, err := c.Compare(ctx, req, nil); !errors.As(err, &invalid) || invalid.Problems[0].Path != "subjects.x.dynamics" {
+		t.Errorf("dynamics of this process give %v", err)
+	}
+}
