@@ -326,6 +326,10 @@ func TestWrongFiles(t *testing.T) {
 			"--set train.params.lr=fast: train.params.lr: \"fast\": a float > 0 is needed",
 			"--set fit.gru-64.params.hidden=0: fit.gru-64.params.hidden: 0 is not allowed: 1..4096",
 		}},
+		{"trials with wrong parameters", head + train + "simulate: {use: simulator/spikes, task: {params: {n_bits: 0, n_bit: 2}}}\n", nil, []string{
+			"x.yaml:4:59: simulate.task.params.n_bits: 0 is not allowed: 1..16",
+			"x.yaml:4:62: simulate.task.params.n_bit: no such parameter (did you mean \"n_bits\"?)",
+		}},
 		{"all at once", "version: 2\nname: a b\nseed: x\ntask: {use: nbff, params: {n_bits: 3}, sed: 1}\ntrain: {use: model/noisy-gru}\nfit: 3\ncompare: {}\n", nil, []string{
 			"x.yaml:1:10: version: 2 is not allowed: 1",
 			"x.yaml:2:7: name: \"a b\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
