@@ -1,0 +1,95 @@
+package metrics
+
+import (
+	"context"
+	"math"
+	"sync"
+)
+
+// bitsPerSpike is (NLL_null - NLL_model) / (number of spikes * ln 2) of Poisson counts, where the null model has each neuron's mean over the
+// counted trials as its rate (Pei et al. 2021, "Neural latents benchmark '21").
+type bitsPerSpike struct {
+	bins []float64
+	// nll and spikes are (trials, neurons): the model's negative log-likelihood without the counts' factorials, and the counts' sums.
+	nll, spikes [][]float64
+	// The neurons [from, to) are scored.
+	from, to int
+}
+
+// nullOffset is added to the null model's rate inside its logarithm, so that a silent neuron is not infinitely unlikely.
+const nullOffset = 1e-8
+
+func (b bitsPerSpike) trials() int { return len(b.bins) }
+
+func (b bitsPerSpike) value(weights []float64) float64 {
+	var n, model float64
+	sums := make([]float64, b.to-b.from)
+	for k, w := range weights {
+		if w == 0 {
+			continue
+		}
+		n += w * b.bins[k]
+		for i := range sums {
+			model += w * b.nll[k][b.from+i]
+			sums[i] += w * b.spikes[k][b.from+i]
+		}
+	}
+	var null, spikes float64
+	for _, s := range sums {
+		null += s - s*math.Log(s/n+nullOffset)
+		spikes += s
+	}
+	if spikes == 0 {
+		return math.NaN()
+	}
+	return (null - model) / (spikes * math.Ln2)
+}
+
+// only returns the same for the neurons [from, to).
+func (b bitsPerSpike) only(from, to int) bitsPerSpike {
+	b.from, b.to = from, to
+	return b
+}
+
+// likelihood sums up the likelihood of counts under rates, both (B, T, neurons), for all neurons.
+func likelihood(ctx context.Context, threads int, counts, rates series, pairs pairing) (bitsPerSpike, error) {
+	d := counts.width()
+	b := bitsPerSpike{bins: make([]float64, counts.trials()), nll: make([][]float64, counts.trials()), spikes: make([][]float64, counts.trials()), to: d}
+	var mu sync.Mutex
+	var wrong error
+	report := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if wrong == nil {
+			wrong = err
+		}
+	}
+	err := inShards(ctx, threads, counts.trials(), func(_, from, to int) {
+		bufCounts, bufRates := make([]float64, counts.longest()*d), make([]float64, rates.longest()*d)
+		for k := from; k < to; k++ {
+			n := pairs.common(counts, rates, k)
+			spikes, rate := counts.read(bufCounts, k, n), rates.read(bufRates, pairs.of(k), n)
+			b.bins[k], b.nll[k], b.spikes[k] = float64(n), make([]float64, d), make([]float64, d)
+			for i, s := range spikes {
+				r := rate[i]
+				switch {
+				case s < 0 || s != math.Floor(s):
+					report(omit("what was observed are not counts, for which bits per spike are defined"))
+					return
+				case r < 0 || (r == 0 && s > 0):
+					report(omit("some inferred rates are negative, or 0 where there are spikes"))
+					return
+				}
+				b.spikes[k][i%d] += s
+				b.nll[k][i%d] += r
+				if s > 0 {
+					b.nll[k][i%d] -= s * math.Log(r)
+				}
+			}
+		}
+	})
+	if err == nil {
+		err = wrong
+	}
+	return b, err
+}

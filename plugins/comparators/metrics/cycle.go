@@ -1,0 +1,144 @@
+package metrics
+
+import (
+	"context"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// cycle scores how well latents come back from the log-rates that they predict: least squares from latents (centred on the training trials)
+// to log-rates gives W; its pseudo-inverse of rank k, enough for all but a fraction v of the squared singular values, leads back. A model
+// with latents that do not show in the rates cannot score high.
+//
+// The published definition rotates latents and log-rates by full-rank PCA first. That changes neither W's singular values nor the sums of squares, and W
+// followed by its pseudo-inverse of rank k is the projection on the k leading right singular vectors, so that log-rates are needed for W alone.
+//
+// Whitened, latents are first divided by their standard deviations along their principal axes, so that no rescaling of latents changes the score;
+// axes without variance are left out.
+func cycle(ctx context.Context, threads int, m *moments, valid series, v float64, whitened bool) (*explained, error) {
+	d, n := len(m.meanX), len(m.meanY)
+	cov := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := i; j < d; j++ {
+			cov.SetSym(i, j, m.xx[i*d+j]/m.n)
+		}
+	}
+	values, axes, err := eigen(cov)
+	if err != nil {
+		return nil, err
+	}
+	top := values[d-1]
+	if !(top > 0) {
+		return nil, omit("the inferred latents do not vary over the training trials")
+	}
+	first := 0
+	for values[first] <= tolerance*top {
+		first++
+	}
+	// W (log-rates, axes) by axes, weakest axis first; an axis without variance has no weight. rotate (latents, axes) takes a latent there.
+	cross := mat.NewDense(d, n, m.xy)
+	var byAxis mat.Dense
+	byAxis.Mul(axes.T(), cross)
+	skip := 0
+	if whitened {
+		skip = first
+	}
+	r := d - skip
+	w, rotate := mat.NewDense(n, r, nil), make([]float64, d*r)
+	for a := range r {
+		value := values[skip+a]
+		scale := 1.0
+		if whitened {
+			scale = 1 / math.Sqrt(value)
+		}
+		for i := range d {
+			rotate[i*r+a] = axes.At(i, skip+a) * scale
+		}
+		if skip+a < first {
+			continue
+		}
+		for i := range n {
+			w.Set(i, a, byAxis.At(skip+a, i)/(m.n*value*scale))
+		}
+	}
+	keep, err := leadingDirections(w, v)
+	if err != nil {
+		return nil, err
+	}
+	// back takes a rotated latent to the part of it that comes back.
+	var back mat.Dense
+	back.Mul(keep, keep.T())
+
+	return rotated{valid, m.meanX, rotate, r}.explain(ctx, threads, back.RawMatrix().Data)
+}
+
+// leadingDirections gives the k leading right singular vectors of w in columns, where k is the least number whose squares sum up to 1-v of all, and
+// not above the rank.
+func leadingDirections(w *mat.Dense, v float64) (*mat.Dense, error) {
+	var svd mat.SVD
+	if !svd.Factorize(w, mat.SVDThin) {
+		return nil, omit("the singular vectors of the map from latents to log-rates cannot be found")
+	}
+	s := svd.Values(nil)
+	total := 0.0
+	for _, x := range s {
+		total += x * x
+	}
+	if !(total > 0) {
+		return nil, omit("the inferred rates do not depend on the inferred latents")
+	}
+	rows, cols := w.Dims()
+	rank := 0
+	for rank < len(s) && s[rank] > s[0]*float64(max(rows, cols))*0x1p-52 {
+		rank++
+	}
+	k, sum := 0, 0.0
+	for k < len(s) {
+		sum += s[k] * s[k] / total
+		k++
+		if sum >= 1-v {
+			break
+		}
+	}
+	k = min(k, rank)
+	var right mat.Dense
+	svd.VTo(&right)
+	return mat.DenseCopyOf(right.Slice(0, cols, 0, k)), nil
+}
+
+// rotated is a series of latents, centred and taken to r axes.
+type rotated struct {
+	series
+	mean, rotate []float64
+	r            int
+}
+
+// explain scores back (r, r), which takes rotated latents to what comes back of them.
+func (z rotated) explain(ctx context.Context, threads int, back []float64) (*explained, error) {
+	d := z.width()
+	e := newExplained(z.trials(), z.r)
+	origin := make([]float64, z.r)
+	var residuals, squares [shardCount][]float64
+	err := inShards(ctx, threads, z.trials(), func(shard, from, to int) {
+		buf, at, again := make([]float64, z.longest()*d), make([]float64, z.longest()*z.r), make([]float64, z.longest()*z.r)
+		residuals[shard], squares[shard] = make([]float64, z.r), make([]float64, z.r)
+		for k := from; k < to; k++ {
+			n := z.lengths[k]
+			rows := z.read(buf, k, n)
+			centre(rows, z.mean)
+			multiply(at[:n*z.r], rows, z.rotate, d, z.r)
+			multiply(again[:n*z.r], at[:n*z.r], back, z.r, z.r)
+			e.bins[k] = float64(n)
+			e.addTrial(k, at[:n*z.r], again[:n*z.r], origin, residuals[shard], squares[shard])
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for shard := range shardCount {
+		add(e.columnResidual, residuals[shard])
+		add(e.columnTotal, squares[shard])
+	}
+	return e, nil
+}

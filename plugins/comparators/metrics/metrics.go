@@ -1,0 +1,87 @@
+// Package metrics measures how well data-trained models recover the rates, latents and inputs of the network that their data was simulated
+// from, and, with or without such a truth, how well they predict spikes and how much of their latents shows in their rates.
+//
+// The definitions are those of the computation-through-dynamics benchmark (Versteeg et al. 2025); bits per spike are those of Pei et al. 2021,
+// "Neural latents benchmark '21". Fits are made on training trials and scored on validation trials; trials of unequal length are cut
+// at their end. Each value carries a bootstrap interval over validation trials and the value that the same computation gives when trials
+// are paired with other trials.
+package metrics
+
+import (
+	"context"
+	"math"
+
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// Params are the comparator's parameters.
+type Params struct {
+	CycleV    float64 `param:"cycle_con_v" default:"0.01" above:"0" below:"1" doc:"cycle consistency: fraction of the squared singular values of the map from latents to log-rates that may be left out"`
+	Resamples int     `param:"bootstrap" default:"1000" min:"0" max:"1000000" doc:"resamples of validation trials behind each 95% interval; 0 gives none"`
+	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval: percentile, or bias-corrected and accelerated"`
+	Shuffles  int     `param:"null_shuffles" default:"3" min:"0" max:"10000" doc:"shuffles of trials whose mean value is the null; 0 gives none"`
+	Compat    bool    `param:"compat" default:"false" doc:"also report co_bps_ctdb, the published benchmark's co-bps, which scores neurons from the index of the number of input channels on"`
+}
+
+// Factory returns the component comparator/metrics.
+func Factory() comparator.Factory {
+	return comparator.New(component.Info{
+		Name:         component.Name{Kind: component.Comparator, Short: "metrics"},
+		Version:      "0.1.0",
+		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls",
+		Source:       "Versteeg et al. 2025; Pei et al. 2021",
+		Capabilities: []component.Capability{component.Deterministic},
+	}, nil, Open)
+}
+
+// Open makes an instance.
+func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
+	return &metrics{p, env.Seed, max(1, env.Threads)}, nil
+}
+
+// metrics implements [comparator.Comparator].
+type metrics struct {
+	Params
+	seed    uint64
+	threads int
+}
+
+var _ comparator.Comparator = (*metrics)(nil)
+
+// Compare measures each subject on its own, data-trained models against the truth or recording where there is one. Arrays whose shapes contradict each
+// other are an InvalidArgumentError; what cannot be computed is a result with a reason.
+func (m *metrics) Compare(ctx context.Context, req comparator.Request, report component.Reporter) (comparator.Outcome, error) {
+	if report == nil {
+		report = component.Discard{}
+	}
+	c, err := newComparison(m, req)
+	if err != nil {
+		return comparator.Outcome{}, err
+	}
+	var done int64
+	var out comparator.Outcome
+	measures := make([][]measure, len(req.Subjects))
+	for i := range req.Subjects {
+		measures[i] = c.measures(i)
+	}
+	total := int64(0)
+	for _, ms := range measures {
+		total += int64(len(ms))
+	}
+	for _, ms := range measures {
+		for _, q := range ms {
+			r, err := c.result(ctx, q)
+			if err != nil {
+				return comparator.Outcome{}, err
+			}
+			out.Results = append(out.Results, r)
+			done++
+			report.Progress(component.Progress{Phase: "metric", Done: done, Total: total, Loss: math.NaN()})
+		}
+		// What one subject's metrics share is not needed by the next.
+		c.forget()
+	}
+	out.Figures = c.figures(out.Results)
+	return out, nil
+}
