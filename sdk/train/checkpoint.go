@@ -36,21 +36,21 @@ const maxCheckpoint = 1 << 40
 
 // checkpoint writes the state so that a crash at any moment leaves the old file or the new one, whole.
 func (t *trainer[F]) checkpoint() error {
-	if t.Env.Dir == "" {
+	if t.config.Env.Dir == "" {
 		return nil
 	}
 	set, err := t.encode()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(t.Env.Dir, CheckpointFile)
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(t.Env.Dir), renameio.WithPermissions(0o600))
+	path := filepath.Join(t.config.Env.Dir, CheckpointFile)
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(t.config.Env.Dir), renameio.WithPermissions(0o600))
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	err = tensor.WriteSafetensors(w, set, map[string]string{"format": checkpointFormat, "identity": t.Identity, "columns": strings.Join(t.state.columns, "\n")})
+	err = tensor.WriteSafetensors(w, set, map[string]string{"format": checkpointFormat, "identity": t.config.Identity, "columns": strings.Join(t.state.columns, "\n")})
 	if err == nil {
 		err = w.Flush()
 	}
@@ -60,14 +60,14 @@ func (t *trainer[F]) checkpoint() error {
 		err = errors.Join(err, f.Cleanup())
 	}
 	if err == nil {
-		err = syncDir(t.Env.Dir)
+		err = syncDir(t.config.Env.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	t.saved = time.Now()
 	s := &t.state
-	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: hex.EncodeToString(sum.Sum(nil)), Step: s.step, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
+	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: hex.EncodeToString(sum.Sum(nil)), Step: t.Steps, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 		}
 	}
 	s := &t.state
-	set = append(set, tensor.FromInt("state.counts", []int64{s.step, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
+	set = append(set, tensor.FromInt("state.counts", []int64{t.Steps, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
 		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum}, s.termSums...), 4+len(s.termSums)))
 	if len(s.history) > 0 {
 		h := tensor.New64("state.history", len(s.history), len(s.history[0]))
@@ -105,10 +105,10 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 
 // restore reads the checkpoint; false where there is none.
 func (t *trainer[F]) restore() (bool, error) {
-	if t.Env.Dir == "" {
+	if t.config.Env.Dir == "" {
 		return false, nil
 	}
-	path := filepath.Join(t.Env.Dir, CheckpointFile)
+	path := filepath.Join(t.config.Env.Dir, CheckpointFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -132,8 +132,8 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if metadata["format"] != checkpointFormat {
 		return fmt.Errorf("format %q, want %q", metadata["format"], checkpointFormat)
 	}
-	if metadata["identity"] != t.Identity {
-		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], t.Identity)
+	if metadata["identity"] != t.config.Identity {
+		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], t.config.Identity)
 	}
 	counts, sums := set.Get("state.counts"), set.Get("state.sums")
 	if counts == nil || counts.I64 == nil || counts.Len() != 7 || sums == nil || sums.F64 == nil || sums.Len() < 4 {
@@ -148,7 +148,8 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if c[5] >= int64(len(stops)) {
 		return fmt.Errorf("the state ended for an unknown reason: %d", c[5])
 	}
-	s := state{step: c[0], epoch: c[1], batch: c[2], bestEpoch: c[3], sinceBest: c[4], finished: c[5], trials: c[6],
+	t.Steps = c[0]
+	s := state{epoch: c[1], batch: c[2], bestEpoch: c[3], sinceBest: c[4], finished: c[5], trials: c[6],
 		best: sums.F64[0], last: sums.F64[1], lossSum: sums.F64[2], normSum: sums.F64[3]}
 	if sums.Len() > 4 {
 		s.termSums = append([]float64(nil), sums.F64[4:]...)

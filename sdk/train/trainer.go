@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"slices"
@@ -60,7 +59,7 @@ type Source[F kernel.Float] struct {
 
 // state is what a checkpoint holds besides weights and the optimiser's means.
 type state struct {
-	step, epoch, batch   int64
+	epoch, batch         int64 // done, and within the epoch
 	bestEpoch, sinceBest int64
 	finished             int64 // index into stops
 	trials               int64 // of the current epoch, so far
@@ -83,16 +82,13 @@ const (
 
 // trainer is one call of Fit.
 type trainer[F kernel.Float] struct {
-	Config
-	net                Network[F]
-	runner             *Runner[F]
-	report             component.Reporter
-	state              state
-	weights            []F
-	grad, mean, square []F
-	best               []F
-	train, valid       *Data[F]
-	source             Source[F]
+	config Config
+	*Stepper[F]
+	report       component.Reporter
+	state        state
+	best         []F
+	train, valid *Data[F]
+	source       Source[F]
 
 	started, saved, said time.Time
 }
@@ -114,14 +110,12 @@ func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], 
 	if err := p.Err(); err != nil {
 		return model.TrainResult{}, err
 	}
-	n := len(p.Flat())
-	t := &trainer[F]{Config: c, net: net, source: source, runner: NewRunner(net, c.Env.Threads), report: report, weights: p.Flat(),
-		grad: make([]F, n), mean: make([]F, n), square: make([]F, n), best: slices.Clone(p.Flat())}
+	t := &trainer[F]{config: c, Stepper: NewStepper(net, c.Env.Threads, c), source: source, report: report, best: slices.Clone(p.Flat())}
 	now := time.Now()
 	t.state.best, t.state.last = math.Inf(1), math.NaN()
 	t.started, t.saved, t.said = now, now, now
 	err := t.run(ctx)
-	if closeErr := t.runner.Close(); err == nil {
+	if closeErr := t.Runner.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
@@ -158,7 +152,7 @@ func (t *trainer[F]) run(ctx context.Context) error {
 		return err
 	}
 	if resumed {
-		t.Env.Log.Info("resuming from a checkpoint", "epoch", t.state.epoch, "step", t.state.step)
+		t.config.Env.Log.Info("resuming from a checkpoint", "epoch", t.state.epoch, "step", t.Steps)
 		for epoch := range t.state.history {
 			t.reportEpoch(int64(epoch))
 		}
@@ -193,7 +187,7 @@ func (t *trainer[F]) epochs(ctx context.Context) error {
 		}
 	}
 	for s.finished == running {
-		if s.epoch >= int64(t.Epochs) {
+		if s.epoch >= int64(t.config.Epochs) {
 			s.finished = byEpochs
 			break
 		}
@@ -218,34 +212,33 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 		t.train = d
 	}
 	var groups []int64
-	if t.Group != "" {
+	if t.config.Group != "" {
 		groups = make([]int64, t.train.Len())
 		for i := range groups {
-			groups[i] = t.train.Int(t.Group, i)
+			groups[i] = t.train.Int(t.config.Group, i)
 		}
 	}
-	batches := Batches(t.Env.Seed, uint64(s.epoch), t.train.Len(), t.BatchSize, groups)
-	optimiser := t.Optimiser
-	if t.Schedule != nil {
-		r := t.Schedule(s.epoch, t.validations())
-		optimiser.LR, optimiser.WeightDecay = r.LR, r.WeightDecay
+	batches := Batches(t.config.Env.Seed, uint64(s.epoch), t.train.Len(), t.config.BatchSize, groups)
+	if t.config.Schedule != nil {
+		r := t.config.Schedule(s.epoch, t.validations())
+		t.Optimiser.LR, t.Optimiser.WeightDecay = r.LR, r.WeightDecay
 	}
 	for s.batch < int64(len(batches)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if t.MaxTime > 0 && time.Since(t.started) >= t.MaxTime {
+		if t.config.MaxTime > 0 && time.Since(t.started) >= t.config.MaxTime {
 			s.finished = byTime
 			return nil
 		}
-		if err := t.step(batches[s.batch], optimiser); err != nil {
+		if err := t.step(batches[s.batch]); err != nil {
 			return err
 		}
 		if now := time.Now(); now.Sub(t.said) >= 200*time.Millisecond {
 			t.said = now
-			t.report.Progress(component.Progress{Phase: "step", Done: s.step, Total: int64(t.Epochs) * int64(len(batches)), Loss: s.lossSum / float64(s.trials)})
+			t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: int64(t.config.Epochs) * int64(len(batches)), Loss: s.lossSum / float64(s.trials)})
 		}
-		if t.CheckpointEvery > 0 && time.Since(t.saved) >= t.CheckpointEvery {
+		if t.config.CheckpointEvery > 0 && time.Since(t.saved) >= t.config.CheckpointEvery {
 			if err := t.checkpoint(); err != nil {
 				return err
 			}
@@ -254,72 +247,36 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := t.endEpoch(optimiser.LR, len(batches)); err != nil {
+	if err := t.endEpoch(t.Optimiser.LR, len(batches)); err != nil {
 		return err
 	}
-	t.report.Progress(component.Progress{Phase: "step", Done: s.step, Total: int64(t.Epochs) * int64(len(batches)), Loss: s.last})
+	t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: int64(t.config.Epochs) * int64(len(batches)), Loss: s.last})
 	return nil
 }
 
 // pass names the noise of an epoch. Validation always has that of epoch 0, so that epochs are compared on the same noise.
 func (t *trainer[F]) pass(epoch int64, stream uint64) nn.Pass {
-	return nn.Pass{Seed: t.Env.Seed, Stream: []uint64{stream}, Epoch: epoch}
+	return nn.Pass{Seed: t.config.Env.Seed, Stream: []uint64{stream}, Epoch: epoch}
 }
 
-func (t *trainer[F]) step(rows []int, optimiser kernel.Adam) error {
+func (t *trainer[F]) step(rows []int) error {
 	s := &t.state
-	loss, terms, err := t.runner.Run(t.train, rows, t.pass(s.epoch, uint64(s.epoch)), t.grad)
+	loss, norm, err := t.Step(t.train, rows, t.pass(s.epoch, uint64(s.epoch)))
 	if err != nil {
 		return err
 	}
-	norm := kernel.GlobalNorm(t.grad)
-	if !finite(loss) || !finite(norm) {
-		return t.diverged(loss)
-	}
-	if t.Clip > 0 {
-		kernel.Scale(t.grad, kernel.ClipFactor(norm, t.Clip))
-	}
-	if err := kernel.AdamStep(optimiser, int(s.step)+1, t.weights, t.grad, t.mean, t.square); err != nil {
-		return err
-	}
-	s.step++
 	s.batch++
 	s.trials += int64(len(rows))
 	s.lossSum += loss * float64(len(rows))
 	s.normSum += norm
 	if s.termSums == nil {
-		s.termSums = make([]float64, len(terms))
+		s.termSums = make([]float64, len(t.Terms))
 	}
-	for i, v := range terms {
+	for i, v := range t.Terms {
 		s.termSums[i] += v * float64(len(rows))
 	}
 	return nil
 }
-
-// diverged names the parameter with the largest gradient, where one that is not a number is largest.
-func (t *trainer[F]) diverged(loss float64) error {
-	e := &component.DivergedError{Step: t.state.step, Quantity: "loss", Value: loss, Hint: "try a lower learning rate or a smaller clip"}
-	largest, name, value := -1.0, "", 0.0
-	for _, p := range t.net.Params().All() {
-		for _, g := range t.grad[p.Offset : p.Offset+len(p.Value)] {
-			size := math.Abs(float64(g))
-			if math.IsNaN(size) {
-				size = math.Inf(1)
-			}
-			if size > largest {
-				largest, name, value = size, p.Name, float64(g)
-			}
-		}
-	}
-	if finite(loss) {
-		e.Quantity, e.Value = "gradient of "+name, value
-	} else {
-		e.Quantity = fmt.Sprintf("loss (largest gradient: %v, of %s)", value, name)
-	}
-	return e
-}
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // endEpoch validates, keeps the best weights and starts the next epoch.
 func (t *trainer[F]) endEpoch(lr float64, batches int) error {
@@ -333,20 +290,20 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 			rows[i] = i
 		}
 		var err error
-		if valid, validTerms, err = t.runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
+		if valid, validTerms, err = t.Runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
 			return err
 		}
 	}
-	row := []float64{float64(s.step - 1), valid, s.last, s.normSum / float64(batches), lr}
+	row := []float64{float64(t.Steps - 1), valid, s.last, s.normSum / float64(batches), lr}
 	columns := []string{"valid/loss", "train/loss", "train/gradient_norm", "train/learning_rate"}
 	if len(s.termSums) > 1 {
-		for i, name := range t.runner.Names() {
+		for i, name := range t.Runner.Names() {
 			row = append(row, s.termSums[i]/n)
 			columns = append(columns, "train/"+name)
 		}
 		for i, v := range validTerms {
 			row = append(row, v)
-			columns = append(columns, "valid/"+t.runner.Names()[i])
+			columns = append(columns, "valid/"+t.Runner.Names()[i])
 		}
 	}
 	s.columns, s.history = columns, append(s.history, row)
@@ -360,7 +317,7 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 	s.epoch++
 	s.batch, s.trials, s.lossSum, s.normSum = 0, 0, 0, 0
 	clear(s.termSums)
-	if t.Patience > 0 && s.sinceBest >= int64(t.Patience) {
+	if t.config.Patience > 0 && s.sinceBest >= int64(t.config.Patience) {
 		s.finished = byPatience
 	}
 	return nil
@@ -388,7 +345,7 @@ func (t *trainer[F]) validations() []float64 {
 // result sets the weights that are asked for and sums up.
 func (t *trainer[F]) result() model.TrainResult {
 	s := &t.state
-	r := model.TrainResult{Steps: s.step, Epochs: s.epoch, BestEpoch: s.bestEpoch, BestLoss: s.best, LastLoss: s.last, KeptBest: !t.KeepLast && s.epoch > 0, Stopped: stops[s.finished]}
+	r := model.TrainResult{Steps: t.Steps, Epochs: s.epoch, BestEpoch: s.bestEpoch, BestLoss: s.best, LastLoss: s.last, KeptBest: !t.config.KeepLast && s.epoch > 0, Stopped: stops[s.finished]}
 	if r.KeptBest {
 		r.Last = t.net.Params().Save()
 		copy(t.weights, t.best)

@@ -1,0 +1,460 @@
+package sae
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
+)
+
+// stored is a data set of given blocks.
+type stored struct{ train, valid tensor.Block }
+
+func (s stored) Data(_ context.Context, split task.Split) tensor.Blocks {
+	if split == task.Valid {
+		return tensor.Of(s.valid)
+	}
+	return tensor.Of(s.train)
+}
+
+type curves struct {
+	component.Discard
+	values map[string][]float64
+}
+
+func (c *curves) Metric(m component.Metric) {
+	if c.values == nil {
+		c.values = map[string][]float64{}
+	}
+	c.values[m.Name] = append(c.values[m.Name], m.Value)
+}
+
+func weights(t *testing.T, file, prefix string) tensor.Set {
+	t.Helper()
+	dir := os.Getenv("CTDB_GOLDEN")
+	if dir == "" {
+		dir = "testdata"
+	}
+	f, err := os.Open(filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, _, err := tensor.ReadSafetensors(f, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out tensor.Set
+	for _, w := range all {
+		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
+			out = append(out, w.Named(name))
+		}
+	}
+	return out
+}
+
+// near compares relative to the largest element.
+func near(t *testing.T, what string, got, want []float64, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	scale := 0.0
+	for _, w := range want {
+		scale = max(scale, math.Abs(w))
+	}
+	for i, w := range want {
+		if !(math.Abs(got[i]-w) <= tolerance*scale) {
+			t.Errorf("%s[%d] is %v, want %v", what, i, got[i], w)
+			return
+		}
+	}
+}
+
+// split separates the held-in neurons, the first ones, from all.
+func split(spikes *tensor.Tensor, heldIn int) (encoded, all *tensor.Tensor) {
+	b, bins, n := spikes.Shape[0], spikes.Shape[1], spikes.Shape[2]
+	encoded = tensor.New64(model.Encoded, b, bins, heldIn)
+	for i := range b * bins {
+		for k := range heldIn {
+			encoded.F64[i*heldIn+k] = float64(spikes.I64[i*n+k])
+		}
+	}
+	return encoded, spikes.Named(model.Reconstructed)
+}
+
+func numbers(n int) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(i)
+	}
+	return out
+}
+
+func TestGoldenSAE(t *testing.T) {
+	cases := golden.Read(t, "sae.json")
+	var first golden.Case
+	seen := 0
+	for _, c := range cases {
+		if !strings.HasPrefix(c.Name, "sae-gru_") {
+			continue
+		}
+		if c.Tensors["spikes"] != nil {
+			first = c
+		}
+		seen++
+		for _, precision := range []string{"float64", "float32"} {
+			t.Run(c.Name+"/"+precision, func(t *testing.T) {
+				if precision == "float64" {
+					goldenSAE[float64](t, c, first, 1e-10, 1e-8)
+				} else {
+					goldenSAE[float32](t, c, first, 1e-5, 1e-5)
+				}
+			})
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d cases, want 2", seen)
+	}
+}
+
+func goldenSAE[F kernel.Float](t *testing.T, c, first golden.Case, tolerance, gradients float64) {
+	var p struct {
+		Behaviour                                   string
+		B, T, HeldIn, Neurons, Inputs, Latents, Enc int
+	}
+	c.Decode(t, &p)
+	var e struct{ Encoder int }
+	c.Decode(t, &e)
+	spec := model.DataSpec{Neurons: p.Neurons, HeldIn: p.HeldIn, Inputs: p.Inputs, Bins: p.T, TrainTrials: p.B}
+	compat := p.Behaviour == "compat"
+	m, err := open[F](Params{Latent: p.Latents, EncoderSize: e.Encoder, Compat: compat, Epochs: 1, BatchSize: p.B, LR: 1}, component.Env{Threads: 2}, model.Target{Data: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Load(t.Context(), weights(t, "sae.safetensors", "sae-gru")); err != nil {
+		t.Fatal(err)
+	}
+	encoded, all := split(first.Tensors["spikes"], p.HeldIn)
+	block := tensor.Block{Trials: numbers(p.B), Arrays: tensor.Set{encoded, all, first.Tensors["inputs"].Named(model.Inputs)}}
+	out, err := tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{Want: []string{model.Latents, model.Outputs, model.Rates}}, tensor.Of(block)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "latents", out.Arrays.Get(model.Latents).Float64s(), c.Floats(t, "latents"), tolerance)
+	near(t, "log-rates", out.Arrays.Get(model.Outputs).Float64s(), c.Floats(t, "lograte"), tolerance)
+	for i, r := range out.Arrays.Get(model.Rates).Float64s() {
+		if want := math.Exp(c.Floats(t, "lograte")[i]); math.Abs(r-want) > 10*tolerance*want {
+			t.Fatalf("rate is %v, want %v", r, want)
+		}
+	}
+	loss, grads := lossOf(t, m, block)
+	near(t, "loss", []float64{loss}, c.Floats(t, "loss"), tolerance)
+	for name, g := range grads {
+		near(t, name, g, c.Floats(t, "grad_w."+name), gradients)
+	}
+	// With the length of each trial, the end of the response.
+	extra := first.Tensors["extra"]
+	lengths := tensor.NewInt(model.Lengths, p.B)
+	for i := range lengths.I64 {
+		lengths.I64[i] = int64(extra.F64[i*extra.Shape[1]+extra.Shape[1]-1])
+	}
+	block.Arrays = append(block.Arrays, lengths)
+	loss, _ = lossOf(t, m, block)
+	near(t, "loss of short trials", []float64{loss}, c.Floats(t, "loss_multitask_"+p.Behaviour), tolerance)
+}
+
+// lossOf takes a block through the production path, forward and back.
+func lossOf[F kernel.Float](t *testing.T, m *Model[F], b tensor.Block) (float64, map[string][]float64) {
+	t.Helper()
+	d, err := train.Load[F](t.Context(), tensor.Of(b), 0, m.config.columns(m.config.Spec.Bins, true)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := train.NewRunner(&network[F]{&m.config, m.params}, 2)
+	rows := make([]int, d.Len())
+	for i := range rows {
+		rows[i] = i
+	}
+	grad := make([]F, len(m.params.Flat()))
+	loss, _, err := r.Run(d, rows, nn.Pass{Seed: 3, Stream: []uint64{1}}, grad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]float64{}
+	for _, w := range m.params.SaveFlat(grad) {
+		out[w.Name] = w.Float64s()
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return loss, out
+}
+
+func TestGoldenTrain(t *testing.T) {
+	cases := golden.Read(t, "train.json")
+	for _, c := range cases {
+		if c.Name != "sae_gru" {
+			continue
+		}
+		var p struct {
+			LR                                       float64 `json:"lr"`
+			WeightDecay                              float64 `json:"weight_decay"`
+			Clip                                     float64
+			HeldIn, Encoder, Latents, Steps, Bins, B int
+		}
+		c.Decode(t, &p)
+		spikes := c.Tensors["spikes"]
+		inputs := cases[0].Tensors["inputs"]
+		b := spikes.Shape[0]
+		spec := model.DataSpec{Neurons: spikes.Shape[2], HeldIn: p.HeldIn, Inputs: inputs.Shape[2], Bins: spikes.Shape[1], TrainTrials: b}
+		m, err := open[float64](Params{Latent: p.Latents, EncoderSize: p.Encoder, Compat: true, Epochs: p.Steps, BatchSize: b, LR: p.LR, WeightDecay: p.WeightDecay, Clip: p.Clip,
+			Keep: "last"}, component.Env{Threads: 2}, model.Target{Data: &spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Load(t.Context(), weights(t, "train.safetensors", "sae_gru")); err != nil {
+			t.Fatal(err)
+		}
+		encoded, all := split(spikes, p.HeldIn)
+		block := tensor.Block{Trials: numbers(b), Arrays: tensor.Set{encoded, all, inputs}}
+		var got curves
+		if _, err := m.Train(t.Context(), model.TrainRequest{Data: stored{block, block}}, &got); err != nil {
+			t.Fatal(err)
+		}
+		near(t, "loss", got.values["train/loss"], c.Floats(t, "loss"), 1e-8)
+		near(t, "gradient norm", got.values["train/gradient_norm"], c.Floats(t, "grad_norm"), 1e-8)
+		for _, w := range m.params.Save() {
+			for i, want := range c.Floats(t, "final."+w.Name) {
+				if math.Abs(w.F64[i]-want) > 1e-6 {
+					t.Errorf("%s[%d] is %v, want %v", w.Name, i, w.F64[i], want)
+					break
+				}
+			}
+		}
+		return
+	}
+	t.Error("no case sae_gru")
+}
+
+// synthetic is spikes of neurons that share a few sinusoids, with inputs if there are any.
+func synthetic(seed uint64, trials int, spec model.DataSpec) tensor.Block {
+	b := tensor.Block{Trials: numbers(trials)}
+	all := tensor.New32(model.Reconstructed, trials, spec.Bins, spec.Neurons)
+	enc := tensor.New32(model.Encoded, trials, spec.Bins, spec.HeldIn)
+	in := tensor.New32(model.Inputs, trials, spec.Bins, spec.Inputs)
+	lengths := tensor.NewInt(model.Lengths, trials)
+	for i := range trials {
+		r := random.New(seed, "spikes", uint64(i))
+		phase := 2 * math.Pi * r.Float64()
+		lengths.I64[i] = int64(spec.Bins - i%3)
+		for t := range spec.Bins {
+			for n := range spec.Neurons {
+				rate := math.Exp(1.5 * math.Sin(phase+0.2*float64(t)+float64(n)))
+				k, p := 0, r.Float64()
+				for term := math.Exp(-rate); p > term && k < 20; k++ {
+					p -= term
+					term *= rate / float64(k+1)
+				}
+				all.F32[(i*spec.Bins+t)*spec.Neurons+n] = float32(k)
+				if n < spec.HeldIn {
+					enc.F32[(i*spec.Bins+t)*spec.HeldIn+n] = float32(k)
+				}
+			}
+			for c := range spec.Inputs {
+				in.F32[(i*spec.Bins+t)*spec.Inputs+c] = float32(r.NormFloat64())
+			}
+		}
+		b.Trials[i] += int64(seed) * 1000
+	}
+	b.Arrays = tensor.Set{enc, all, lengths}
+	if spec.Inputs > 0 {
+		b.Arrays = append(b.Arrays, in)
+	}
+	return b
+}
+
+// TestGradients compares with finite differences, dropout on, without inputs, with short trials and a batch of more than one shard.
+func TestGradients(t *testing.T) {
+	for _, inputs := range []int{0, 2} {
+		spec := model.DataSpec{Neurons: 6, HeldIn: 4, Inputs: inputs, Bins: 9}
+		m, err := open[float64](Params{Latent: 5, EncoderSize: 3, Dropout: 0.3, Epochs: 1, BatchSize: 40, LR: 1}, component.Env{Seed: 2}, model.Target{Data: &spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := synthetic(1, 40, spec)
+		_, grads := lossOf(t, m, block)
+		for _, p := range m.params.All() {
+			for _, i := range []int{0, len(p.Value) / 2, len(p.Value) - 1} {
+				const step = 1e-5
+				at := p.Value[i]
+				p.Value[i] = at + step
+				up, _ := lossOf(t, m, block)
+				p.Value[i] = at - step
+				down, _ := lossOf(t, m, block)
+				p.Value[i] = at
+				if got, want := grads[p.Name][i], (up-down)/(2*step); math.Abs(got-want) > 1e-7*max(1, math.Abs(want)) {
+					t.Errorf("%d inputs: gradient of %s[%d] is %v, by differences %v", inputs, p.Name, i, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestLearnsAndThreadsDoNotMatter(t *testing.T) {
+	spec := model.DataSpec{Neurons: 12, HeldIn: 9, Inputs: 1, Bins: 40, TrainTrials: 90, ValidTrials: 35}
+	data := stored{synthetic(1, 90, spec), synthetic(2, 35, spec)}
+	var saved []tensor.Set
+	for _, threads := range []int{1, 2} {
+		m, err := open[float32](Params{Latent: 16, EncoderSize: 12, Dropout: 0.05, Epochs: 40, BatchSize: 40, LR: 1e-2, Clip: 1, Keep: "best"}, component.Env{Seed: 2, Threads: threads}, model.Target{Data: &spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got curves
+		r, err := m.Train(t.Context(), model.TrainRequest{Data: data}, &got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved = append(saved, m.params.Save())
+		if first := got.values["valid/loss"][0]; !(r.BestLoss < first-0.15) {
+			t.Errorf("best validation loss is %v after %v in the first epoch", r.BestLoss, first)
+		}
+	}
+	for i, w := range saved[0] {
+		if !slices.Equal(w.F32, saved[1][i].F32) {
+			t.Errorf("%s depends on the number of threads", w.Name)
+		}
+	}
+}
+
+// TestDynamics starts from the inferred state and steps to the rollout's latents and rates.
+func TestDynamics(t *testing.T) {
+	spec := model.DataSpec{Neurons: 6, HeldIn: 4, Inputs: 2, Bins: 9}
+	m, err := open[float32](Params{Latent: 5, EncoderSize: 3, Epochs: 1, BatchSize: 1, LR: 1}, component.Env{Seed: 2, Threads: 2}, model.Target{Data: &spec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := synthetic(1, 40, spec)
+	out, err := tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{}, tensor.Of(block)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Dynamics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.InitialState(t.Context(), tensor.Block{}); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("initial state of no trial: %v", err)
+	}
+	h, err := d.InitialState(t.Context(), block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bin := range spec.Bins {
+		x := tensor.New64("x", 40, spec.Inputs)
+		for b := range 40 {
+			for c := range spec.Inputs {
+				x.F64[b*spec.Inputs+c] = float64(block.Arrays.Get(model.Inputs).F32[(b*spec.Bins+bin)*spec.Inputs+c])
+			}
+		}
+		if h, err = d.Step(t.Context(), h, x); err != nil {
+			t.Fatal(err)
+		}
+		rates, err := d.Observe(t.Context(), h, model.Rates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			role  string
+			width int
+			want  []float64
+		}{{model.Latents, 5, h.F64}, {model.Rates, spec.Neurons, rates.F64}} {
+			for b := range 40 {
+				for k := range c.width {
+					if got, want := float64(out.Arrays.Get(c.role).F32[(b*spec.Bins+bin)*c.width+k]), c.want[b*c.width+k]; math.Abs(got-want) > 1e-5 {
+						t.Fatalf("%s of trial %d, bin %d is %v, want %v", c.role, b, bin, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestCheckRefuses(t *testing.T) {
+	f := Factories()[0]
+	good := model.DataSpec{Neurons: 6, HeldIn: 4, Bins: 9}
+	for i, c := range []struct {
+		window any
+		target model.Target
+		want   int
+	}{
+		{0, model.Target{Data: &good}, 0}, {-8, model.Target{Data: &good}, 0}, {9, model.Target{Data: &good}, 0}, {0, model.Target{}, 0},
+		{-9, model.Target{Data: &good}, 1}, {10, model.Target{Data: &good}, 1}, {0, model.Target{Task: &task.Spec{}}, 1},
+		{0, model.Target{Data: &model.DataSpec{Neurons: 0, HeldIn: 3, Inputs: -1, Bins: 0}}, 4},
+	} {
+		v, problems := f.Info.Params.Resolve(map[string]any{"encoder_window": c.window})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if got := f.Check(v, c.target); len(got) != c.want {
+			t.Errorf("case %d: %v, want %d problems", i, got, c.want)
+		}
+		if c.want > 0 {
+			if _, err := f.Open(t.Context(), v, component.Env{}, c.target); !errors.Is(err, component.ErrInvalidArgument) {
+				t.Errorf("case %d: opened: %v", i, err)
+			}
+		}
+	}
+}
+
+// BenchmarkTrainStep is one optimiser step at the size of the published runs, through the trainer.
+func BenchmarkTrainStep(b *testing.B) {
+	for _, units := range []int{64, 128} {
+		for _, threads := range []int{1, 2} {
+			spec := model.DataSpec{Neurons: 60, HeldIn: 50, Inputs: 3, Bins: 500}
+			b.Run(fmt.Sprintf("sae-gru/B=250/T=500/H=%d/threads=%d", units, threads), func(b *testing.B) {
+				m, err := open[float32](Params{Latent: units, EncoderSize: 100, Dropout: 0.05, Epochs: 1, BatchSize: 250, LR: 1e-3, Clip: 0.01}, component.Env{Threads: threads}, model.Target{Data: &spec})
+				if err != nil {
+					b.Fatal(err)
+				}
+				block := synthetic(1, 250, spec)
+				block.Arrays = slices.DeleteFunc(block.Arrays, func(t *tensor.Tensor) bool { return t.Name == model.Lengths })
+				d, err := train.Load[float32](b.Context(), tensor.Of(block), 0, m.config.columns(spec.Bins, true)...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				s := train.NewStepper(&network[float32]{&m.config, m.params}, threads, m.config.Training)
+				rows := make([]int, 250)
+				for i := range rows {
+					rows[i] = i
+				}
+				for range 2 {
+					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
