@@ -1,0 +1,418 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+)
+
+func key(name string) string { return artifact.HashBytes([]byte(name)) }
+
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fresh opens the same folder as another process would: nothing has been checked.
+func fresh(t *testing.T, s *Store) *Store {
+	t.Helper()
+	s, err := Open(s.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// begin takes a key that is not there.
+func begin(t *testing.T, s *Store, k string) *Work {
+	t.Helper()
+	w, found, err := s.Begin(t.Context(), k)
+	if err != nil || found != nil {
+		t.Fatalf("begin: found %v, error %v", found, err)
+	}
+	t.Cleanup(func() { w.Abort() })
+	return w
+}
+
+// fill writes files, whose names may have a slash.
+func fill(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func commit(t *testing.T, s *Store, k string, files map[string]string) Entry {
+	t.Helper()
+	w := begin(t, s, k)
+	fill(t, w.Dir(), files)
+	e, err := w.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEntry(t *testing.T) {
+	s, k := newStore(t), key("a")
+	if _, ok, err := s.Lookup(t.Context(), k); ok || err != nil || s.Has(k) {
+		t.Errorf("an empty store has it: %v, %v", ok, err)
+	}
+	w := begin(t, s, k)
+	fill(t, w.Dir(), map[string]string{"record.json": "{}\n", "figures/a.json": "1"})
+	fill(t, w.Scratch(), map[string]string{"checkpoint": "half"})
+	if s.Has(k) {
+		t.Error("it is there before it is complete")
+	}
+	e, err := w.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Commit(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("completed twice: %v", err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Errorf("given up after it was completed: %v", err)
+	}
+	if want := filepath.Join(s.Dir(), k[:2], k); e.Dir != want || e.Key != k || !s.Has(k) {
+		t.Errorf("entry %+v, want it in %s", e, want)
+	}
+	if digest, err := artifact.HashFolder(e.Dir); err != nil || digest != e.Digest {
+		t.Errorf("digest %s, want %s (%v)", e.Digest, digest, err)
+	}
+	for _, name := range []string{"record.json", "figures/a.json", artifact.SumsFile} {
+		info, err := os.Stat(e.Path(name))
+		if err != nil || info.Mode().Perm() != 0o444 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	if exists(w.root()) {
+		t.Error("the work's folder is left")
+	}
+	for _, x := range []*Store{s, fresh(t, s)} {
+		if got, ok, err := x.Lookup(t.Context(), k); got != e || !ok || err != nil {
+			t.Errorf("lookup: %+v, %v, %v", got, ok, err)
+		}
+		if w, found, err := x.Begin(t.Context(), k); w != nil || err != nil || *found != e {
+			t.Errorf("begin: %v, %v, %v", w, found, err)
+		}
+		if err := x.Verify(t.Context(), k); err != nil {
+			t.Error(err)
+		}
+	}
+	other := commit(t, s, key("b"), map[string]string{"x": ""})
+	keys, err := s.Keys()
+	if want := []string{k, other.Key}; err != nil || len(keys) != 2 || !slices.Contains(keys, want[0]) || !slices.Contains(keys, want[1]) {
+		t.Errorf("keys %v, want %v (%v)", keys, want, err)
+	}
+}
+
+func TestBadKeys(t *testing.T) {
+	s := newStore(t)
+	for _, k := range []string{"", "abc", "../../../../etc/passwd", strings.Repeat("A", 64), strings.Repeat("a", 129), strings.Repeat("g", 64)} {
+		if _, _, err := s.Lookup(t.Context(), k); !errors.Is(err, ErrKey) {
+			t.Errorf("lookup of %q: %v", k, err)
+		}
+		if _, _, err := s.Begin(t.Context(), k); !errors.Is(err, ErrKey) {
+			t.Errorf("begin of %q: %v", k, err)
+		}
+		if err := s.Verify(t.Context(), k); !errors.Is(err, ErrKey) || s.Has(k) {
+			t.Errorf("verify of %q: %v", k, err)
+		}
+	}
+}
+
+// What is given up leaves no entry, but its checkpoints, which the next one finds.
+func TestAbort(t *testing.T) {
+	s, k := newStore(t), key("a")
+	w := begin(t, s, k)
+	fill(t, w.Dir(), map[string]string{"half": "x"})
+	fill(t, w.Scratch(), map[string]string{"checkpoint": "step 5"})
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	w = begin(t, s, k)
+	if left, err := os.ReadDir(w.Dir()); err != nil || len(left) != 0 {
+		t.Errorf("the new folder has %v (%v)", left, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(w.Scratch(), "checkpoint")); err != nil || string(b) != "step 5" {
+		t.Errorf("checkpoint %q, %v", b, err)
+	}
+	if err := os.Remove(filepath.Join(w.Scratch(), "checkpoint")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if exists(w.root()) || s.Has(k) {
+		t.Error("something is left")
+	}
+}
+
+// An entry whose bytes are not what was stored is moved aside and made again.
+func TestTornEntries(t *testing.T) {
+	for name, tear := range map[string]func(dir string) error{
+		"changed": func(dir string) error { return overwrite(filepath.Join(dir, "data"), "01234x6789") },
+		"short":   func(dir string) error { return overwrite(filepath.Join(dir, "data"), "01234") },
+		"empty":   func(dir string) error { return overwrite(filepath.Join(dir, "data"), "") },
+		"missing": func(dir string) error { return os.Remove(filepath.Join(dir, "data")) },
+		"extra":   func(dir string) error { return os.WriteFile(filepath.Join(dir, "more"), nil, 0o644) },
+		"no list": func(dir string) error { return os.Remove(filepath.Join(dir, artifact.SumsFile)) },
+		"bad list": func(dir string) error {
+			return overwrite(filepath.Join(dir, artifact.SumsFile), "not a list\n")
+		},
+		"cut list": func(dir string) error { return overwrite(filepath.Join(dir, artifact.SumsFile), "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, k := newStore(t), key("a")
+			e := commit(t, s, k, map[string]string{"data": "0123456789"})
+			if err := tear(e.Dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Verify(t.Context(), k); err == nil || !exists(e.Dir) {
+				t.Errorf("verify: %v", err)
+			}
+			s = fresh(t, s)
+			if _, ok, err := s.Lookup(t.Context(), k); ok || err != nil {
+				t.Errorf("lookup: %v, %v", ok, err)
+			}
+			if s.Has(k) || exists(e.Dir) || !exists(filepath.Join(s.Dir(), damagedDir, k+"-1")) {
+				t.Error("it was not moved aside")
+			}
+			if again := commit(t, s, k, map[string]string{"data": "0123456789"}); again != e {
+				t.Errorf("made again: %+v, want %+v", again, e)
+			}
+			if err := tear(e.Dir); err != nil {
+				t.Fatal(err)
+			}
+			begin(t, fresh(t, s), k)
+			if !exists(filepath.Join(s.Dir(), damagedDir, k+"-2")) {
+				t.Error("the second one was not moved aside")
+			}
+		})
+	}
+}
+
+func overwrite(path, text string) error {
+	if err := os.Chmod(path, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
+
+// A damaged entry whose key another holds is missing, and is left to the other.
+func TestTornWhileLocked(t *testing.T) {
+	s, k := newStore(t), key("a")
+	e := commit(t, s, k, map[string]string{"data": "0123456789"})
+	if err := overwrite(e.Path("data"), "x"); err != nil {
+		t.Fatal(err)
+	}
+	other := fresh(t, s)
+	lock, err := other.tryLock(k)
+	if err != nil || lock == nil {
+		t.Fatalf("lock %v, %v", lock, err)
+	}
+	defer lock.Close()
+	if _, ok, err := fresh(t, s).Lookup(t.Context(), k); ok || err != nil || !exists(e.Dir) {
+		t.Errorf("lookup: %v, %v", ok, err)
+	}
+}
+
+func TestBeginWaits(t *testing.T) {
+	s, k := newStore(t), key("a")
+	w := begin(t, s, k)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := s.Begin(ctx, k); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that ended: %v", err)
+	}
+	began := make(chan *Entry)
+	go func() {
+		_, found, err := fresh(t, s).Begin(t.Context(), k)
+		if err != nil {
+			t.Error(err)
+		}
+		began <- found
+	}()
+	fill(t, w.Dir(), map[string]string{"data": "x"})
+	e, err := w.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := <-began; found == nil || *found != e {
+		t.Errorf("the one who waited found %v, want %v", found, e)
+	}
+}
+
+// Many goroutines, each with a store of its own as in processes of their own, make each entry once between them.
+func TestDoneOnce(t *testing.T) {
+	s := newStore(t)
+	var made [3]atomic.Int64
+	var wait sync.WaitGroup
+	for i := range 24 {
+		wait.Go(func() {
+			k := key(fmt.Sprint(i % 3))
+			w, found, err := fresh(t, s).Begin(t.Context(), k)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if found != nil {
+				return
+			}
+			defer w.Abort()
+			made[i%3].Add(1)
+			fill(t, w.Dir(), map[string]string{"data": fmt.Sprint(i % 3)})
+			if _, err := w.Commit(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	for i := range made {
+		if n := made[i].Load(); n != 1 {
+			t.Errorf("entry %d was made %d times", i, n)
+		}
+	}
+}
+
+// hostEnv makes the test binary behave as a host that makes entries in the store of that folder.
+const hostEnv = "CTDB_STORE_TEST_HOST"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(hostEnv); dir != "" {
+		if err := host(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// host makes 20 entries and prints the ones that it made itself.
+func host(dir string) error {
+	s, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	for i := range 20 {
+		w, found, err := s.Begin(context.Background(), key(fmt.Sprint(i)))
+		if err != nil {
+			return err
+		}
+		if found != nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(w.Dir(), "data"), []byte(strings.Repeat(fmt.Sprint(i), 100_000)), 0o644); err != nil {
+			return err
+		}
+		if _, err := w.Commit(); err != nil {
+			return err
+		}
+		fmt.Println(i)
+	}
+	return nil
+}
+
+func TestDoneOnceByProcesses(t *testing.T) {
+	s := newStore(t)
+	hosts := make([]*exec.Cmd, 3)
+	made := make([]strings.Builder, len(hosts))
+	for i := range hosts {
+		hosts[i] = exec.Command(os.Args[0])
+		hosts[i].Env = append(os.Environ(), hostEnv+"="+s.Dir())
+		hosts[i].Stdout, hosts[i].Stderr = &made[i], os.Stderr
+		if err := hosts[i].Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lines []string
+	for i, h := range hosts {
+		if err := h.Wait(); err != nil {
+			t.Errorf("host %d: %v", i, err)
+		}
+		lines = append(lines, strings.Fields(made[i].String())...)
+	}
+	slices.Sort(lines)
+	if len(lines) != 20 || len(slices.Compact(lines)) != 20 {
+		t.Errorf("%d entries were made, 20 are needed: %v", len(lines), lines)
+	}
+	if keys, err := s.Keys(); err != nil || len(keys) != 20 {
+		t.Errorf("%d entries (%v)", len(keys), err)
+	}
+}
+
+func TestLink(t *testing.T) {
+	s := newStore(t)
+	e := commit(t, s, key("a"), map[string]string{"record.json": "{}", "figures/x.json": "1"})
+	into := filepath.Join(t.TempDir(), "runs", "r1", "train")
+	for range 2 { // the second time everything is there
+		if err := s.Link(e, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := artifact.CheckSums(t.Context(), into); err != nil {
+		t.Error(err)
+	}
+	if !same(e.Path("figures/x.json"), filepath.Join(into, "figures", "x.json")) {
+		t.Error("it is not a hard link")
+	}
+	if err := os.Remove(filepath.Join(into, "record.json")); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, into, map[string]string{"record.json": "older", "mine.txt": "kept"})
+	if err := s.Link(e, into); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(into, "record.json")); err != nil || string(b) != "{}" {
+		t.Errorf("a file that was there: %q, %v", b, err)
+	}
+	if !exists(filepath.Join(into, "mine.txt")) {
+		t.Error("a file of someone else's is gone")
+	}
+	// What linking falls back to where the run is on another file system.
+	to := filepath.Join(into, "copy")
+	if err := copyFile(e.Path("record.json"), to); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o444 || same(to, e.Path("record.json")) {
+		t.Errorf("copy %v, %v", info, err)
+	}
+	if err := s.Link(e, filepath.Join(into, "mine.txt", "x")); err == nil {
+		t.Error("a folder within a file: no error")
+	}
+}
+
+// A host that was killed leaves a folder and a lock that nobody holds.
+func TestBeginAfterDeath(t *testing.T) {
+	s, k := newStore(t), key("a")
+	dead := filepath.Join(s.Dir(), workDir, k)
+	fill(t, dead, map[string]string{"entry/half": "x", "scratch/checkpoint": "step 5"})
+	fill(t, filepath.Join(s.Dir(), locksDir), map[string]string{k: ""})
+	w := begin(t, s, k)
+	if exists(filepath.Join(w.Dir(), "half")) || !exists(filepath.Join(w.Scratch(), "checkpoint")) {
+		t.Error("the half entry must go and the checkpoint stay")
+	}
+}
