@@ -103,7 +103,7 @@ func rates(r *recording, models []*inference) (component.Figure, bool) {
 		}
 		p := component.Panel{
 			Title: fmt.Sprintf("neuron %d, %s", n, side),
-			X:     component.Axis{Label: label, Unit: unit}, Y: component.Axis{Label: "rate", Unit: rateUnit},
+			X:     component.Axis{Label: label, Unit: unit, Min: 0, Max: tick.end(counts.lengths[trial])}, Y: component.Axis{Label: "rate", Unit: rateUnit},
 		}
 		line := func(c *cube, label, group string, faint bool) {
 			y := c.series(trial, n)

@@ -79,7 +79,13 @@ func (c *composer) missing(stage, notAsked string) string {
 		if why != "" {
 			why = ": " + why
 		}
-		return fmt.Sprintf("The stage %s is %s%s", stage, u.Status, why)
+		switch u.Status {
+		case "failed":
+			return fmt.Sprintf("The stage %s failed%s", stage, why)
+		case "skipped":
+			return fmt.Sprintf("The stage %s was not run%s", stage, why)
+		}
+		return fmt.Sprintf("The stage %s is %s, but its folder has no record%s", stage, u.Status, why)
 	}
 	return notAsked
 }

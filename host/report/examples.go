@@ -51,27 +51,28 @@ func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (componen
 	}
 	f := component.Figure{
 		Name: "example-trials", Title: "Example trials of the task-trained network", Columns: outputs.trials,
-		Caption: fmt.Sprintf("The first %d validation trials: the inputs, each channel scaled to its largest value; the targets and, over them, the outputs.", outputs.trials),
+		Caption: fmt.Sprintf("The first %d validation trials: the inputs, each channel scaled to its largest value; the outputs and, dashed over them, the targets.", outputs.trials),
 	}
 	if inputs != nil && inputs.channels > 0 {
 		f.Panels = append(f.Panels, trialRow(b.Trials, true, tick, inputs.bins, func(trial int) component.Panel {
-			return stacked(trial, "input", tick, layer{inputs, figure.Input, "input"})
+			return stacked(trial, "input", tick, layer{inputs, figure.Input, "input", false})
 		})...)
 	}
 	titled := len(f.Panels) == 0
 	if outputs.channels > outputPanels {
 		f.Panels = append(f.Panels, trialRow(b.Trials, titled, tick, outputs.bins, func(trial int) component.Panel {
-			return stacked(trial, "output", tick, layer{targets, figure.Target, "target"}, layer{outputs, figure.Truth, "output"})
+			return stacked(trial, "output", tick, layer{outputs, figure.Truth, "output", false}, layer{targets, figure.Target, "target", true})
 		})...)
 		return f, nil
 	}
 	for ch := range outputs.channels {
+		low, high := bounds(ch, targets, outputs)
 		f.Panels = append(f.Panels, trialRow(b.Trials, titled && ch == 0, tick, outputs.bins, func(trial int) component.Panel {
-			p := component.Panel{Y: component.Axis{Label: fmt.Sprintf("output %d", ch+1)}}
-			for _, l := range []layer{{targets, figure.Target, "target"}, {outputs, figure.Truth, "output"}} {
+			p := component.Panel{Y: component.Axis{Label: fmt.Sprintf("output %d", ch+1), Min: low, Max: high}}
+			for _, l := range []layer{{outputs, figure.Truth, "output", false}, {targets, figure.Target, "target", true}} {
 				if l.data != nil && ch < l.data.channels {
 					y := l.data.series(trial, ch)
-					p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Y: y, X: tick.times(len(y))})
+					p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Dashed: l.dashed, Y: y, X: tick.times(len(y))})
 				}
 			}
 			return p
@@ -98,6 +99,29 @@ func trialRow(trials []int64, titled bool, tick clock, bins int, panel func(tria
 type layer struct {
 	data         *cube
 	group, label string
+	dashed       bool
+}
+
+// bounds is the range of a channel over all trials, with a margin, so that panels side by side share an axis; zero where nothing is finite.
+func bounds(channel int, cubes ...*cube) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, c := range cubes {
+		if c == nil || channel >= c.channels {
+			continue
+		}
+		for trial := range c.trials {
+			for _, v := range c.series(trial, channel) {
+				if !math.IsNaN(v) && !math.IsInf(v, 0) {
+					low, high = min(low, v), max(high, v)
+				}
+			}
+		}
+	}
+	if low >= high {
+		return 0, 0
+	}
+	pad := 0.06 * (high - low)
+	return low - pad, high + pad
 }
 
 // stacked draws the channels of a trial above one another, scaled to their largest value.
@@ -132,7 +156,7 @@ func stacked(trial int, what string, tick clock, layers ...layer) component.Pane
 				}
 				y[i] += float64(ch)
 			}
-			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Y: y, X: tick.times(len(y))})
+			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: l.label, Group: l.group, Dashed: l.dashed, Y: y, X: tick.times(len(y))})
 		}
 	}
 	return p

@@ -209,12 +209,7 @@ func latents(r *recording, models []*inference) (f component.Figure, ok bool, wh
 	}
 	truth, target := p.project(r.valid.latents), p.project(r.train.latents)
 	tx, ty := trajectories(truth)
-	panel := func(title string) component.Panel {
-		return component.Panel{
-			Title: title, Equal: true, X: p.axis(0), Y: p.axis(1),
-			Marks: []component.Mark{{Kind: component.Line, Label: "true", Group: figure.Truth, X: tx, Y: ty, Faint: len(models) > 0}},
-		}
-	}
+	drawn := component.Mark{Kind: component.Line, Label: "true", Group: figure.Truth, X: tx, Y: ty}
 	for _, m := range models {
 		if m.train.latents == nil || m.valid.latents == nil {
 			continue
@@ -226,19 +221,49 @@ func latents(r *recording, models []*inference) (f component.Figure, ok bool, wh
 		}
 		inferred := fit.apply(m.valid.latents)
 		x, y := trajectories(inferred)
-		q := panel(fmt.Sprintf("%s: R² %.3f in this plane", m.label, planeR2(truth, inferred)))
-		q.Marks = append(q.Marks, component.Mark{Kind: component.Line, Label: m.label, Group: m.label, X: x, Y: y})
-		f.Panels = append(f.Panels, q)
+		// The true ones, thin, lie on top: below they would be hidden where a model is good.
+		drawn.Faint = true
+		f.Panels = append(f.Panels, component.Panel{
+			Title: fmt.Sprintf("%s: R² %.3f in this plane", m.label, planeR2(truth, inferred)), Equal: true, X: p.axis(0), Y: p.axis(1),
+			Marks: []component.Mark{{Kind: component.Line, Label: m.label, Group: m.label, X: x, Y: y}, drawn},
+		})
 	}
 	f.Caption = fmt.Sprintf("%d validation trials. The plane is that of the true latents' first two principal components over training trials. ", min(len(truth), latentTrials))
 	if len(f.Panels) == 0 {
-		f.Panels = append(f.Panels, panel(""))
+		f.Panels = append(f.Panels, component.Panel{Equal: true, X: p.axis(0), Y: p.axis(1), Marks: []component.Mark{drawn}})
 	} else {
-		f.Caption += "Inferred latents are laid over it by the linear map that fits best on training trials; " +
+		f.Caption += "Inferred latents are brought into it by the linear map that fits best on training trials; " +
 			"dimensions that a model invented do not show here but in state_r2."
 	}
 	f.Columns = min(len(f.Panels), 3)
+	square(f.Panels)
 	return f, true, why
+}
+
+// square gives all panels the same square of axes, so that they can be compared.
+func square(panels []component.Panel) {
+	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
+	for _, p := range panels {
+		for _, m := range p.Marks {
+			for k, values := range [2][]float64{m.X, m.Y} {
+				for _, v := range values {
+					if !math.IsNaN(v) && !math.IsInf(v, 0) {
+						low[k], high[k] = min(low[k], v), max(high[k], v)
+					}
+				}
+			}
+		}
+	}
+	half := 0.53 * max(high[0]-low[0], high[1]-low[1])
+	if !(half > 0) {
+		return
+	}
+	for i := range panels {
+		for k, a := range []*component.Axis{&panels[i].X, &panels[i].Y} {
+			mid := (low[k] + high[k]) / 2
+			a.Min, a.Max = mid-half, mid+half
+		}
+	}
 }
 
 func (p *plane) axis(k int) component.Axis {

@@ -25,6 +25,12 @@ func learningCurves(name string, stages []artifact.Stage) (f component.Figure, o
 		}
 		p, found := learningPanel(st, metrics)
 		if found {
+			if len(f.Panels) > 0 {
+				// The legend says once what is pale and what is strong; the panels' titles say whose.
+				for i := range p.Marks {
+					p.Marks[i].Label = ""
+				}
+			}
 			f.Panels = append(f.Panels, p)
 		}
 	}
@@ -61,7 +67,7 @@ func learningPanel(st artifact.Stage, metrics []component.Metric) (component.Pan
 	if t := st.Record.Train; t != nil && t.KeptBest {
 		for _, m := range p.Marks {
 			i := slices.Index(m.X, float64(t.BestEpoch))
-			if m.Label == "validation" && i >= 0 {
+			if !m.Faint && i >= 0 {
 				p.Marks = append(p.Marks, component.Mark{Kind: component.Scatter, Label: "kept", Group: colour, X: []float64{m.X[i]}, Y: []float64{m.Y[i]}})
 				break
 			}
