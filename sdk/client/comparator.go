@@ -60,7 +60,7 @@ func (c *remoteComparator) Compare(ctx context.Context, req comparator.Request, 
 	if err != nil {
 		return comparator.Outcome{}, typed(ctx, err)
 	}
-	p := produce(cancel, func() error {
+	p := produce(cancel, stream.Recv, func() error {
 		for i, s := range req.Subjects {
 			if err := sendSubject(stream, subjects[i], s); err != nil {
 				return err

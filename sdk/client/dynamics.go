@@ -68,7 +68,7 @@ func (d *dynamics) InitialState(ctx context.Context, trials tensor.Block) (*tens
 	if len(trials.Trials) > 0 {
 		blocks = tensor.Of(trials)
 	}
-	p := produce(cancel, func() error {
+	p := produce(cancel, stream.Recv, func() error {
 		return sendAll(blocks, func(f *tensorv1.Frame) error { return stream.Send(&modelv1.InitialStateRequest{Frame: f}) }, stream.CloseSend)
 	})
 	set, err := wire.ReceiveSet(frames(ctx, stream.Recv))

@@ -43,7 +43,7 @@ func (s *remoteSimulator) Fit(ctx context.Context, trials tensor.Blocks) (tensor
 	if err != nil {
 		return nil, typed(ctx, err)
 	}
-	p := produce(cancel, func() error {
+	p := produce(cancel, stream.Recv, func() error {
 		return sendAll(trials, func(f *tensorv1.Frame) error { return stream.Send(&simulatorv1.FitRequest{Frame: f}) }, stream.CloseSend)
 	})
 	set, err := wire.ReceiveSet(frames(ctx, stream.Recv))

@@ -13,12 +13,12 @@ import (
 type producer struct {
 	done   chan struct{}
 	err    error
-	cancel context.CancelFunc
+	hangUp func()
 }
 
 // produce starts send. Where send fails for a reason of its own, e.g. the sequence that it sends yields an error, the stream is cancelled.
-func produce(cancel context.CancelFunc, send func() error) *producer {
-	p := &producer{done: make(chan struct{}), cancel: cancel}
+func produce[M any](cancel context.CancelFunc, recv func() (M, error), send func() error) *producer {
+	p := &producer{done: make(chan struct{}), hangUp: func() { hangUp(cancel, recv) }}
 	go func() {
 		defer close(p.done)
 		err := send()
@@ -33,7 +33,7 @@ func produce(cancel context.CancelFunc, send func() error) *producer {
 // finish ends the stream, waits for the goroutine and returns the reason of a failure: the producer's own where it has one, else err,
 // what the receiving side has seen.
 func (p *producer) finish(err error) error {
-	p.cancel()
+	p.hangUp()
 	<-p.done
 	if p.err != nil {
 		return p.err
@@ -41,9 +41,19 @@ func (p *producer) finish(err error) error {
 	return err
 }
 
+// hangUp cancels a stream and returns when the transport has been told, so that the other side learns of it before it sees the next call.
+func hangUp[M any](cancel context.CancelFunc, recv func() (M, error)) {
+	cancel()
+	for {
+		if _, err := recv(); err != nil {
+			return
+		}
+	}
+}
+
 // through yields what recv brings while trials are sent.
 func through(cancel context.CancelFunc, send func() error, recv func() (*tensorv1.Frame, error), yield func(tensor.Block, error) bool) {
-	p := produce(cancel, send)
+	p := produce(cancel, recv, send)
 	for b, err := range wire.Receive(recv) {
 		if err != nil {
 			yield(tensor.Block{}, p.finish(err))

@@ -107,13 +107,14 @@ func (t *remoteTask) Trials(ctx context.Context, req task.TrialRequest) tensor.B
 		return tensor.Fail(err)
 	}
 	return func(yield func(tensor.Block, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
+		inner, cancel := context.WithCancel(ctx)
 		defer cancel()
-		stream, err := t.rpc.Trials(t.outgoing(ctx), &taskv1.TrialsRequest{Split: split, Pass: req.Pass, BlockTrials: int64(req.BlockTrials)})
+		stream, err := t.rpc.Trials(t.outgoing(inner), &taskv1.TrialsRequest{Split: split, Pass: req.Pass, BlockTrials: int64(req.BlockTrials)})
 		if err != nil {
 			yield(tensor.Block{}, typed(ctx, err))
 			return
 		}
+		defer hangUp(cancel, stream.Recv)
 		wire.Receive(frames(ctx, stream.Recv))(yield)
 	}
 }
@@ -130,7 +131,7 @@ func (t *remoteTask) Score(ctx context.Context, req task.ScoreRequest, outputs t
 	if err != nil {
 		return task.Score{}, typed(ctx, err)
 	}
-	p := produce(cancel, func() error {
+	p := produce(cancel, stream.Recv, func() error {
 		start := &taskv1.ScoreRequest{Request: &taskv1.ScoreRequest_Start{Start: &taskv1.ScoreStart{Split: split, Pass: req.Pass}}}
 		if err := stream.Send(start); err != nil {
 			return &wire.SendError{Err: err}
@@ -161,7 +162,7 @@ func (t losing) compute(ctx context.Context, req task.ScoreRequest, trials []int
 	if err != nil {
 		return 0, nil, typed(ctx, err)
 	}
-	p := produce(cancel, func() error {
+	p := produce(cancel, stream.Recv, func() error {
 		start := &taskv1.LossStart{Split: split, Pass: req.Pass, Trials: trials}
 		if err := stream.Send(&taskv1.LossRequest{Request: &taskv1.LossRequest_Start{Start: start}}); err != nil {
 			return &wire.SendError{Err: err}

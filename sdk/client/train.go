@@ -48,7 +48,7 @@ func (m *remoteModel) Train(ctx context.Context, req model.TrainRequest, report 
 	}
 	t := &training{name: m.name, ctx: inner, cancel: cancel, stream: stream, data: req.Data, feeds: map[uint64]*feed{}}
 	result, err := t.run(ctx, start, report)
-	cancel()
+	hangUp(cancel, stream.Recv)
 	t.running.Wait()
 	if t.failed != nil {
 		err = t.failed

@@ -72,7 +72,9 @@ type call struct {
 	method   string
 	instance *instance
 	grant    *grant
+	ctx      context.Context
 	cancel   context.CancelCauseFunc
+	done     chan struct{} // closed when it has ended
 }
 
 type callKey struct{}
@@ -94,7 +96,9 @@ func (s *Server) guard(ctx context.Context, method string, run func(context.Cont
 		}
 		s.leave(c)
 	}()
-	err = run(ctx)
+	if err = s.settle(c); err == nil {
+		err = run(ctx)
+	}
 	if err != nil {
 		// A call that the plugin itself ended says why, rather than that it was cancelled.
 		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, component.ErrUnavailable) {
@@ -149,8 +153,33 @@ func (s *Server) enter(ctx context.Context, method string) (context.Context, *ca
 	}
 	ctx, c.cancel = context.WithCancelCause(ctx)
 	ctx = context.WithValue(component.WithDrain(ctx, s.draining), callKey{}, c)
+	c.ctx, c.done = ctx, make(chan struct{})
 	s.calls[c] = struct{}{}
 	return ctx, c, nil
+}
+
+// settle waits for the calls on the same instance that have been cancelled: a caller who breaks out of a sequence goes on without waiting for this
+// side to notice, and its next call must find the instance as if it had.
+func (s *Server) settle(c *call) error {
+	if c.instance == nil {
+		return nil
+	}
+	var ending []chan struct{}
+	s.mu.Lock()
+	for other := range s.calls {
+		if other != c && other.instance == c.instance && other.ctx.Err() != nil {
+			ending = append(ending, other.done)
+		}
+	}
+	s.mu.Unlock()
+	for _, done := range ending {
+		select {
+		case <-done:
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *Server) leave(c *call) {
@@ -158,6 +187,7 @@ func (s *Server) leave(c *call) {
 		return
 	}
 	c.cancel(nil)
+	close(c.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.calls, c)
