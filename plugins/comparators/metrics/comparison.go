@@ -219,21 +219,19 @@ func (c *comparison) pairs(which split, shuffle int) pairing {
 	return c.nulls[shuffle].valid
 }
 
-// moments of two arrays of the training trials, shared by the metrics of a subject under a key.
-func (c *comparison) moments(ctx context.Context, key string, x, y series, shuffle int, want parts) (*moments, error) {
-	at := func(shuffle int) string { return fmt.Sprint(key, shuffle) }
-	if m, ok := c.shared[at(shuffle)]; ok {
+// moments of two arrays of a split, shared by the metrics of a subject under a key.
+func (c *comparison) moments(ctx context.Context, key string, which split, x, y series, shuffle int, want parts) (*moments, error) {
+	key += " " + string(which)
+	at := fmt.Sprint(key, shuffle)
+	if m, ok := c.shared[at]; ok {
 		return m, nil
 	}
-	var base *moments
-	if shuffle != asTheyAre {
-		base = c.shared[at(asTheyAre)]
-	}
-	m, err := newMoments(ctx, c.threads, x, y, c.pairs(train, shuffle), want, base)
+	m, err := newMoments(ctx, c.threads, x, y, c.pairs(which, shuffle), want, c.shared[key])
 	if err != nil {
 		return nil, err
 	}
-	c.shared[at(shuffle)] = m
+	// Any pairing serves as the base of the next.
+	c.shared[at], c.shared[key] = m, m
 	return m, nil
 }
 

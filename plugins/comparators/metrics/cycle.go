@@ -7,16 +7,22 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// cycle scores how well latents come back from the log-rates that they predict: least squares from latents (centred on the training trials)
-// to log-rates gives W; its pseudo-inverse of rank k, enough for all but a fraction v of the squared singular values, leads back. A model
-// with latents that do not show in the rates cannot score high.
+// projection takes latents (centred on the training trials) to r axes, and from there to what comes back of them through the log-rates. How much that is, is
+// cycle consistency: least squares from latents to log-rates gives W; its pseudo-inverse of rank k, enough for all but a fraction v of the squared
+// singular values, leads back. A model with latents that do not show in the rates cannot score high.
 //
 // The published definition rotates latents and log-rates by full-rank PCA first. That changes neither W's singular values nor the sums of squares, and W
 // followed by its pseudo-inverse of rank k is the projection on the k leading right singular vectors, so that log-rates are needed for W alone.
-//
-// Whitened, latents are first divided by their standard deviations along their principal axes, so that no rescaling of latents changes the score;
-// axes without variance are left out.
-func cycle(ctx context.Context, threads int, m *moments, valid series, v float64, whitened bool) (*explained, error) {
+type projection struct {
+	mean []float64
+	// rotate is (latents, r), back (r, r).
+	rotate, back []float64
+	r            int
+}
+
+// newProjection is given the moments of latents and log-rates of the training trials. Whitened, latents are first divided by their standard
+// deviations along their principal axes, so that no rescaling of latents changes the score; axes without variance are left out.
+func newProjection(m *moments, v float64, whitened bool) (*projection, error) {
 	d, n := len(m.meanX), len(m.meanY)
 	cov := mat.NewSymDense(d, nil)
 	for i := range d {
@@ -70,7 +76,7 @@ func cycle(ctx context.Context, threads int, m *moments, valid series, v float64
 	var back mat.Dense
 	back.Mul(keep, keep.T())
 
-	return rotated{valid, m.meanX, rotate, r}.explain(ctx, threads, back.RawMatrix().Data)
+	return &projection{m.meanX, rotate, back.RawMatrix().Data, r}, nil
 }
 
 // leadingDirections gives the k leading right singular vectors of w in columns, where k is the least number whose squares sum up to 1-v of all, and
@@ -107,30 +113,23 @@ func leadingDirections(w *mat.Dense, v float64) (*mat.Dense, error) {
 	return mat.DenseCopyOf(right.Slice(0, cols, 0, k)), nil
 }
 
-// rotated is a series of latents, centred and taken to r axes.
-type rotated struct {
-	series
-	mean, rotate []float64
-	r            int
-}
-
-// explain scores back (r, r), which takes rotated latents to what comes back of them.
-func (z rotated) explain(ctx context.Context, threads int, back []float64) (*explained, error) {
+// explain scores what comes back of latents.
+func (p *projection) explain(ctx context.Context, threads int, z series) (*explained, error) {
 	d := z.width()
-	e := newExplained(z.trials(), z.r)
-	origin := make([]float64, z.r)
+	e := newExplained(z.trials(), p.r)
+	origin := make([]float64, p.r)
 	var residuals, squares [shardCount][]float64
 	err := inShards(ctx, threads, z.trials(), func(shard, from, to int) {
-		buf, at, again := make([]float64, z.longest()*d), make([]float64, z.longest()*z.r), make([]float64, z.longest()*z.r)
-		residuals[shard], squares[shard] = make([]float64, z.r), make([]float64, z.r)
+		buf, at, again := make([]float64, z.longest()*d), make([]float64, z.longest()*p.r), make([]float64, z.longest()*p.r)
+		residuals[shard], squares[shard] = make([]float64, p.r), make([]float64, p.r)
 		for k := from; k < to; k++ {
 			n := z.lengths[k]
 			rows := z.read(buf, k, n)
-			centre(rows, z.mean)
-			multiply(at[:n*z.r], rows, z.rotate, d, z.r)
-			multiply(again[:n*z.r], at[:n*z.r], back, z.r, z.r)
+			centre(rows, p.mean)
+			multiply(at[:n*p.r], rows, p.rotate, d, p.r)
+			multiply(again[:n*p.r], at[:n*p.r], p.back, p.r, p.r)
 			e.bins[k] = float64(n)
-			e.addTrial(k, at[:n*z.r], again[:n*z.r], origin, residuals[shard], squares[shard])
+			e.addTrial(k, at[:n*p.r], again[:n*p.r], origin, residuals[shard], squares[shard])
 		}
 	})
 	if err != nil {
@@ -141,4 +140,33 @@ func (z rotated) explain(ctx context.Context, threads int, back []float64) (*exp
 		add(e.columnTotal, squares[shard])
 	}
 	return e, nil
+}
+
+// explained is the score from the moments of latents, their xx, alone.
+func (p *projection) explained(m *moments) float64 {
+	d := len(m.meanX)
+	// The latents' sums of squares and products around the training mean, along the axes: c = R^T S R, and o their mean there.
+	s, o := mat.NewSymDense(d, m.xx), make([]float64, p.r)
+	r := mat.NewDense(d, p.r, p.rotate)
+	var sr, c mat.Dense
+	sr.Mul(s, r)
+	c.Mul(r.T(), &sr)
+	for a := range o {
+		for i := range d {
+			o[a] += (m.meanX[i] - p.mean[i]) * p.rotate[i*p.r+a]
+		}
+	}
+	// A symmetric projection P leaves tr((I-P) (c + n o o^T)) behind.
+	residual, total := 0.0, 0.0
+	for a := range p.r {
+		total += c.At(a, a)
+		for b := range p.r {
+			left := -p.back[a*p.r+b]
+			if a == b {
+				left++
+			}
+			residual += left * (c.At(a, b) + m.n*o[a]*o[b])
+		}
+	}
+	return 1 - residual/total
 }

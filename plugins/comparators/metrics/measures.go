@@ -148,22 +148,31 @@ func (c *comparison) states(ctx context.Context, s *comparator.Subject, shuffle 
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.moments(ctx, "states", xs[0], ys[0], shuffle, parts{true, true, true})
+	m, err := c.moments(ctx, "states", train, xs[0], ys[0], shuffle, parts{true, true, true})
 	if err != nil {
 		return nil, err
 	}
-	if forward {
-		fit, err := m.forward()
+	fit, err := m.forward()
+	if !forward {
+		fit, err = m.backward()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if shuffle != asTheyAre {
+		m, err := c.moments(ctx, "states", valid, xs[1], ys[1], shuffle, parts{true, true, true})
 		if err != nil {
 			return nil, err
 		}
-		return c.regressed(ctx, fit, xs[1], ys[1], shuffle)
+		if !forward {
+			m = m.turned()
+		}
+		return fixed(fit.explained(m)), nil
 	}
-	fit, err := m.backward()
-	if err != nil {
-		return nil, err
+	if !forward {
+		xs, ys = ys, xs
 	}
-	return c.regressed(ctx, fit, ys[1], xs[1], shuffle)
+	return c.regressed(ctx, fit, xs[1], ys[1])
 }
 
 // both finds an array's training and validation trials.
@@ -183,12 +192,11 @@ func (c *comparison) both(s *comparator.Subject, name string) ([2]series, error)
 }
 
 // regressed scores y against its prediction from x.
-func (c *comparison) regressed(ctx context.Context, fit linear, x, y series, shuffle int) (statistic, error) {
-	pairs := c.pairs(valid, shuffle)
-	return explain(ctx, c.threads, y, func(k int) int { return pairs.common(y, x, k) }, func() predictor {
+func (c *comparison) regressed(ctx context.Context, fit linear, x, y series) (statistic, error) {
+	return explain(ctx, c.threads, y, func(k int) int { return y.lengths[k] }, func() predictor {
 		buf := make([]float64, x.longest()*x.width())
 		return func(to []float64, k, bins int) {
-			rows := x.read(buf, pairs.of(k), bins)
+			rows := x.read(buf, k, bins)
 			centre(rows, fit.meanX)
 			multiply(to, rows, fit.b, x.width(), y.width())
 			for from := 0; from < len(to); from += y.width() {
@@ -225,7 +233,7 @@ func (c *comparison) inputs(ctx context.Context, s *comparator.Subject, shuffle 
 			return nil, err
 		}
 	}
-	m, err := c.moments(ctx, key, xs[0], ys[0], shuffle, parts{true, false, true})
+	m, err := c.moments(ctx, key, train, xs[0], ys[0], shuffle, parts{true, true, true})
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +241,14 @@ func (c *comparison) inputs(ctx context.Context, s *comparator.Subject, shuffle 
 	if err != nil {
 		return nil, err
 	}
-	return c.regressed(ctx, fit, xs[1], ys[1], shuffle)
+	if shuffle != asTheyAre {
+		m, err := c.moments(ctx, key, valid, xs[1], ys[1], shuffle, parts{true, true, true})
+		if err != nil {
+			return nil, err
+		}
+		return fixed(fit.explained(m)), nil
+	}
+	return c.regressed(ctx, fit, xs[1], ys[1])
 }
 
 // pulses keeps the inputs of the bins in which the target of the same channel changes and sets all others to 0: of a flip-flop, the
@@ -303,11 +318,23 @@ func (c *comparison) cycle(ctx context.Context, s *comparator.Subject, shuffle i
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.moments(ctx, "cycle", latents[0], logs, shuffle, parts{xx: true, xy: true})
+	m, err := c.moments(ctx, "cycle", train, latents[0], logs, shuffle, parts{xx: true, xy: true})
 	if err != nil {
 		return nil, err
 	}
-	return cycle(ctx, c.threads, m, latents[1], c.CycleV, whitened)
+	p, err := newProjection(m, c.CycleV, whitened)
+	if err != nil {
+		return nil, err
+	}
+	if shuffle != asTheyAre {
+		// A shuffle changes the projection alone: latents are scored by themselves.
+		m, err := c.moments(ctx, "latents", valid, latents[1], latents[1], asTheyAre, parts{xx: true})
+		if err != nil {
+			return nil, err
+		}
+		return fixed(p.explained(m)), nil
+	}
+	return p.explain(ctx, c.threads, latents[1])
 }
 
 // logRates gives the logarithm of the inferred rates of the training trials.

@@ -20,7 +20,7 @@ type Params struct {
 	CycleV    float64 `param:"cycle_con_v" default:"0.01" above:"0" below:"1" doc:"cycle consistency: fraction of the squared singular values of the map from latents to log-rates that may be left out"`
 	Resamples int     `param:"bootstrap" default:"1000" min:"0" max:"1000000" doc:"resamples of validation trials behind each 95% interval; 0 gives none"`
 	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval: percentile, or bias-corrected and accelerated"`
-	Shuffles  int     `param:"null_shuffles" default:"3" min:"0" max:"10000" doc:"shuffles of trials whose mean value is the null; 0 gives none"`
+	Shuffles  int     `param:"null_shuffles" default:"2" min:"0" max:"10000" doc:"shuffles of trials whose mean value is the null; 0 gives none"`
 	Compat    bool    `param:"compat" default:"false" doc:"also report co_bps_ctdb, the published benchmark's co-bps, which scores neurons from the index of the number of input channels on"`
 }
 

@@ -178,7 +178,10 @@ func (m *moments) forward() (linear, error) {
 	return linear{m.meanX, m.meanY, b}, err
 }
 
-func (m *moments) backward() (linear, error) {
+func (m *moments) backward() (linear, error) { return m.turned().forward() }
+
+// turned exchanges x and y.
+func (m *moments) turned() *moments {
 	dx, dy := len(m.meanX), len(m.meanY)
 	yx := make([]float64, dx*dy)
 	for i := range dx {
@@ -186,8 +189,34 @@ func (m *moments) backward() (linear, error) {
 			yx[j*dx+i] = m.xy[i*dy+j]
 		}
 	}
-	b, err := leastSquares(m.yy, yx, dy, dx)
-	return linear{m.meanY, m.meanX, b}, err
+	return &moments{m.n, m.meanY, m.meanX, m.yy, m.xx, yx}
+}
+
+// explained is the variance-weighted R2 of the map on other rows, given their moments: what [explained] gives from the rows themselves,
+// to the rounding of the moments, where nothing but the value is needed.
+func (f linear) explained(m *moments) float64 {
+	dx, dy := len(m.meanX), len(m.meanY)
+	xx := make([]float64, dx*dx)
+	for i := range dx {
+		for j := i; j < dx; j++ {
+			xx[i*dx+j], xx[j*dx+i] = m.xx[i*dx+j], m.xx[i*dx+j]
+		}
+	}
+	xxb := make([]float64, dx*dy)
+	multiply(xxb, xx, f.b, dx, dy)
+	residual, total := 0.0, 0.0
+	for i, b := range f.b {
+		residual += b * (xxb[i] - 2*m.xy[i])
+	}
+	for j := range dy {
+		total += m.yy[j*dy+j]
+		offset := m.meanY[j] - f.meanY[j]
+		for i := range dx {
+			offset -= (m.meanX[i] - f.meanX[i]) * f.b[i*dy+j]
+		}
+		residual += m.n * offset * offset
+	}
+	return 1 - (residual+total)/total
 }
 
 // leastSquares solves xx b = xy through the eigenvectors of the correlation matrix, which a column's scale cannot make ill-conditioned.

@@ -35,6 +35,12 @@ func (a average) value(weights []float64) float64 {
 	return sum / n
 }
 
+// fixed is a value without trials, which is all that is needed of a shuffle.
+type fixed float64
+
+func (f fixed) trials() int             { return 0 }
+func (f fixed) value([]float64) float64 { return float64(f) }
+
 // explained is the variance-weighted R2: 1 - sum_j SSres_j / sum_j SStot_j over columns j, SStot around the columns' means over the very trials that are
 // counted. A column that does not vary adds its residual alone.
 type explained struct {
