@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/ctdb-host/ctdb/host/report/figure"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -122,70 +121,4 @@ func rates(r *recording, models []*inference) (component.Figure, bool) {
 		f.Panels = append(f.Panels, p)
 	}
 	return f, true
-}
-
-// neuronFit shows how well each neuron's rate is inferred: R2 over the validation trials that were read.
-func neuronFit(r *recording, models []*inference) (component.Figure, bool) {
-	truth := r.valid.rates
-	if truth == nil {
-		return component.Figure{}, false
-	}
-	const floor = -0.5
-	p := component.Panel{X: component.Axis{Label: "neuron"}, Y: component.Axis{Label: "R² of the rate"}}
-	var below int
-	low := 0.0
-	for _, m := range models {
-		if m.valid.rates == nil {
-			continue
-		}
-		mark := component.Mark{Kind: component.Scatter, Label: m.label, Group: m.label}
-		for n := range truth.channels {
-			v := neuronR2(truth, m.valid.rates, n)
-			if v < floor {
-				below++
-				v = math.NaN()
-			}
-			if v < low {
-				low = v
-			}
-			mark.X, mark.Y = append(mark.X, float64(n)), append(mark.Y, v)
-		}
-		p.Marks = append(p.Marks, mark)
-	}
-	if len(p.Marks) == 0 {
-		return component.Figure{}, false
-	}
-	p.Y.Min, p.Y.Max = low-0.05, 1.02
-	caption := fmt.Sprintf("R² between true and inferred rate of each neuron over %d validation trials; 1 is perfect, 0 no better than the neuron's mean.", truth.trials)
-	if r.spec.HeldIn < r.spec.Neurons {
-		at := float64(r.spec.HeldIn) - 0.5
-		p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: "held out to the right", Group: figure.Target, Dashed: true, X: []float64{at, at}, Y: []float64{p.Y.Min, p.Y.Max}})
-	}
-	if below > 0 {
-		caption += fmt.Sprintf(" %d values below %v are not shown.", below, floor)
-	}
-	return component.Figure{Name: "rate-r2", Title: "How well each neuron's rate is inferred", Caption: caption, Panels: []component.Panel{p}}, true
-}
-
-// neuronR2 is 1 - SSres/SStot of one neuron, NaN where the true rate does not vary.
-func neuronR2(truth, inferred *cube, n int) float64 {
-	var sum, count float64
-	for b := range truth.trials {
-		for _, v := range truth.series(b, n) {
-			sum, count = sum+v, count+1
-		}
-	}
-	mean := sum / count
-	var res, tot float64
-	for b := range truth.trials {
-		y, x := truth.series(b, n), inferred.series(b, n)
-		for t := range y {
-			res += (y[t] - x[t]) * (y[t] - x[t])
-			tot += (y[t] - mean) * (y[t] - mean)
-		}
-	}
-	if tot == 0 {
-		return math.NaN()
-	}
-	return 1 - res/tot
 }

@@ -234,9 +234,6 @@ func (c *composer) fit() {
 		if f, ok := rates(c.data, c.models); ok {
 			c.figure(f)
 		}
-		if f, ok := neuronFit(c.data, c.models); ok {
-			c.figure(f)
-		}
 		f, ok, err := latents(c.data, c.models)
 		if ok {
 			c.figure(f)

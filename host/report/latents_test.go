@@ -89,23 +89,6 @@ func TestPlaneNeedsTwoDimensionsThatVary(t *testing.T) {
 	}
 }
 
-func TestRatesExplained(t *testing.T) {
-	truth := wholeCube([]float64{1, 7, 2, 7, 3, 7, 6, 7}, 2, 2, 2)
-	// Residuals 1, 0, 0, 1 against deviations from the mean 3: 4+1+0+9.
-	inferred := wholeCube([]float64{2, 7, 2, 7, 3, 7, 5, 7}, 2, 2, 2)
-	if got, want := neuronR2(truth, inferred, 0), 1-2./14; math.Abs(got-want) > 1e-15 {
-		t.Errorf("R2 %v, want %v", got, want)
-	}
-	if got := neuronR2(truth, inferred, 1); !math.IsNaN(got) {
-		t.Errorf("R2 of a constant rate %v, want NaN", got)
-	}
-	// Beyond a trial's end nothing counts.
-	truth.lengths, inferred.lengths = []int{2, 1}, []int{2, 1}
-	if got, want := neuronR2(truth, inferred, 0), 1-1./2; math.Abs(got-want) > 1e-15 {
-		t.Errorf("R2 of shorter trials %v, want %v", got, want)
-	}
-}
-
 func TestNumbersForPeople(t *testing.T) {
 	for _, tc := range []struct {
 		v    float64

@@ -139,7 +139,7 @@ func (s scale) ticks(n int) []tick {
 	return s.linearTicks(n)
 }
 
-// linearTicks are multiples of 1, 2 or 5 times a power of ten.
+// linearTicks are multiples of 1, 2, 2.5 or 5 times a power of ten.
 func (s scale) linearTicks(n int) []tick {
 	raw := (s.max - s.min) / float64(n)
 	exp := math.Floor(math.Log10(raw))
@@ -149,8 +149,11 @@ func (s scale) linearTicks(n int) []tick {
 	case r > 5:
 		step *= 10
 		decimals--
-	case r > 2:
+	case r > 2.5:
 		step *= 5
+	case r > 2:
+		step *= 2.5
+		decimals++
 	case r > 1:
 		step *= 2
 	}

@@ -36,20 +36,36 @@ func barSpacing(p component.Panel) float64 {
 	return d
 }
 
-// drawBars draws the bars of mark k. Several bar marks in one panel share the place of each x side by side.
-func (q *panel) drawBars(c draw.Canvas, k int, colour color.NRGBA) {
-	m := q.Marks[k]
-	of, nth := 0, 0
-	for i, other := range q.Marks {
-		if other.Kind == component.Bars {
-			if i == k {
-				nth = of
+// widestBar is the width, in points, of a bar that has its place to itself.
+const widestBar = 44
+
+// neighbours counts, for each x, the bar marks of the panel that have a bar there, and those of them that come before mark k: these stand side by side.
+func (q *panel) neighbours(k int) (of, before map[float64]int) {
+	of, before = map[float64]int{}, map[float64]int{}
+	for i, m := range q.Marks {
+		if m.Kind != component.Bars {
+			continue
+		}
+		seen := map[float64]bool{}
+		for _, x := range m.X {
+			if seen[x] {
+				continue
 			}
-			of++
+			seen[x] = true
+			of[x]++
+			if i < k {
+				before[x]++
+			}
 		}
 	}
+	return of, before
+}
+
+// drawBars draws the bars of mark k. Bars of several marks at the same x share its place.
+func (q *panel) drawBars(c draw.Canvas, k int, colour color.NRGBA) {
+	m := q.Marks[k]
 	slot := 0.78 * barSpacing(q.Panel)
-	left := -slot/2 + slot*float64(nth)/float64(of)
+	beside, before := q.neighbours(k)
 	base := q.y.min
 	if !q.y.log {
 		base = min(max(0, q.y.min), q.y.max)
@@ -61,11 +77,20 @@ func (q *panel) drawBars(c draw.Canvas, k int, colour color.NRGBA) {
 	}
 	var errors []errorBar
 	for i := range m.X {
-		x0, x1 := m.X[i]+left, m.X[i]+left+slot/float64(of)*0.96
+		if !q.shown(m.X[i], m.Y[i]) {
+			continue
+		}
+		of := beside[m.X[i]]
+		share := slot / float64(of)
+		x0 := m.X[i] - slot/2 + share*float64(before[m.X[i]])
+		x0, x1 := x0+0.02*share, x0+0.98*share
 		if !q.shown(x0, m.Y[i]) || !q.shown(x1, m.Y[i]) {
 			continue
 		}
 		a, b := q.at(x0, base), q.at(x1, m.Y[i])
+		if wide := (b.X - a.X - widestBar) / 2; wide > 0 && of == 1 {
+			a.X, b.X = a.X+wide, b.X-wide
+		}
 		a.X, b.X = max(a.X, q.data.Min.X), min(b.X, q.data.Max.X)
 		b.Y = min(max(b.Y, q.data.Min.Y), q.data.Max.Y)
 		if a.X >= b.X {

@@ -287,3 +287,19 @@ func TestEqualAspect(t *testing.T) {
 		}
 	}
 }
+
+func TestBarsStandSideBySideOnlyWhereTheyMeet(t *testing.T) {
+	bar := func(x ...float64) component.Mark {
+		return component.Mark{Kind: component.Bars, X: x, Y: make([]float64, len(x))}
+	}
+	q := &panel{Panel: component.Panel{Marks: []component.Mark{bar(0, 1), bar(1), bar(2)}}}
+	for _, tc := range []struct {
+		mark    int
+		x       float64
+		of, nth int
+	}{{0, 0, 1, 0}, {0, 1, 2, 0}, {1, 1, 2, 1}, {2, 2, 1, 0}} {
+		if of, before := q.neighbours(tc.mark); of[tc.x] != tc.of || before[tc.x] != tc.nth {
+			t.Errorf("mark %d at %v: %d of %d, want %d of %d", tc.mark, tc.x, before[tc.x], of[tc.x], tc.nth, tc.of)
+		}
+	}
+}

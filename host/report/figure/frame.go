@@ -43,7 +43,7 @@ func yTickCount(q *panel, height vg.Length) int {
 	if len(q.y.names) > 0 {
 		return max(int(height/(tickSize+2)), 2)
 	}
-	return min(max(int(height/24), 2), 8)
+	return min(max(int(height/22), 2), 8)
 }
 
 func (q *panel) fitsAlong(length vg.Length) bool {

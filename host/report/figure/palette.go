@@ -15,6 +15,8 @@ const (
 	Target = "target"
 	// Input is what drives a network.
 	Input = "input"
+	// Null is what chance gives, e.g. with trials shuffled; "shuffled trials" is another name for it.
+	Null = "null"
 )
 
 // shade is one colour on a light and on a dark page. Name is its CSS variable.
@@ -66,7 +68,7 @@ func mix(a, b color.NRGBA, t float64) color.NRGBA {
 // Palette gives each group its colour. The zero Palette knows the reserved groups alone.
 type Palette struct{ order map[string]int }
 
-// NewPalette gives colours to groups in the order given; a group named twice keeps its first. [Truth], [Target] and [Input] have their own.
+// NewPalette gives colours to groups in the order given; a group named twice keeps its first. [Truth], [Target], [Input] and [Null] have their own.
 // After 14 groups the colours come round again.
 func NewPalette(groups ...string) Palette {
 	p := Palette{order: map[string]int{}}
@@ -116,7 +118,7 @@ func reservedShade(group string) (shade, bool) {
 	switch group {
 	case "", Truth:
 		return ink(), true
-	case Target:
+	case Target, Null, "shuffled trials":
 		return grey(), true
 	case Input:
 		return slate(), true
