@@ -52,7 +52,7 @@ const (
 	phaseBack
 )
 
-// NewGRU plans a GRU and takes the memory for it, see GRUConfig.Bytes.
+// NewGRU plans a GRU and takes the memory for it, see GRUBytes.
 func NewGRU[F Float](c GRUConfig) (*GRU[F], error) {
 	if err := c.check(); err != nil {
 		return nil, err

@@ -52,7 +52,8 @@ func NewLinear[F Float](c LinearConfig) (*Linear[F], error) {
 			return nil, &ShapeError{"linear", f.name, f.got, fmt.Sprintf("%d to 2^30", f.min)}
 		}
 	}
-	if float64(c.B)*float64(c.T)*float64(max(c.In, c.Out)) > maxElements || float64(c.In)*float64(c.Out) > maxElements {
+	// The gradients of each shard are kept: 2^33 of them are more than any machine that this is meant for.
+	if float64(c.B)*float64(c.T)*float64(max(c.In, c.Out)) > maxElements || float64(ShardCount(c.B))*float64(c.In)*float64(c.Out) > 1<<33 {
 		return nil, fmt.Errorf("kernel: linear: B %d, T %d, In %d, Out %d: beyond any memory", c.B, c.T, c.In, c.Out)
 	}
 	ops, err := operations[F](c.Variant)

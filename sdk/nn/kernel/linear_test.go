@@ -74,6 +74,9 @@ func TestLinearErrors(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
+	if _, err := NewLinear[float32](LinearConfig{B: 1 << 30, T: 1, In: 1 << 20, Out: 1 << 20}); err == nil {
+		t.Error("a plan beyond any memory")
+	}
 	l, err := NewLinear[float32](LinearConfig{B: 2, T: 3, In: 4, Out: 5})
 	must(t, err)
 	defer l.Close()

@@ -1,13 +1,15 @@
 // Products of small padded matrices. Tiles of MR rows by up to NV vectors stay in registers; B is read in whole vectors, A is broadcast.
 
-// C (mr x nv vectors) += A (mr x K, row stride lda) B, B as nv panels [K][lanes] that lie pb apart.
-INLINE void FN(tile_nn)(const int mr, const int nv, long K, const REAL *a, long lda, const REAL *b, long pb, REAL *c, long ldc)
+// C (mr x nv vectors) += A (mr x K, row stride lda) B, B as nv panels [K][lanes] that lie pb apart. If ahead is not NULL it is memory
+// needed next: K cache lines of it are fetched meanwhile (a line past its end does no harm).
+INLINE void FN(tile_nn)(const int mr, const int nv, long K, const REAL *a, long lda, const REAL *b, long pb, REAL *c, long ldc, const char *ahead)
 {
 	v acc[8][4];
 	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
 		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] = *(const v *)(c + i * ldc + j * VL);
 	for (long k = 0; k < K; k++) {
 		v bb[4];
+		if (ahead) __builtin_prefetch(ahead + k * 64, 0, 2);
 		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) bb[j] = *(const v *)(b + j * pb + k * VL);
 		_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
 			_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] += bb[j] * a[i * lda + k];
@@ -23,20 +25,37 @@ INLINE int FN(next_nv)(int n)
 	return n < 2 ? 1 : 2;
 }
 
-// C (M x nvec vectors) += A B for M a multiple of MR.
-static void FN(product_nn)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, REAL *c, long ldc)
+// C (M x nvec vectors) += A B for M a multiple of MR. Two pieces of memory that are needed next are fetched meanwhile, each as its start and
+// its end (or NULL), K cache lines for each tile.
+INLINE void FN(product_ahead)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, REAL *c, long ldc, const char *next[4])
 {
+	const char *ahead = next[0], *end = next[1];
+	int second = 0;
 	for (int j = 0, n; j < nvec; j += n) {
 		n = FN(next_nv)(nvec - j);
 		const REAL *bj = b + j * K * VL;
 		for (long i = 0; i < M; i += MR) {
 			const REAL *ai = a + i * lda;
 			REAL *ci = c + i * ldc + j * VL;
-			if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, ci, ldc);
-			else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, ci, ldc);
-			else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, ci, ldc);
+			if (ahead >= end && !second) second = 1, ahead = next[2], end = next[3];
+			if (ahead < end) {
+				if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, ci, ldc, ahead);
+				else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, ci, ldc, ahead);
+				else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, ci, ldc, ahead);
+				ahead += K * 64;
+				continue;
+			}
+			if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, ci, ldc, 0);
+			else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, ci, ldc, 0);
+			else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, ci, ldc, 0);
 		}
 	}
+}
+
+static void FN(product_nn)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, REAL *c, long ldc)
+{
+	const char *none[4] = {0};
+	FN(product_ahead)(M, nvec, K, a, lda, b, c, ldc, none);
 }
 
 // C (mr x nv vectors) += A^T B, A (K x mr), B (K x nv vectors), both by rows.

@@ -43,4 +43,7 @@ static const ctdb_ops FN(ops) = {
 #undef REAL
 #undef INT
 #undef SQRT
+#undef MIN
+#undef MAX
+#undef STREAM
 #undef SUFFIX

@@ -74,11 +74,7 @@ INLINE v FN(reduce)(v x, v *r)
 }
 
 // clamp keeps NaN.
-INLINE v FN(clamp)(v x, REAL lo, REAL hi)
-{
-	x = pick((vi)(x > hi), splat(hi), x);
-	return pick((vi)(x < lo), splat(lo), x);
-}
+INLINE v FN(clamp)(v x, REAL lo, REAL hi) { return MAX(splat(lo), MIN(splat(hi), x)); }
 
 #define EXP_MAX (IS_DOUBLE ? (REAL)709 : (REAL)88)
 #define EXP_MIN (IS_DOUBLE ? (REAL)-708 : (REAL)-87)
