@@ -1,0 +1,300 @@
+package nn
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+func fill[F kernel.Float](purpose string, dst []F) {
+	r := random.New(11, purpose)
+	for i := range dst {
+		dst[i] = F(r.NormFloat64())
+	}
+}
+
+// autoencoder is every operation of the package and some of Gorgonia's own in one graph: a bidirectional encoder, dropout, linear maps before and after, noise, a
+// decoder, a product with a gate of Gorgonia's, three losses.
+func autoencoder(t testing.TB, p *Params[float64], rows, batch int, memory *Memory[float64], training bool) (*Graph[float64], func(first int)) {
+	t.Helper()
+	const bins, in, out, enc, dec = 6, 3, 2, 4, 5
+	if len(p.All()) == 0 {
+		p.GRU("encoder", "_l0", in, enc)
+		p.GRU("encoder", "_l0_reverse", in, enc)
+		p.Linear("initial", 2*enc, dec)
+		p.GRU("cell", "", out, dec)
+		p.Linear("into", in, out)
+		p.Linear("readout", dec, out)
+		p.Uniform("gate", 1, rows, bins, out)
+	}
+	g := NewGraph(p, Config[float64]{Rows: rows, Training: training, Memory: memory, Threads: 1 + rows%2})
+	x, target, counts := g.Data("x", bins, in), g.Data("target", bins, out), g.Data("counts", bins, out)
+	e := g.BiGRU(x, g.GRUWeights("encoder", "_l0", ""), g.GRUWeights("encoder", "_l0_reverse", ""), GRUOptions{})
+	h0 := g.AddNoise(g.LinearOf("initial", g.Dropout(e.Final(), 0.2, "drop")), Noise{0.1, "initial"})
+	s := g.GRU(g.LinearOf("into", x), 0, g.GRUWeights("cell", "", "readout"), GRUOptions{Initial: h0, Noise: Noise{0.1, "state"}, InitialNoise: Noise{0.1, "more"}})
+	y := s.Outputs()
+	if p.Get("gate") != nil && len(p.Get("gate")) == rows*bins*out {
+		// The gradient of y then passes through Gorgonia's own operation, and y has two readers.
+		gated, err := gorgonia.HadamardProd(y, gorgonia.Must(gorgonia.Tanh(g.Param("gate"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if y, err = gorgonia.Add(gated, y); err != nil {
+			t.Fatal(err)
+		}
+	}
+	losses := []*Loss{g.SquaredError(y, target, nil, Scale{Factor: 1}), g.PoissonNLL(s.Outputs(), counts, PoissonOptions{}, Scale{0.5, SumTime}), g.LatentL2(s.States(), 0.1)}
+	if training {
+		if err := g.Minimise(losses...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return g, func(first int) {
+		for name, n := range map[string]*Node{"x": x, "target": target, "counts": counts} {
+			all := make([]float64, 64*bins*in)
+			fill(name, all)
+			a := g.Array(n)
+			copy(a, all[first*len(a)/rows:])
+			if n == counts {
+				for i := range a {
+					a[i] = math.Round(math.Abs(a[i]))
+				}
+			}
+		}
+	}
+}
+
+func TestGradientsAgainstDifferences(t *testing.T) {
+	p := NewParams[float64](4)
+	g, give := autoencoder(t, p, 3, 3, nil, true)
+	run := func() float64 {
+		t.Helper()
+		give(0)
+		v, err := g.Run(Pass{Seed: 5, Stream: []uint64{6}, Trials: []uint64{9, 2, 4}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	run()
+	grad := make([]float64, len(p.Flat()))
+	if err := g.Gradient(grad); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range p.All() {
+		for i := range q.Value {
+			const step = 1e-5
+			at := q.Value[i]
+			q.Value[i] = at + step
+			up := run()
+			q.Value[i] = at - step
+			down := run()
+			q.Value[i] = at
+			if got, want := grad[q.Offset+i], (up-down)/(2*step); math.Abs(got-want) > 1e-7*max(1, math.Abs(want)) {
+				t.Errorf("gradient of %s[%d] is %v, by differences %v", q.Name, i, got, want)
+			}
+		}
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Run(Pass{}); err == nil {
+		t.Error("a closed graph ran")
+	}
+}
+
+// TestShardsOfABatch takes a batch through one graph, and through graphs of its shards that share memory, with validation in between.
+func TestShardsOfABatch(t *testing.T) {
+	const batch = 39
+	numbers := make([]uint64, batch)
+	for i := range numbers {
+		numbers[i] = uint64(100 + i)
+	}
+	p := NewParams[float64](4)
+	whole, give := autoencoder(t, p, batch, batch, nil, true)
+	defer whole.Close()
+	// Only the whole batch has Gorgonia's gate, so take it out.
+	for i := range p.Get("gate") {
+		p.Get("gate")[i] = 0
+	}
+	give(0)
+	pass := Pass{Seed: 5, Stream: []uint64{6}, Batch: batch, Trials: numbers}
+	want, err := whole.Run(pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grad := make([]float64, len(p.Flat()))
+	if err := whole.Gradient(grad); err != nil {
+		t.Fatal(err)
+	}
+	var m Memory[float64]
+	defer m.Close()
+	sum, got := make([]float64, len(grad)), 0.0
+	for _, first := range []int{0, 32} {
+		rows := min(32, batch-first)
+		shard := pass
+		shard.Trials = numbers[first : first+rows]
+		valid, giveValid := autoencoder(t, p, rows, batch, &m, false)
+		g, give := autoencoder(t, p, rows, batch, &m, true)
+		giveValid(first)
+		if _, err := valid.Run(shard); err != nil {
+			t.Fatal(err)
+		}
+		give(first)
+		v, err := g.Run(shard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += v
+		part := make([]float64, len(grad))
+		if err := g.Gradient(part); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range part {
+			sum[i] += v
+		}
+	}
+	if math.Abs(got-want) > 1e-12*want {
+		t.Errorf("loss of the shards is %v, of the batch %v", got, want)
+	}
+	for _, q := range p.All() {
+		if q.Name != "gate" {
+			closeTo(t, q.Name, sum[q.Offset:q.Offset+len(q.Value)], grad[q.Offset:q.Offset+len(q.Value)], 1e-12)
+		}
+	}
+}
+
+func TestGraphsInParallel(t *testing.T) {
+	var wg sync.WaitGroup
+	losses := make([]float64, 4)
+	for k := range losses {
+		wg.Go(func() {
+			g, give := autoencoder(t, NewParams[float64](4), 5, 5, nil, true)
+			defer g.Close()
+			give(0)
+			for range 3 {
+				v, err := g.Run(Pass{Seed: 1})
+				if err != nil {
+					t.Error(err)
+				}
+				losses[k] = v
+			}
+		})
+	}
+	wg.Wait()
+	if slices.Min(losses) != slices.Max(losses) {
+		t.Errorf("losses differ: %v", losses)
+	}
+}
+
+func TestMistakesAreReported(t *testing.T) {
+	for name, build := range map[string]func(g *Graph[float32]) error{
+		"parameter": func(g *Graph[float32]) error { g.Param("nothing"); return g.Compile() },
+		"linear": func(g *Graph[float32]) error {
+			g.Linear(g.Data("x", 7, 3), g.Variable("w", 2, 4), nil)
+			return g.Compile()
+		},
+		"rows": func(g *Graph[float32]) error {
+			g.Linear(g.Variable("x", 3, 4), g.Variable("w", 2, 4), nil)
+			return g.Compile()
+		},
+		"gru": func(g *Graph[float32]) error {
+			g.GRU(g.Data("x", 7, 3), 0, GRUWeights{WeightIH: g.Variable("wi", 12, 3), WeightHH: g.Variable("wh", 15, 5)}, GRUOptions{}).States()
+			return g.Compile()
+		},
+		"no readout": func(g *Graph[float32]) error {
+			g.GRU(nil, 7, GRUWeights{WeightHH: g.Variable("wh", 15, 5)}, GRUOptions{}).Outputs()
+			return g.Compile()
+		},
+		"target": func(g *Graph[float32]) error {
+			g.SquaredError(g.Data("y", 7, 3), g.Data("t", 7, 2), nil, Scale{})
+			return g.Compile()
+		},
+		"dropout": func(g *Graph[float32]) error { g.Dropout(g.Data("x", 3), 1, ""); return g.Compile() },
+		"shape":   func(g *Graph[float32]) error { g.Data("x", 0); return g.Compile() },
+		"no loss": func(g *Graph[float32]) error { return g.Minimise() },
+		"no parameter": func(g *Graph[float32]) error {
+			return g.Minimise(g.SquaredError(g.Data("y", 7, 3), g.Data("t", 7, 3), nil, Scale{}))
+		},
+		"empty": func(g *Graph[float32]) error { return g.Compile() },
+		"trials": func(g *Graph[float32]) error {
+			g.Dropout(g.Data("x", 3), 0.5, "")
+			_, err := g.Run(Pass{Trials: []uint64{1}})
+			return err
+		},
+	} {
+		g := NewGraph[float32](nil, Config[float32]{Rows: 2, Training: true})
+		if err := build(g); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if err := NewGraph[float32](nil, Config[float32]{}).Compile(); err == nil {
+		t.Error("a graph without rows was compiled")
+	}
+}
+
+func TestParams(t *testing.T) {
+	a, b := NewParams[float32](3), NewParams[float64](3)
+	a.GRU("cell", "", 3, 7)
+	a.Linear("readout", 7, 2)
+	b.Linear("readout", 7, 2)
+	b.GRU("cell", "", 3, 7)
+	bound := map[string]float64{"cell.weight_ih": 1 / math.Sqrt(7), "cell.weight_hh": 1 / math.Sqrt(7), "cell.bias_ih": 1 / math.Sqrt(7), "cell.bias_hh": 1 / math.Sqrt(7),
+		"readout.weight": 1 / math.Sqrt(7), "readout.bias": 1 / math.Sqrt(7)}
+	for _, q := range a.All() {
+		for i, v := range q.Value {
+			if v != float32(b.Get(q.Name)[i]) {
+				t.Fatalf("%s depends on the order or the type", q.Name)
+			}
+			if math.Abs(float64(v)) > bound[q.Name] {
+				t.Errorf("%s[%d] is %v", q.Name, i, v)
+			}
+		}
+		if q.Offset%align != 0 {
+			t.Errorf("%s is at %d", q.Name, q.Offset)
+		}
+	}
+	// A uniform variable on [-k, k] has the standard deviation k/sqrt(3).
+	wide := NewParams[float64](1)
+	wide.Uniform("x", 2, 100, 100)
+	sum, squares := 0.0, 0.0
+	for _, v := range wide.Get("x") {
+		sum, squares = sum+v/1e4, squares+v*v/1e4
+	}
+	if math.Abs(sum) > 5*2/math.Sqrt(3e4) || math.Abs(squares-4.0/3) > 0.05 {
+		t.Errorf("mean %v, mean square %v", sum, squares)
+	}
+	c := b.Clone()
+	if err := b.Load(a.Save()); err != nil {
+		t.Fatal(err)
+	}
+	if b.Get("cell.weight_hh")[0] != float64(a.Get("cell.weight_hh")[0]) || c.Get("cell.weight_hh")[0] == b.Get("cell.weight_hh")[0] {
+		t.Error("loading did not change the values, or changed a clone")
+	}
+	before := slices.Clone(b.Flat())
+	bad := tensor.Set{tensor.New32("cell.weight_ih", 3, 21), tensor.NewInt("cell.weight_hh", 21, 7), tensor.New32("other", 1)}
+	var m *MismatchError
+	if err := b.Load(bad); !errors.As(err, &m) || len(m.Missing) != 4 || len(m.Unknown) != 1 || len(m.Shapes) != 2 {
+		t.Errorf("error is %v", err)
+	}
+	if !slices.Equal(before, b.Flat()) {
+		t.Error("a failed load changed something")
+	}
+	b.Zeros("cell.weight_ih", 3)
+	if b.Err() == nil {
+		t.Error("a name was taken twice")
+	}
+	b = NewParams[float64](0)
+	b.Zeros("x", 3, 0)
+	if b.Err() == nil {
+		t.Error("an empty parameter was added")
+	}
+}
