@@ -149,7 +149,7 @@ func (s scale) linearTicks(n int) []tick {
 	case r > 5:
 		step *= 10
 		decimals--
-	case r > 2.5:
+	case r > 2.5 || (r > 2 && exp == 0): // not 2.5 itself, which would number neurons in halves
 		step *= 5
 	case r > 2:
 		step *= 2.5
