@@ -261,8 +261,14 @@ func Receive(recv func() (*tensorv1.Frame, error)) tensor.Blocks {
 				yield(tensor.Block{}, err)
 				return
 			}
-			if b != nil && !yield(*b, nil) {
-				return
+			if b != nil {
+				if err := b.Check(); err != nil {
+					yield(tensor.Block{}, err)
+					return
+				}
+				if !yield(*b, nil) {
+					return
+				}
 			}
 			if ended {
 				return
