@@ -67,7 +67,8 @@ type Source struct {
 // Factory makes instances of a simulator. Make one with [New].
 type Factory struct {
 	Info component.Info
-	// Check reports what is wrong with resolved parameters beyond what the schema says, or for the given source, which is zero while it is not yet known.
+	// Check reports what is wrong with resolved parameters beyond what the schema says, or for the given source, whose fields are zero while they are not
+	// yet known: the number of latents is known only when a network has been trained.
 	Check func(param.Values, Source) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env, source Source) (Simulator, error)
 }

@@ -58,7 +58,7 @@ func check(p Params, source simulator.Source) []param.Problem {
 	if source.Latents == 0 && source.Bins == 0 && source.Task == nil {
 		return problems
 	}
-	if source.Latents < 1 {
+	if source.Latents < 0 {
 		problems = append(problems, param.Problem{Path: "source.latents", Message: fmt.Sprintf("%d is not allowed: at least 1", source.Latents)})
 	}
 	if from, to := kept(source); from < 0 || to > source.Bins || from >= to {

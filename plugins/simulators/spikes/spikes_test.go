@@ -260,7 +260,7 @@ func TestBadInput(t *testing.T) {
 		path   string
 	}{
 		"refractory":       {param.Values{"refractory": 1, "dispersion": 2}, simulator.Source{}, "refractory"},
-		"no latents":       {nil, simulator.Source{Bins: 10}, "source.latents"},
+		"latents below 0":  {nil, simulator.Source{Latents: -1, Bins: 10}, "source.latents"},
 		"no bins":          {nil, simulator.Source{Latents: 10}, "source.bins"},
 		"nothing kept":     {nil, simulator.Source{Latents: 3, Bins: 5, Task: &task.Spec{Trim: [2]int{4, -1}}}, "source.bins"},
 		"kept beyond ends": {nil, simulator.Source{Latents: 3, Bins: 5, Task: &task.Spec{Trim: [2]int{-1, 0}}}, "source.bins"},

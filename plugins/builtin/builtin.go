@@ -1,0 +1,31 @@
+// Package builtin registers the components that come with ctdb-host as one plugin. They use nothing that a third party could not use.
+package builtin
+
+import (
+	"slices"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/metrics"
+	"github.com/ctdb-host/ctdb/plugins/models/gru"
+	"github.com/ctdb-host/ctdb/plugins/models/sae"
+	"github.com/ctdb-host/ctdb/plugins/simulators/spikes"
+	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/serve"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+// Plugin returns the plugin "builtin", for [serve.Main].
+func Plugin() serve.Plugin {
+	return serve.Plugin{
+		Name:        "builtin",
+		Version:     "0.1.0",
+		Doc:         "The components that come with ctdb-host.",
+		Numerics:    func() map[string]string { return map[string]string{"kernel": kernel.Variant()} },
+		Tasks:       []task.Factory{nbff.Factory()},
+		Models:      slices.Concat(gru.Factories(), sae.Factories()),
+		Simulators:  []simulator.Factory{spikes.Factory()},
+		Comparators: []comparator.Factory{metrics.Factory()},
+	}
+}
