@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -98,4 +99,20 @@ func TestMapBreak(t *testing.T) {
 		t.Fatal(err, ok)
 	}
 	stop()
+}
+
+func TestMapPanic(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	defer func() {
+		if p, ok := recover().(string); !ok || !strings.HasPrefix(p, "block 3\n") {
+			t.Errorf("recovered %v", p)
+		}
+	}()
+	for range Map(t.Context(), numbered(100), 3, func(_ context.Context, b Block) (Block, error) {
+		if b.Trials[0] == 3 {
+			panic("block 3")
+		}
+		return b, nil
+	}) {
+	}
 }

@@ -29,7 +29,7 @@ func Factory() comparator.Factory {
 	return comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "metrics"},
 		Version:      "0.1.0",
-		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls",
+		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls.",
 		Source:       "Versteeg et al. 2025; Pei et al. 2021",
 		Capabilities: []component.Capability{component.Deterministic},
 	}, nil, Open)

@@ -40,7 +40,7 @@ func Factory() simulator.Factory {
 	return simulator.New(component.Info{
 		Name:         component.Name{Kind: component.Simulator, Short: "spikes"},
 		Version:      "0.1.0",
-		Doc:          "spike counts of neurons that read a network's latents",
+		Doc:          "Spike counts of neurons that read a network's latents.",
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
 	}, check, Open)

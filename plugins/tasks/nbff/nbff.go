@@ -33,7 +33,7 @@ func Factory() task.Factory {
 	return task.New(component.Info{
 		Name:         component.Name{Kind: component.Task, Short: "nbff"},
 		Version:      "0.1.0",
-		Doc:          "N-bit flip-flop: hold the last +1 or -1 pulse of each of N channels",
+		Doc:          "N-bit flip-flop: hold the last +1 or -1 pulse of each of N channels.",
 		Source:       "Sussillo & Barak 2013; Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
 	}, check, Open)
