@@ -27,6 +27,9 @@ const (
 const (
 	// Latents (B, T, D): true ones of a Truth, inferred ones of a Fitted.
 	Latents = "latents"
+	// State (B, T, state): the whole state of a model with Dynamics where that is more than its latents, for analyses that start from states
+	// that were visited; absent where the latents are the state.
+	State = "state"
 	// Rates (B, T, N) in spikes a bin: true or inferred.
 	Rates = "rates"
 	// Spikes (B, T, N): the observed counts of all neurons, of a Truth or a Recording; the first HeldIn are held in.

@@ -215,7 +215,7 @@ func (x *TrialsResponse) GetFrame() *v11.Frame {
 	return nil
 }
 
-// ScoreRequest is the start, then each a piece of the sequence of blocks with an array "outputs" (B, T, outputs).
+// ScoreRequest is the start, then each a piece of the sequence of blocks with an array "outputs" (B, T, outputs), and for a closed-loop task with the arrays that Loop.recorded names.
 type ScoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Request:
