@@ -11,7 +11,8 @@ import (
 )
 
 // Attributes are the remarks on an HDF5 file. Integers and bools (as 0 and 1) are stored as int64 scalars, floats as float64, strings as UTF-8
-// strings, and anything else as the text of its JSON. Read back, a value is an int64, a float64 or a string.
+// strings of fixed length (h5py gives bytes) of at most 65000 bytes, and anything else as the text of its JSON. Read back, a value is an int64, a float64 or a
+// string; strings of variable length, such as h5py writes, are left out.
 type Attributes map[string]any
 
 // Int returns a whole number.

@@ -2,6 +2,8 @@ package artifact
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -263,21 +265,30 @@ func (d *Dataset) check(t *tensor.Tensor) error {
 	return nil
 }
 
-// Check reads everything once and reports all arrays with data that the format does not allow in one *[FormatError].
+// Check reads everything once and reports all arrays with data that the format does not allow in one *[FormatError]; and where the file has the digest
+// of its contents that the writer leaves, data that are not those that were written.
 func (d *Dataset) Check(ctx context.Context) error {
 	problems := &FormatError{File: d.h5.path}
+	sums := map[string]string{}
 	for _, split := range []task.Split{task.Train, task.Valid} {
-		for _, name := range d.names {
-			for _, err := range d.Blocks(ctx, split, []string{name}, 0) {
-				if err == nil {
+		prefix := string(split) + "_"
+		for _, name := range append(slices.Clone(d.names), trialNumbers) {
+			a := d.h5.arrays[prefix+name]
+			if a == nil {
+				continue
+			}
+			h := sha256.New()
+			for b, err := range d.h5.blocks(ctx, prefix, []string{name}, nil, 0, a.shape[0], 0, d.check) {
+				if bad := (*FormatError)(nil); errors.As(err, &bad) {
+					problems.Problems = append(problems.Problems, bad.Problems...)
 					continue
 				}
-				bad, ok := err.(*FormatError)
-				if !ok {
+				if err != nil {
 					return err
 				}
-				problems.Problems = append(problems.Problems, bad.Problems...)
+				hashRows(h, b.Arrays[0])
 			}
+			sums[a.name] = summary(a.dtype, a.shape, h)
 		}
 	}
 	constants, err := d.Constants()
@@ -287,6 +298,14 @@ func (d *Dataset) Check(ctx context.Context) error {
 	for _, t := range constants {
 		if err := t.CheckFinite(); err != nil {
 			problems.add(t.Name, "finite values", "%v", err)
+		}
+		h := sha256.New()
+		hashRows(h, t)
+		sums[t.Name] = summary(t.DType(), t.Shape, h)
+	}
+	if want := d.h5.attributes.Text(contentAttribute); want != "" && len(problems.Problems) == 0 {
+		if got := contentDigest(sums); got != want {
+			problems.add("attribute "+contentAttribute, "the digest of the contents, or none where they were changed on purpose,", "%s, but the contents have %s", want, got)
 		}
 	}
 	return problems.err()

@@ -280,7 +280,7 @@ func trials(first, n int) tensor.Block {
 
 var small = DatasetOptions{
 	Trials: 10, Neurons: 4, HeldIn: 3, Bins: 5, BinWidth: 0.01, Counts: true,
-	Attributes: Attributes{"plugin": "builtin", "seed": uint64(3), "params": map[string]any{"fr_scaling": 2.0, "link": "exp", "bad": math.NaN()}, "compat": true, "long": strings.Repeat("ä", 50_000)},
+	Attributes: Attributes{"plugin": "builtin", "seed": uint64(3), "params": map[string]any{"fr_scaling": 2.0, "link": "exp", "bad": math.NaN()}, "compat": true, "long": strings.Repeat("ä", 30_000), "empty": ""},
 }
 
 // write writes a data set of options o with blocks of the given sizes.
@@ -320,7 +320,7 @@ func TestDatasetRoundTrip(t *testing.T) {
 		t.Errorf("spec %+v, counts %v; want %+v", d.Spec(), d.Counts(), want)
 	}
 	a := d.Attributes()
-	if a["plugin"] != "builtin" || a["seed"] != int64(3) || a["compat"] != int64(1) || a["long"] != small.Attributes["long"] || a["params"] != `{"bad":null,"fr_scaling":2,"link":"exp"}` {
+	if a["plugin"] != "builtin" || a["seed"] != int64(3) || a["compat"] != int64(1) || a["empty"] != "" || a["long"] != small.Attributes["long"] || a["params"] != `{"bad":null,"fr_scaling":2,"link":"exp"}` {
 		t.Errorf("attributes %v", a)
 	}
 	whole := trials(0, 10)
@@ -480,6 +480,7 @@ func TestDatasetWriterRefuses(t *testing.T) {
 		"no bins":              {Trials: 5, Neurons: 2, HeldIn: 1},
 		"bin width":            {Trials: 5, Neurons: 2, HeldIn: 1, Bins: 1, BinWidth: math.NaN()},
 		"attribute":            {Trials: 5, Neurons: 2, HeldIn: 1, Bins: 1, Attributes: Attributes{"a": make(chan int)}},
+		"long attribute":       {Trials: 5, Neurons: 2, HeldIn: 1, Bins: 1, Attributes: Attributes{"a": strings.Repeat("x", 66_000)}},
 	} {
 		if w, err := CreateDataset(filepath.Join(dir, "x.h5"), o); err == nil {
 			w.Abort()

@@ -291,7 +291,7 @@ func (w *DatasetWriter) Close() error {
 			return w.h5.fail(err)
 		}
 	}
-	if err := w.h5.attributes(Attributes{contentAttribute: w.h5.content()}); err != nil {
+	if err := w.h5.attributes(Attributes{contentAttribute: contentDigest(w.h5.sums)}); err != nil {
 		return w.h5.fail(err)
 	}
 	return w.h5.close()

@@ -29,6 +29,8 @@ static herr_t ctdb_creation(hid_t plist, int filters) {
 	return 0;
 }
 
+#define CTDB_MAX_TEXT 65000
+
 enum { ctdb_f32, ctdb_f64, ctdb_i64 };
 
 static hid_t ctdb_type(int t, int in_file) {
@@ -45,10 +47,11 @@ static hid_t ctdb_create(hid_t loc, const char *name, int t, hid_t space, hid_t 
 	return H5Dcreate2(loc, name, ctdb_type(t, 1), space, H5P_DEFAULT, plist, H5P_DEFAULT);
 }
 
-// A variable-length UTF-8 string: h5py reads it as str, and it may be longer than the 64 KiB of an object's header.
-static hid_t ctdb_text_type(void) {
+// A UTF-8 string of fixed length. Strings of variable length lie in the file's global heap, which libhdf5 reads without checking: one
+// wrong byte there ends the process. So they are neither written nor read.
+static hid_t ctdb_text_type(size_t size) {
 	hid_t t = H5Tcopy(H5T_C_S1);
-	if (t >= 0 && (H5Tset_size(t, H5T_VARIABLE) < 0 || H5Tset_cset(t, H5T_CSET_UTF8) < 0)) { H5Tclose(t); return -1; }
+	if (t >= 0 && (H5Tset_size(t, size) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0 || H5Tset_cset(t, H5T_CSET_UTF8) < 0)) { H5Tclose(t); return -1; }
 	return t;
 }
 
@@ -67,14 +70,39 @@ static herr_t ctdb_put(hid_t obj, const char *name, hid_t in_file, hid_t in_memo
 
 static herr_t ctdb_put_text(hid_t obj, const char *name, const char *value) {
 	herr_t err;
-	hid_t t = ctdb_text_type();
+	size_t n = strlen(value);
+	hid_t t = ctdb_text_type(n > 0 ? n : 1);
 	if (t < 0) return -1;
-	err = ctdb_put(obj, name, t, t, &value);
+	err = ctdb_put(obj, name, t, t, value);
 	H5Tclose(t);
 	return err;
 }
 
 static herr_t ctdb_put_number(hid_t obj, const char *name, int t, const void *value) { return ctdb_put(obj, name, ctdb_type(t, 1), ctdb_type(t, 0), value); }
+
+// Whether a type is a whole number of 1, 2, 4 or 8 bytes or an IEEE float of 2, 4 or 8. The library converts others without bounds where a damaged
+// file gives them an impossible precision.
+static int ctdb_plain(hid_t t) {
+	size_t size = H5Tget_size(t), spos, epos, esize, mpos, msize;
+	switch (H5Tget_class(t)) {
+	case H5T_INTEGER:
+		return (size == 1 || size == 2 || size == 4 || size == 8) && H5Tget_precision(t) == 8 * size && H5Tget_offset(t) == 0;
+	case H5T_FLOAT:
+		if (size == 4) return H5Tequal(t, H5T_IEEE_F32LE) > 0 || H5Tequal(t, H5T_IEEE_F32BE) > 0;
+		if (size == 8) return H5Tequal(t, H5T_IEEE_F64LE) > 0 || H5Tequal(t, H5T_IEEE_F64BE) > 0;
+		return size == 2 && H5Tget_precision(t) == 16 && H5Tget_offset(t) == 0 && H5Tget_fields(t, &spos, &epos, &esize, &mpos, &msize) >= 0 &&
+			spos == 15 && epos == 10 && esize == 5 && mpos == 0 && msize == 10;
+	default:
+		return 0;
+	}
+}
+
+static int ctdb_plain_set(hid_t set) {
+	hid_t t = H5Dget_type(set);
+	int plain = t >= 0 && ctdb_plain(t);
+	if (t >= 0) H5Tclose(t);
+	return plain;
+}
 
 enum { ctdb_attr_other, ctdb_attr_int, ctdb_attr_float, ctdb_attr_text };
 
@@ -88,7 +116,7 @@ static char *ctdb_attr_name(hid_t a) {
 	return name;
 }
 
-// Reads the k-th attribute, by name. Arrays and what is not a number, a boolean or a string is "other".
+// Reads the k-th attribute, by name. Arrays and what is not a number, a boolean or a string of fixed length is "other".
 static herr_t ctdb_get(hid_t obj, hsize_t k, ctdb_attr *out) {
 	herr_t err = 0;
 	size_t size;
@@ -105,29 +133,23 @@ static herr_t ctdb_get(hid_t obj, hsize_t k, ctdb_attr *out) {
 		// h5py stores booleans as an enumeration over int8, which is read as its base type.
 		hid_t base = H5Tget_class(t) == H5T_ENUM ? H5Tget_super(t) : H5Tcopy(t);
 		char raw[16] = {0};
-		size = H5Tget_size(t);
-		if (base < 0 || size > 8 || H5Aread(a, t, raw) < 0) err = -1;
+		if (base < 0 || !ctdb_plain(base) || H5Tget_size(base) != H5Tget_size(t) || H5Aread(a, t, raw) < 0) err = -1;
 		else if (H5Tconvert(base, H5T_NATIVE_LLONG, 1, raw, NULL, H5P_DEFAULT) < 0) err = -1;
 		else { memcpy(&out->i, raw, sizeof out->i); out->kind = ctdb_attr_int; }
 		if (base >= 0) H5Tclose(base);
 		break;
 	}
 	case H5T_FLOAT:
+		if (!ctdb_plain(t)) { err = -1; break; }
 		err = H5Aread(a, H5T_NATIVE_DOUBLE, &out->f);
 		out->kind = ctdb_attr_float;
 		break;
 	case H5T_STRING:
+		size = H5Tget_size(t);
+		if (H5Tis_variable_str(t) != 0 || size > CTDB_MAX_TEXT) { out->kind = ctdb_attr_other; break; }
 		out->kind = ctdb_attr_text;
-		if (H5Tis_variable_str(t) > 0) {
-			char *v = NULL;
-			err = H5Aread(a, t, &v);
-			if (err >= 0) out->text = strdup(v == NULL ? "" : v);
-			if (err >= 0 && v != NULL) H5Dvlen_reclaim(t, s, H5P_DEFAULT, &v);
-		} else {
-			size = H5Tget_size(t);
-			out->text = calloc(size + 1, 1);
-			err = out->text == NULL ? -1 : H5Aread(a, t, out->text);
-		}
+		out->text = calloc(size + 1, 1);
+		err = out->text == NULL ? -1 : H5Aread(a, t, out->text);
 		break;
 	default: out->kind = ctdb_attr_other;
 	}
@@ -341,6 +363,9 @@ func (s h5Set) missingFilter() string {
 	return fmt.Sprintf("%d (%s)", number, C.GoString(&text[0]))
 }
 
+// plain reports whether the elements are whole numbers or IEEE floats of the usual sizes.
+func (s h5Set) plain() bool { return C.ctdb_plain_set(s.id) != 0 }
+
 func h5SetOf(d *hdf5.Dataset) h5Set { return h5Set{C.hid_t(d.ID())} }
 
 // putAttribute writes a scalar attribute: a string, an int64 or a float64.
@@ -350,6 +375,9 @@ func putAttribute(object int64, name string, value any) error {
 	var status C.herr_t
 	switch v := value.(type) {
 	case string:
+		if len(v) > C.CTDB_MAX_TEXT {
+			return fmt.Errorf("attribute %q: %d bytes: at most %d are allowed", name, len(v), C.CTDB_MAX_TEXT)
+		}
 		text := C.CString(v)
 		defer C.free(unsafe.Pointer(text))
 		status = C.ctdb_put_text(C.hid_t(object), cname, text)
@@ -366,7 +394,7 @@ func putAttribute(object int64, name string, value any) error {
 	return nil
 }
 
-// attributesOf reads the scalar attributes of an object: int64, float64 or string. Others are left out.
+// attributesOf reads the scalar attributes of an object: int64, float64 or string. Others, and strings of variable length, are left out.
 func attributesOf(object int64) (Attributes, error) {
 	n := C.ctdb_count(C.hid_t(object))
 	if n < 0 {

@@ -198,10 +198,14 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 		a.dtype = tensor.Int64
 	case class == hdf5.T_FLOAT && size <= 4:
 		a.dtype = tensor.Float32
-	case class == hdf5.T_FLOAT && size == 8:
+	case class == hdf5.T_FLOAT && size <= 8:
 		a.dtype = tensor.Float64
 	default:
 		return nil, nil
+	}
+	h := h5SetOf(set)
+	if !h.plain() {
+		return nil, errors.New("numbers of an unusual precision: integers of 1, 2, 4 or 8 bytes or IEEE floats of 2, 4 or 8 are read")
 	}
 	space := set.Space()
 	if space == nil {
@@ -229,7 +233,6 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 			return nil, fmt.Errorf("shape %v has rows of more than %d elements", dims, maxWhole/8)
 		}
 	}
-	h := h5SetOf(set)
 	if elements(a.shape) > 0 && h.stored() == 0 {
 		return nil, fmt.Errorf("shape %v without any data", a.shape)
 	}

@@ -83,10 +83,10 @@ func (w *h5Writer) attributes(a Attributes) error {
 	})
 }
 
-// content is the digest of all names, types, shapes and data, which does not depend on HDF5.
-func (w *h5Writer) content() string {
-	lines := make([]string, 0, len(w.sums))
-	for name, sum := range w.sums {
+// contentDigest is the digest of all names, types, shapes and data, which does not depend on HDF5; sums are those of h5Writer.
+func contentDigest(sums map[string]string) string {
+	lines := make([]string, 0, len(sums))
+	for name, sum := range sums {
 		lines = append(lines, name+" "+sum+"\n")
 	}
 	slices.Sort(lines)
