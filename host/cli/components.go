@@ -1,0 +1,269 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/urfave/cli/v2"
+
+	"github.com/ctdb-host/ctdb/host/catalog"
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// shownComponent is a component as JSON.
+type shownComponent struct {
+	Ref          string                 `json:"ref"`
+	Name         string                 `json:"name"`
+	Version      string                 `json:"version"`
+	Plugin       string                 `json:"plugin"`
+	PluginPath   string                 `json:"plugin_path"`
+	Doc          string                 `json:"doc"`
+	Source       string                 `json:"source,omitempty"`
+	Capabilities []component.Capability `json:"capabilities"`
+	Params       []shownParam           `json:"params,omitempty"`
+}
+
+type shownParam struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Default  any      `json:"default"`
+	Required bool     `json:"required"`
+	Unit     string   `json:"unit,omitempty"`
+	Range    string   `json:"range,omitempty"`
+	Choices  []string `json:"choices,omitempty"`
+	Doc      string   `json:"doc"`
+}
+
+// shortRef is the shortest reference that means the component.
+func shortRef(cat *catalog.Catalog, c catalog.Component) string {
+	if _, err := cat.Find(c.Name.String()); err == nil {
+		return c.Name.String()
+	}
+	return c.Qualified()
+}
+
+func shown(cat *catalog.Catalog, c catalog.Component, params bool) shownComponent {
+	out := shownComponent{
+		Ref: shortRef(cat, c), Name: c.Name.String(), Version: c.Version, Plugin: c.Plugin.Manifest.Name + "@" + c.Plugin.Manifest.Version,
+		PluginPath: c.Plugin.Candidate.Path, Doc: c.Doc, Source: c.Source, Capabilities: c.Capabilities,
+	}
+	if !params {
+		return out
+	}
+	for _, f := range c.Params {
+		out.Params = append(out.Params, shownParam{f.Name, f.Type.String(), f.Default, f.Default == nil, f.Unit, f.Range(), f.Choices, f.Doc})
+	}
+	return out
+}
+
+func (p Program) componentsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "components", Usage: "list the components that there are", ArgsUsage: "[KIND]", OnUsageError: onUsage,
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			kinds := component.Kinds()
+			if c.Args().Present() {
+				kind, err := oneArg(c, "a kind of component, or nothing,")
+				if err != nil {
+					return err
+				}
+				var names []string
+				for _, k := range kinds {
+					names = append(names, string(k))
+				}
+				if !slices.Contains(names, kind) {
+					return usagef("components: no kind %q: task, model, simulator or comparator is needed%s", kind, nearest(kind, names))
+				}
+				kinds = []component.Kind{component.Kind(kind)}
+			}
+			cat, err := p.catalog(c)
+			if err != nil {
+				return err
+			}
+			list := cat.Components(kinds...)
+			if c.Bool("json") {
+				rows := []shownComponent{}
+				for _, one := range list {
+					rows = append(rows, shown(cat, one, false))
+				}
+				return p.printJSON(rows)
+			}
+			t := p.table("component", "version", "plugin", "what it is")
+			for _, one := range list {
+				t.AppendRow(table.Row{shortRef(cat, one), one.Version, one.Plugin.Manifest.Name + "@" + one.Plugin.Manifest.Version, one.Doc})
+			}
+			t.Render()
+			return nil
+		},
+	}
+}
+
+func (p Program) describeCommand() *cli.Command {
+	return &cli.Command{
+		Name: "describe", Usage: "show a component and its parameters", ArgsUsage: "COMPONENT", OnUsageError: onUsage,
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			ref, err := oneArg(c, "a component such as task/nbff")
+			if err != nil {
+				return err
+			}
+			cat, err := p.catalog(c)
+			if err != nil {
+				return err
+			}
+			found, err := cat.Find(ref)
+			if err != nil {
+				return usageError{err}
+			}
+			if c.Bool("json") {
+				return p.printJSON(shown(cat, found, true))
+			}
+			m := found.Plugin.Manifest
+			fmt.Fprintf(p.Out, "%s %s, of plugin %s@%s\n%s\n", found.Name, found.Version, m.Name, m.Version, found.Doc)
+			if found.Source != "" {
+				fmt.Fprintf(p.Out, "source: %s\n", found.Source)
+			}
+			if len(found.Capabilities) > 0 {
+				var names []string
+				for _, one := range found.Capabilities {
+					names = append(names, string(one))
+				}
+				fmt.Fprintf(p.Out, "capabilities: %s\n", strings.Join(names, ", "))
+			}
+			if len(found.Params) == 0 {
+				fmt.Fprintln(p.Out, "it has no parameters")
+				return nil
+			}
+			fmt.Fprintln(p.Out)
+			t := p.table("parameter", "type", "default", "unit", "allowed", "meaning")
+			for _, f := range found.Params {
+				t.AppendRow(table.Row{f.Name, f.Type, defaultText(f), f.Unit, f.Range(), f.Doc})
+			}
+			t.Render()
+			return nil
+		},
+	}
+}
+
+func defaultText(f param.Field) string {
+	if f.Default == nil {
+		return "(required)"
+	}
+	return fmt.Sprint(f.Default)
+}
+
+func (p Program) examplesCommand() *cli.Command {
+	return &cli.Command{
+		Name: "examples", Usage: "list the experiments that come with the program, or print one", ArgsUsage: "[NAME]", OnUsageError: onUsage,
+		Flags: []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			type example struct {
+				Name  string `json:"name"`
+				Title string `json:"title"`
+				YAML  string `json:"yaml,omitempty"`
+			}
+			if c.Args().Present() {
+				name, err := oneArg(c, "the name of an example, or nothing,")
+				if err != nil {
+					return err
+				}
+				e, ok := experiment.FindExample(name)
+				if !ok {
+					var names []string
+					for _, e := range experiment.Examples() {
+						names = append(names, e.Name)
+					}
+					return usagef("examples: there is none called %q%s", name, nearest(name, names))
+				}
+				if c.Bool("json") {
+					return p.printJSON(example{e.Name, e.Title, string(e.Data)})
+				}
+				_, err = p.Out.Write(e.Data)
+				return err
+			}
+			rows := []example{}
+			t := p.table("example", "what it is")
+			for _, e := range experiment.Examples() {
+				rows = append(rows, example{Name: e.Name, Title: e.Title})
+				t.AppendRow(table.Row{e.Name, e.Title})
+			}
+			if c.Bool("json") {
+				return p.printJSON(rows)
+			}
+			t.Render()
+			return nil
+		},
+	}
+}
+
+func (p Program) pluginCommand() *cli.Command {
+	return &cli.Command{
+		Name: "plugin", Usage: "see to plugins", OnUsageError: onUsage,
+		Subcommands: []*cli.Command{{
+			Name: "list", Usage: "list the plugins that were found, and what was passed over", OnUsageError: onUsage,
+			Flags:  []cli.Flag{jsonFlag()},
+			Action: p.listPlugins,
+		}},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usagef("plugin: no command %q%s", c.Args().First(), nearest(c.Args().First(), []string{"list"}))
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+func (p Program) listPlugins(c *cli.Context) error {
+	cat, err := p.catalog(c)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		Name       string            `json:"name"`
+		Version    string            `json:"version"`
+		Path       string            `json:"path"`
+		Source     string            `json:"source"`
+		SHA256     string            `json:"sha256"`
+		Components []string          `json:"components"`
+		Numerics   map[string]string `json:"numerics,omitempty"`
+		Error      string            `json:"error,omitempty"`
+	}
+	rows := []row{}
+	t := p.table("plugin", "version", "from", "sha256", "components", "path")
+	for _, one := range cat.Plugins() {
+		r := row{
+			Name: one.Manifest.Name, Version: one.Manifest.Version, Path: one.Candidate.Path, Source: string(one.Candidate.Source),
+			SHA256: one.Candidate.SHA256, Numerics: one.Manifest.Numerics,
+		}
+		for _, info := range one.Manifest.Components {
+			r.Components = append(r.Components, info.Name.String())
+		}
+		what := strings.Join(r.Components, "\n")
+		if one.Err != nil {
+			r.Error = one.Err.Error()
+			what = "cannot be used: " + r.Error
+		}
+		rows = append(rows, r)
+		t.AppendRow(table.Row{r.Name, r.Version, r.Source, shortKey(r.SHA256), what, r.Path})
+	}
+	if c.Bool("json") {
+		type skip struct {
+			Path   string `json:"path"`
+			Reason string `json:"reason"`
+		}
+		skipped := []skip{}
+		for _, s := range cat.Skipped() {
+			skipped = append(skipped, skip{s.Path, s.Reason})
+		}
+		return p.printJSON(map[string]any{"plugins": rows, "skipped": skipped})
+	}
+	t.Render()
+	for _, s := range cat.Skipped() {
+		fmt.Fprintf(p.Out, "passed over %s: %s\n", s.Path, s.Reason)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// subjectArrays maps a data set's arrays to those of a subject.
+var subjectArrays = []struct{ stored, name string }{
+	{"latents", comparator.Latents},
+	{"activity", comparator.Rates},
+	{"recon_data", comparator.Spikes},
+	{"inputs", comparator.Inputs},
+	{"true_inputs", comparator.TrueInputs},
+	{"lengths", comparator.Lengths},
+	{"conds", comparator.Conditions},
+}
+
+// compare gives a comparator the data and the fitted models, and stores what it finds.
+func (r *running) compare(ctx context.Context) error {
+	c, err := r.openComparator(ctx, roleComparator)
+	if err != nil {
+		return err
+	}
+	data, err := artifact.OpenDataset(r.path("dataset"))
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	first, err := r.dataSubject(ctx, data)
+	if err != nil {
+		return err
+	}
+	req := comparator.Request{Subjects: []comparator.Subject{first}}
+	spec := data.Spec()
+	for _, label := range r.subjects {
+		s := comparator.Subject{Label: label, Role: comparator.Fitted, HeldIn: spec.HeldIn, InputChannels: spec.Inputs}
+		if err := r.inferred(ctx, label, &s); err != nil {
+			return err
+		}
+		if err := r.lendDynamics(ctx, subjectRole(label), model.Target{Data: &spec}, &s); err != nil {
+			return err
+		}
+		req.Subjects = append(req.Subjects, s)
+	}
+	report, err := r.reporter()
+	if err != nil {
+		return err
+	}
+	defer report.abort()
+	out, err := c.Compare(ctx, req, report)
+	if err != nil {
+		return r.failed(roleComparator, "comparison", err)
+	}
+	if err := report.close(); err != nil {
+		return err
+	}
+	for _, f := range out.Figures {
+		if err := artifact.WriteFigure(r.dir, f); err != nil {
+			return r.failed(roleComparator, "figure "+f.Name, err)
+		}
+	}
+	if len(out.Matrices) > 0 {
+		w, err := artifact.CreateArrays(filepath.Join(r.dir, artifact.MatricesFile), artifact.ArraysOptions{})
+		if err != nil {
+			return err
+		}
+		defer w.Abort()
+		if err := w.WriteSet(out.Matrices); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+	results := artifact.Results{}
+	for _, res := range out.Results {
+		results.Metrics = append(results.Metrics, artifact.NewResult(r.label, r.seed(roleComparator), nil, res))
+	}
+	return results.Write(r.dir)
+}
+
+// dataSubject is the data set as the first subject: a truth where it holds the latents or rates that made it, else a recording.
+func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comparator.Subject, error) {
+	spec := data.Spec()
+	s := comparator.Subject{Label: experiment.Truth, Role: comparator.Recording, HeldIn: spec.HeldIn, InputChannels: spec.Inputs}
+	var names []string
+	for _, a := range subjectArrays {
+		if data.Has(a.stored) {
+			names = append(names, a.stored)
+		}
+	}
+	if data.Has("latents") || data.Has("activity") {
+		s.Role = comparator.Truth
+	}
+	for _, split := range []task.Split{task.Train, task.Valid} {
+		b, err := tensor.Collect(data.Blocks(ctx, split, names, 0))
+		if err != nil {
+			return s, err
+		}
+		var set tensor.Set
+		for _, a := range subjectArrays {
+			if t := b.Arrays.Get(a.stored); t != nil {
+				set = append(set, t.Named(a.name))
+			}
+		}
+		if split == task.Train {
+			s.Train = set
+		} else {
+			s.Valid = set
+		}
+	}
+	if r.has("score") {
+		score, err := artifact.ReadScore(filepath.Dir(r.path("score")))
+		if err != nil {
+			return s, err
+		}
+		// The task's own trials are not the simulated ones: what it scored goes along under names of its own, with as many rows as there were.
+		s.Scored = tensor.Set{
+			tensor.From64(comparator.Success, score.Success, len(score.Success)),
+			tensor.From64(comparator.Loss, score.Loss, len(score.Loss)),
+		}
+	}
+	if r.has(string(roleTruth) + "/weights") {
+		taskSpec, err := r.taskSpec(ctx)
+		if err != nil {
+			return s, err
+		}
+		return s, r.lendDynamics(ctx, roleTruth, model.Target{Task: taskSpec}, &s)
+	}
+	s.Why = "recorded data has no model behind it"
+	return s, nil
+}
+
+// inferred reads what a fitted model inferred.
+func (r *running) inferred(ctx context.Context, label string, s *comparator.Subject) error {
+	a, err := artifact.OpenArrays(r.path(subjectInput(label, "inferred")))
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	for split, into := range map[task.Split]*tensor.Set{task.Train: &s.Train, task.Valid: &s.Valid} {
+		b, err := tensor.Collect(a.Blocks(ctx, split, nil, 0))
+		if err != nil {
+			return err
+		}
+		for _, t := range b.Arrays {
+			if t.Name == model.InferredInputs {
+				t = t.Named(comparator.Inputs)
+			}
+			*into = append(*into, t)
+		}
+	}
+	return nil
+}
+
+// lendDynamics opens a subject's model and adds its dynamics, if the comparator asks for dynamics; else it says why there are none.
+func (r *running) lendDynamics(ctx context.Context, role role, target model.Target, s *comparator.Subject) error {
+	if !r.wantsDynamics {
+		s.Why = "the comparator does not ask for dynamics"
+		return nil
+	}
+	m, err := r.openTrained(ctx, role, target, r.path(string(role)+"/weights"))
+	if err != nil {
+		return err
+	}
+	s.Dynamics, err = m.Dynamics(ctx)
+	if errors.Is(err, component.ErrUnsupported) {
+		s.Dynamics, s.Why = nil, fmt.Sprintf("%s offers no dynamics", r.use(role).Component)
+		return nil
+	}
+	if err != nil {
+		return r.failed(role, "dynamics", err)
+	}
+	return nil
+}
+
+// taskSpec is the spec of the task that the true model was trained on.
+func (r *running) taskSpec(ctx context.Context) (*task.Spec, error) {
+	tk, err := r.openTask(ctx, roleTask)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := tk.Spec(ctx)
+	if err != nil {
+		return nil, r.failed(roleTask, "spec", err)
+	}
+	return &spec, nil
+}

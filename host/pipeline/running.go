@@ -1,0 +1,205 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/catalog"
+	"github.com/ctdb-host/ctdb/host/launch"
+	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+// role is what a component does in a stage.
+type role string
+
+const (
+	roleTask       role = "task"
+	roleModel      role = "model"
+	roleSimulator  role = "simulator"
+	roleComparator role = "comparator"
+	// roleTruth is the task-trained model among the subjects of a comparison; the fitted ones are subjectRole(label).
+	roleTruth role = "truth"
+)
+
+func subjectRole(label string) role { return role("subject/" + label) }
+
+func subjectInput(label, file string) string { return string(subjectRole(label)) + "/" + file }
+
+// use is a component as a stage uses it.
+type use struct {
+	found  catalog.Component
+	params param.Values
+	seed   uint64
+	// overlay is laid over params and over what the task itself says of its simulated trials; nil where the task is used as it is.
+	overlay param.Values
+}
+
+// running is a stage in execution: its private folders, its inputs and the processes that it keeps.
+type running struct {
+	*stage
+	parts    KeyParts
+	record   artifact.Record
+	dir      string
+	scratch  string
+	threads  int
+	inputs   map[string]string
+	observer Observer
+	log      *slog.Logger
+	procs    map[string]*launch.Process
+}
+
+// KeyUse describes a use of a component for messages.
+func (r *running) use(ro role) KeyComponent { return r.parts.Components[string(ro)] }
+
+func (r *running) seed(ro role) uint64 { return r.uses[ro].seed }
+
+// path is the path of an input.
+func (r *running) path(input string) string { return r.inputs[input] }
+
+// has reports whether the stage has that input.
+func (r *running) has(input string) bool { return r.inputs[input] != "" }
+
+func (r *running) progress(phase string, done, total int64) {
+	r.observer.StageProgress(r.name, component.Progress{Phase: phase, Done: done, Total: total, Loss: nan})
+}
+
+// plugin returns the process that serves a component, starting it at the stage's first use of the plugin.
+func (r *running) plugin(ctx context.Context, ro role) (*launch.Process, error) {
+	u, ok := r.uses[ro]
+	if !ok {
+		return nil, fmt.Errorf("pipeline: %s has no %s", r.name, ro)
+	}
+	c := u.found.Plugin.Candidate
+	if p, ok := r.procs[c.Path]; ok {
+		return p, nil
+	}
+	name := u.found.Plugin.Manifest.Name
+	p, err := launch.Start(ctx, launch.Spec{
+		Path: c.Path, Args: c.Args, Name: name, SHA256: c.SHA256, Dir: r.scratch, Threads: r.threads,
+		Log: r.log.With("plugin", name),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.procs[c.Path] = p
+	return p, nil
+}
+
+// stop ends the stage's processes: in good order, or at once where ctx is done.
+func (r *running) stop(ctx context.Context) error {
+	var errs []error
+	for _, p := range r.procs {
+		errs = append(errs, p.Stop(ctx))
+	}
+	clear(r.procs)
+	return errors.Join(errs...)
+}
+
+func (r *running) env(ro role) component.Env {
+	return component.Env{Seed: r.seed(ro), Threads: r.threads, Dir: r.scratch, Log: r.log}
+}
+
+// failed says which component failed in doing what, and adds what is known of a process that died.
+func (r *running) failed(ro role, doing string, err error) error {
+	if u, ok := r.uses[ro]; ok {
+		if p, ok := r.procs[u.found.Plugin.Candidate.Path]; ok {
+			err = p.Wrap(err)
+		}
+		return fmt.Errorf("%s: %s: %w", u.found.Name, doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// open starts a role's plugin and opens an instance with call.
+func open[T any](ctx context.Context, r *running, ro role, params param.Values, call func(*client.Plugin, component.Name, param.Values, component.Env) (T, error)) (T, error) {
+	var none T
+	p, err := r.plugin(ctx, ro)
+	if err != nil {
+		return none, err
+	}
+	instance, err := call(p.Client, r.uses[ro].found.Name, params, r.env(ro))
+	if err != nil {
+		return none, r.failed(ro, "open", err)
+	}
+	return instance, nil
+}
+
+// openTask opens the task; where the stage simulates from it, with the parameters of simulated trials.
+func (r *running) openTask(ctx context.Context, ro role) (client.Task, error) {
+	u := r.uses[ro]
+	openWith := func(params param.Values) (client.Task, error) {
+		return open(ctx, r, ro, params, func(p *client.Plugin, n component.Name, v param.Values, e component.Env) (client.Task, error) {
+			return p.OpenTask(ctx, n, v, e)
+		})
+	}
+	t, err := openWith(u.params)
+	if err != nil || u.overlay == nil {
+		return t, err
+	}
+	spec, err := t.Spec(ctx)
+	if err != nil {
+		return nil, r.failed(ro, "spec", err)
+	}
+	laid := merged(u.params, spec.Simulation, u.overlay)
+	if err := t.Close(ctx); err != nil {
+		return nil, r.failed(ro, "close", err)
+	}
+	return openWith(laid)
+}
+
+func (r *running) openModel(ctx context.Context, ro role, target model.Target) (client.Model, error) {
+	return open(ctx, r, ro, r.uses[ro].params, func(p *client.Plugin, n component.Name, v param.Values, e component.Env) (client.Model, error) {
+		return p.OpenModel(ctx, n, v, e, target)
+	})
+}
+
+// openTrained opens a model and gives it weights from a file.
+func (r *running) openTrained(ctx context.Context, ro role, target model.Target, weights string) (client.Model, error) {
+	m, err := r.openModel(ctx, ro, target)
+	if err != nil {
+		return nil, err
+	}
+	w, _, err := artifact.ReadWeights(weights)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Load(ctx, w); err != nil {
+		return nil, r.failed(ro, "loading "+filepath.Base(weights), err)
+	}
+	return m, nil
+}
+
+func (r *running) openSimulator(ctx context.Context, ro role, source simulator.Source) (client.Simulator, error) {
+	return open(ctx, r, ro, r.uses[ro].params, func(p *client.Plugin, n component.Name, v param.Values, e component.Env) (client.Simulator, error) {
+		return p.OpenSimulator(ctx, n, v, e, source)
+	})
+}
+
+func (r *running) openComparator(ctx context.Context, ro role) (comparator.Comparator, error) {
+	return open(ctx, r, ro, r.uses[ro].params, func(p *client.Plugin, n component.Name, v param.Values, e component.Env) (client.Comparator, error) {
+		return p.OpenComparator(ctx, n, v, e)
+	})
+}
+
+// merged lays later values over earlier ones.
+func merged(layers ...param.Values) param.Values {
+	out := param.Values{}
+	for _, l := range layers {
+		for name, v := range l {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+var _ task.Task = client.Task(nil)

@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// dropped are the arrays of a task's trials that a data set does not hold: what a network is trained with, not what is recorded.
+var dropped = []string{task.Targets, task.Weights, task.EnvInputs, model.State, model.Outputs}
+
+// simulate rolls a trained model out over fresh trials and turns its latents into a data set of spikes.
+func (r *running) simulate(ctx context.Context) error {
+	tk, err := r.openTask(ctx, roleTask)
+	if err != nil {
+		return err
+	}
+	spec, err := tk.Spec(ctx)
+	if err != nil {
+		return r.failed(roleTask, "spec", err)
+	}
+	m, err := r.openTrained(ctx, roleModel, model.Target{Task: &spec}, r.path("weights"))
+	if err != nil {
+		return err
+	}
+
+	// The latents are rolled out once and spooled, since they are read twice: the simulator first learns their mean and scale. So
+	// the stored latents are the very ones that made the spikes, even of a model that cannot repeat itself.
+	spool, err := newSpool(r.scratch)
+	if err != nil {
+		return err
+	}
+	defer spool.remove()
+	trials := 0
+	latents := 0
+	blocks := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleTask), Noise: true, Split: task.All}, tk.Trials(ctx, task.TrialRequest{Split: task.All}))
+	for b, err := range blocks {
+		if err != nil {
+			return r.failed(roleModel, "rollout", err)
+		}
+		b.Arrays = slices.DeleteFunc(b.Arrays, func(t *tensor.Tensor) bool { return slices.Contains(dropped, t.Name) })
+		z := b.Arrays.Get(model.Latents)
+		if z == nil {
+			return fmt.Errorf("%s: its rollout gave no latents, so nothing can be simulated from it", r.use(roleModel).Component)
+		}
+		latents = z.Shape[len(z.Shape)-1]
+		trials += len(b.Trials)
+		if err := spool.write(b); err != nil {
+			return err
+		}
+		r.progress("rollout", int64(trials), int64(spec.TrainTrials+spec.ValidTrials))
+	}
+
+	sim, err := r.openSimulator(ctx, roleSimulator, simulator.Source{Latents: latents, Bins: spec.Bins, Task: &spec})
+	if err != nil {
+		return err
+	}
+	mapping, err := sim.Fit(ctx, spool.blocks())
+	if err != nil {
+		return r.failed(roleSimulator, "fit", err)
+	}
+	out, err := sim.Spec(ctx)
+	if err != nil {
+		return r.failed(roleSimulator, "spec", err)
+	}
+	w, err := artifact.CreateDataset(filepath.Join(r.dir, artifact.DatasetFile), artifact.DatasetOptions{
+		Trials: trials, HeldIn: out.HeldIn, Neurons: out.Neurons, Bins: out.To - out.From, BinWidth: spec.BinWidth, Counts: out.Counts,
+		Attributes: r.attributes(out.FileName),
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if err := w.Constants(mapping); err != nil {
+		return err
+	}
+	done := 0
+	for b, err := range sim.Simulate(ctx, spool.blocks()) {
+		if err != nil {
+			return r.failed(roleSimulator, "simulation", err)
+		}
+		if err := w.Write(b); err != nil {
+			return err
+		}
+		done += len(b.Trials)
+		r.progress("simulate", int64(done), int64(trials))
+	}
+	return w.Close()
+}
+
+// attributes are what a data set file says of its origin.
+func (r *running) attributes(fileName string) artifact.Attributes {
+	parts, err := json.Marshal(r.parts)
+	if err != nil {
+		parts = nil // what has been a key can be marshalled
+	}
+	return artifact.Attributes{"ctdb_key": r.record.Key, "ctdb_origin": string(parts), "ctdb_benchmark_name": fileName}
+}
+
+// spool holds blocks in files of a folder.
+type spool struct {
+	dir   string
+	files int
+	trial [][]int64
+}
+
+func newSpool(under string) (*spool, error) {
+	dir, err := os.MkdirTemp(under, "spool-")
+	if err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
+	}
+	return &spool{dir: dir}, nil
+}
+
+func (s *spool) file(i int) string { return filepath.Join(s.dir, fmt.Sprintf("%06d.safetensors", i)) }
+
+func (s *spool) write(b tensor.Block) error {
+	f, err := os.Create(s.file(s.files))
+	if err != nil {
+		return fmt.Errorf("pipeline: spooling trials: %w", err)
+	}
+	defer f.Close()
+	if err := tensor.WriteSafetensors(f, b.Arrays, nil); err != nil {
+		return fmt.Errorf("pipeline: spooling trials: %w", err)
+	}
+	s.files++
+	s.trial = append(s.trial, slices.Clone(b.Trials))
+	return f.Close()
+}
+
+// blocks reads the blocks back, as often as wanted.
+func (s *spool) blocks() tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		for i := range s.files {
+			arrays, _, err := artifact.ReadWeights(s.file(i))
+			if err != nil {
+				yield(tensor.Block{}, err)
+				return
+			}
+			if !yield(tensor.Block{Trials: s.trial[i], Arrays: arrays}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *spool) remove() { _ = os.RemoveAll(s.dir) }

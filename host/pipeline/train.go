@@ -1,0 +1,191 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+const (
+	// exampleTrials of the validation set are kept with a trained model, for the report.
+	exampleTrials = 16
+	// checkpointEvery is the time between checkpoints of a training.
+	checkpointEvery = 30 * time.Second
+)
+
+// train trains a model on a task, saves its weights, and lets the task score it on the validation trials.
+func (r *running) train(ctx context.Context) error {
+	tk, err := r.openTask(ctx, roleTask)
+	if err != nil {
+		return err
+	}
+	spec, err := tk.Spec(ctx)
+	if err != nil {
+		return r.failed(roleTask, "spec", err)
+	}
+	m, err := r.openModel(ctx, roleModel, model.Target{Task: &spec})
+	if err != nil {
+		return err
+	}
+	result, err := r.fitModel(ctx, m, model.TrainRequest{Task: tk, CheckpointEvery: checkpointEvery})
+	if err != nil {
+		return err
+	}
+	r.record.Train = artifact.Summarize(result)
+
+	examples, err := artifact.CreateArrays(filepath.Join(r.dir, artifact.RolloutFile), artifact.ArraysOptions{
+		Trials: map[task.Split]int{task.Valid: min(exampleTrials, spec.ValidTrials)},
+	})
+	if err != nil {
+		return err
+	}
+	defer examples.Abort()
+	outputs := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleModel), Noise: true, Split: task.Valid}, tk.Trials(ctx, task.TrialRequest{Split: task.Valid}))
+	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, keepFirst(outputs, exampleTrials, func(b tensor.Block) error {
+		return examples.Write(task.Valid, b)
+	}))
+	if err != nil {
+		return r.failed(roleTask, "score", err)
+	}
+	if err := examples.Close(); err != nil {
+		return err
+	}
+	return artifact.WriteScore(r.dir, score)
+}
+
+// fitModel trains a model, with its curves and figures going to the stage's folder and progress to the observer, and saves its weights.
+func (r *running) fitModel(ctx context.Context, m model.Model, req model.TrainRequest) (model.TrainResult, error) {
+	report, err := r.reporter()
+	if err != nil {
+		return model.TrainResult{}, err
+	}
+	defer report.abort()
+	result, err := m.Train(ctx, req, report)
+	if err != nil {
+		return result, r.failed(roleModel, "training", err)
+	}
+	if err := report.close(); err != nil {
+		return result, err
+	}
+	weights, err := m.Save(ctx)
+	if err != nil {
+		return result, r.failed(roleModel, "saving weights", err)
+	}
+	about := map[string]string{"component": r.record.Component, "version": r.record.ComponentVersion, "format": "pt"}
+	if err := artifact.WriteWeights(filepath.Join(r.dir, artifact.WeightsFile), weights, about); err != nil {
+		return result, err
+	}
+	if result.Last == nil {
+		return result, nil
+	}
+	return result, artifact.WriteWeights(filepath.Join(r.dir, artifact.LastWeightsFile), result.Last, about)
+}
+
+// rollout runs a model over trials, in the loop of its task where that is closed, and returns what the trials hold together with what the model gives.
+func rollout(ctx context.Context, m model.Model, tk task.Task, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
+	if loop, ok := tk.(task.ClosedLoop); ok {
+		req.Task = loop
+	}
+	return joined(trials, func(in tensor.Blocks) tensor.Blocks { return m.Rollout(ctx, req, in) })
+}
+
+// joined is run(in), each block with the arrays of the block of in that it came from.
+func joined(in tensor.Blocks, run func(tensor.Blocks) tensor.Blocks) tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		// A stream may take several blocks in before the first comes out; back-pressure bounds how many.
+		queue := make(chan tensor.Block, 1024)
+		source := func(push func(tensor.Block, error) bool) {
+			for b, err := range in {
+				if err == nil {
+					select {
+					case queue <- b:
+					default:
+						err = fmt.Errorf("%w: %d blocks went in before one came out", component.ErrUnavailable, cap(queue))
+					}
+				}
+				if !push(b, err) || err != nil {
+					return
+				}
+			}
+		}
+		for out, err := range run(source) {
+			if err != nil {
+				yield(tensor.Block{}, err)
+				return
+			}
+			var from tensor.Block
+			select {
+			case from = <-queue:
+			default:
+			}
+			if !sameTrials(from.Trials, out.Trials) {
+				yield(tensor.Block{}, &component.InternalError{Component: "rollout", Message: fmt.Sprintf(
+					"a block of trials %s went in, trials %s came out", span(from.Trials), span(out.Trials))})
+				return
+			}
+			for _, t := range from.Arrays {
+				if out.Arrays.Get(t.Name) == nil {
+					out.Arrays = append(out.Arrays, t)
+				}
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}
+
+// keepFirst passes blocks on, giving the first n trials to keep on the way.
+func keepFirst(blocks tensor.Blocks, n int, keep func(tensor.Block) error) tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		left := n
+		for b, err := range blocks {
+			if err == nil && left > 0 {
+				k := min(left, len(b.Trials))
+				left -= k
+				err = keep(first(b, k))
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// first is the first n trials of a block.
+func first(b tensor.Block, n int) tensor.Block {
+	out := tensor.Block{Trials: b.Trials[:n]}
+	for _, t := range b.Arrays {
+		out.Arrays = append(out.Arrays, t.Slice(0, n))
+	}
+	return out
+}
+
+func sameTrials(a, b []int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func span(trials []int64) string {
+	switch len(trials) {
+	case 0:
+		return "none"
+	case 1:
+		return fmt.Sprint(trials[0])
+	}
+	return fmt.Sprintf("%d to %d (%d of them)", trials[0], trials[len(trials)-1], len(trials))
+}
