@@ -1,0 +1,215 @@
+// Package catalog knows which components there are: it asks the plugins on the search path for their manifests, remembers the answers by the executables'
+// checksums, and finds a component by its name.
+//
+// A plugin that cannot be started is listed with its error and hinders no other. A name that several plugins have is an error that lists the candidates.
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctdb-host/ctdb/host/launch"
+	"github.com/ctdb-host/ctdb/registry"
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// Describe asks an executable for its manifest.
+type Describe func(ctx context.Context, c registry.Candidate) (component.Manifest, error)
+
+// ByProcess starts the plugin, asks it, and stops it.
+func ByProcess(log *slog.Logger) Describe {
+	return func(ctx context.Context, c registry.Candidate) (m component.Manifest, err error) {
+		p, err := launch.Start(ctx, launch.Spec{Path: c.Path, Args: c.Args, Name: c.Name(), SHA256: c.SHA256, Log: log})
+		if err != nil {
+			return m, err
+		}
+		defer func() { err = errors.Join(err, p.Stop(ctx)) }()
+		m, err = p.Client.Describe(ctx)
+		return m, p.Wrap(err)
+	}
+}
+
+// Options say how to discover.
+type Options struct {
+	// CacheDir is where manifests are kept; empty for none, see DefaultCacheDir.
+	CacheDir string
+	// Describe asks a plugin; nil for ByProcess.
+	Describe Describe
+	// Jobs is how many plugins are asked at once; at least 1.
+	Jobs int
+	// Log hears what plugins say while they are asked; nil for none.
+	Log *slog.Logger
+}
+
+// Plugin is a plugin that was found.
+type Plugin struct {
+	registry.Candidate
+	// Manifest is empty where Err is not nil.
+	Manifest component.Manifest
+	// Err is why the plugin cannot be used.
+	Err error
+	// Shadowed is the path of the plugin of the same name that is used instead; empty where this one is used. A plugin is shadowed by one of the same
+	// version earlier on the search path, and by any from --plugin-dir.
+	Shadowed string
+	// Cached is true where the manifest was remembered.
+	Cached bool
+}
+
+// Title is the plugin's name and version, e.g. "builtin@0.1.0", or the file's name where it cannot be used.
+func (p *Plugin) Title() string {
+	if p.Err != nil {
+		return p.Candidate.Name()
+	}
+	return p.Manifest.Name + "@" + p.Manifest.Version
+}
+
+// Component is a component of a plugin.
+type Component struct {
+	component.Info
+	Plugin *Plugin
+}
+
+// Qualified is the reference that names the component's plugin and its version.
+func (c Component) Qualified() string { return c.Plugin.Title() + ":" + c.Name.String() }
+
+// Catalog is what was found. It does not change.
+type Catalog struct {
+	plugins []*Plugin
+	skipped []registry.Skip
+}
+
+// Discover searches and asks what it finds. The error is the context's; what is wrong with a plugin stands beside it.
+func Discover(ctx context.Context, s registry.Search, o Options) (*Catalog, error) {
+	candidates, skipped, err := s.Find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Describe == nil {
+		o.Describe = ByProcess(o.Log)
+	}
+	kept := newCache(o.CacheDir, o.Log)
+	c := &Catalog{plugins: make([]*Plugin, len(candidates)), skipped: skipped}
+	var g errgroup.Group
+	g.SetLimit(max(o.Jobs, 1))
+	for i, candidate := range candidates {
+		g.Go(func() error {
+			c.plugins[i] = ask(ctx, candidate, kept, o.Describe)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	c.shadow()
+	return c, nil
+}
+
+func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describe Describe) *Plugin {
+	p := &Plugin{Candidate: candidate}
+	if m, ok := kept.get(candidate.SHA256); ok && check(m) == nil {
+		p.Manifest, p.Cached = m, true
+		return p
+	}
+	m, err := describe(ctx, candidate)
+	if err == nil {
+		err = check(m)
+	}
+	if err != nil {
+		p.Err = err
+		return p
+	}
+	p.Manifest = m
+	kept.put(candidate.SHA256, m)
+	return p
+}
+
+// check reports what makes a manifest unusable.
+func check(m component.Manifest) error {
+	var errs []error
+	if !registry.ValidPluginName(m.Name) {
+		errs = append(errs, fmt.Errorf("plugin name %q: lower-case letters, digits and hyphens are needed", m.Name))
+	}
+	if _, err := semver.StrictNewVersion(m.Version); err != nil {
+		errs = append(errs, fmt.Errorf("plugin version %q: a semantic version such as 1.2.0 is needed", m.Version))
+	}
+	seen := map[component.Name]bool{}
+	for _, c := range m.Components {
+		if _, err := component.ParseName(c.Name.String()); err != nil {
+			errs = append(errs, fmt.Errorf("component name %q: kind/name is needed", c.Name.String()))
+		}
+		if seen[c.Name] {
+			errs = append(errs, fmt.Errorf("component %s is declared twice", c.Name))
+		}
+		seen[c.Name] = true
+		if _, err := semver.StrictNewVersion(c.Version); err != nil {
+			errs = append(errs, fmt.Errorf("component %s: version %q: a semantic version such as 1.2.0 is needed", c.Name, c.Version))
+		}
+	}
+	if len(m.Components) == 0 {
+		errs = append(errs, errors.New("no components"))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("catalog: manifest: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// shadow marks plugins that another of the same name stands before.
+func (c *Catalog) shadow() {
+	for i, p := range c.plugins {
+		if p.Err != nil {
+			continue
+		}
+		for k, q := range c.plugins {
+			if k == i || q.Err != nil || q.Manifest.Name != p.Manifest.Name || q.Shadowed != "" {
+				continue
+			}
+			overridden := q.Source == registry.FlagDir && p.Source != registry.FlagDir
+			if overridden || (k < i && q.Manifest.Version == p.Manifest.Version) {
+				p.Shadowed = q.Path
+				break
+			}
+		}
+	}
+}
+
+// Plugins lists what was found, in the order of the search path, those that cannot be used among them.
+func (c *Catalog) Plugins() []*Plugin { return slices.Clone(c.plugins) }
+
+// Skipped lists the files that looked like plugins and are none.
+func (c *Catalog) Skipped() []registry.Skip { return slices.Clone(c.skipped) }
+
+// Components lists the components of the given kinds, or of all, by kind in the order of an experiment, then by name, then by plugin.
+func (c *Catalog) Components(kinds ...component.Kind) []Component {
+	if len(kinds) == 0 {
+		kinds = component.Kinds()
+	}
+	var out []Component
+	for _, p := range c.plugins {
+		if p.Err != nil || p.Shadowed != "" {
+			continue
+		}
+		for _, info := range p.Manifest.Components {
+			if slices.Contains(kinds, info.Name.Kind) {
+				out = append(out, Component{info, p})
+			}
+		}
+	}
+	rank := func(k component.Kind) int { return slices.Index(component.Kinds(), k) }
+	slices.SortStableFunc(out, func(a, b Component) int {
+		return cmp.Or(cmp.Compare(rank(a.Name.Kind), rank(b.Name.Kind)), strings.Compare(a.Name.Short, b.Name.Short), strings.Compare(a.Plugin.Manifest.Name, b.Plugin.Manifest.Name))
+	})
+	return out
+}

@@ -1,0 +1,314 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/registry"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/serve"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+var _ experiment.Lookup = (*Catalog)(nil).Lookup
+
+// hidden makes the test binary a plugin.
+const hidden = "plugin-under-test"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == hidden {
+		serve.Main(sample())
+		return
+	}
+	os.Exit(m.Run())
+}
+
+type params struct {
+	On    bool      `param:"on" default:"true" doc:"a switch"`
+	N     int       `param:"n" default:"9007199254740993" min:"1" doc:"a number that float64 cannot hold"`
+	Rate  float64   `param:"lr" default:"1e-3" above:"0" unit:"1/step" doc:"a rate"`
+	Link  string    `param:"link" default:"exp" choices:"exp,softplus" doc:"a choice"`
+	Must  string    `param:"must" doc:"is required"`
+	Sizes []int     `param:"sizes" default:"1,2" doc:"sizes"`
+	Gains []float64 `param:"gains" default:"" doc:"gains"`
+	Names []string  `param:"names" default:"a,b" doc:"names"`
+}
+
+func sample() serve.Plugin {
+	open := func(context.Context, params, component.Env) (task.Task, error) {
+		return nil, errors.New("never opened")
+	}
+	info := component.Info{Name: component.Name{Kind: component.Task, Short: "silent"}, Version: "0.1.0", Doc: "nothing", Capabilities: []component.Capability{component.Deterministic}}
+	return serve.Plugin{
+		Name: "sample", Version: "0.3.0", Doc: "for tests", Tasks: []task.Factory{task.New(info, nil, open)},
+		Numerics: func() map[string]string { return map[string]string{"kernel": "none"} },
+	}
+}
+
+func fake(name, version string, components ...string) component.Manifest {
+	m := component.Manifest{Name: name, Version: version}
+	for _, c := range components {
+		n, err := component.ParseName(c)
+		if err != nil {
+			panic(err)
+		}
+		m.Components = append(m.Components, component.Info{Name: n, Version: "0.1.0"})
+	}
+	return m
+}
+
+// world is a search path of scripts, each of which is described by a manifest or an error. The key is FOLDER/NAME.
+type world struct {
+	search registry.Search
+	says   map[string]any
+	asked  map[string]int
+}
+
+func newWorld(t *testing.T, says map[string]any) *world {
+	t.Helper()
+	root := t.TempDir()
+	w := &world{says: map[string]any{}, asked: map[string]int{}}
+	for _, folder := range []string{"flag", "path"} {
+		dir := filepath.Join(root, folder)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.search.Dirs = append(w.search.Dirs, registry.Dir{Path: dir, Source: map[string]registry.Source{"flag": registry.FlagDir, "path": registry.PathDir}[folder]})
+	}
+	for key, what := range says {
+		path := filepath.Join(root, filepath.Dir(key), registry.Prefix+filepath.Base(key))
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n# "+key+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.says[path] = what
+	}
+	return w
+}
+
+func (w *world) describe(_ context.Context, c registry.Candidate) (component.Manifest, error) {
+	w.asked[c.Path]++
+	switch what := w.says[c.Path].(type) {
+	case component.Manifest:
+		return what, nil
+	case error:
+		return component.Manifest{}, what
+	}
+	return component.Manifest{}, fmt.Errorf("nobody knows %s", c.Path)
+}
+
+func (w *world) discover(t *testing.T, cache string) *Catalog {
+	t.Helper()
+	c, err := Discover(t.Context(), w.search, Options{CacheDir: cache, Describe: w.describe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFind(t *testing.T) {
+	broken := errors.New("no libfoo")
+	w := newWorld(t, map[string]any{
+		"flag/dev":    fake("lfads", "0.9.0", "model/lfads-dev"),
+		"path/lfads":  fake("lfads", "1.0.0", "model/lfads"),
+		"path/mine1":  fake("mine", "1.0.0", "task/nbff", "model/gru"),
+		"path/mine2":  fake("mine", "2.1.0", "task/nbff", "model/gru", "model/esn"),
+		"path/mine3":  fake("mine", "2.1.0", "task/nbff"),
+		"path/others": fake("others", "0.1.0", "task/nbff", "task/unique", "comparator/dsa"),
+		"path/broken": broken,
+		"path/bad":    fake("Bad Name", "one", "task/nbff"),
+	})
+	c := w.discover(t, "")
+	for _, f := range []struct{ ref, plugin, version string }{
+		{"task/unique", "others", "0.1.0"},
+		{"comparator/dsa", "others", "0.1.0"},
+		{"others:task/nbff", "others", "0.1.0"},
+		{"mine@1.0.0:task/nbff", "mine", "1.0.0"},
+		{"mine@^2:model/gru", "mine", "2.1.0"},
+		{"mine@>=1,<2:model/gru", "mine", "1.0.0"},
+		{"model/esn", "mine", "2.1.0"},
+		{"model/lfads-dev", "lfads", "0.9.0"},
+	} {
+		x, err := c.Find(f.ref)
+		if err != nil || x.Plugin.Manifest.Name != f.plugin || x.Plugin.Manifest.Version != f.version {
+			t.Errorf("%s: %v, error %v", f.ref, x, err)
+		}
+	}
+	for _, f := range []struct{ ref, want string }{
+		{"task/nbff", `catalog: "task/nbff" could be any of mine@1.0.0:task/nbff, mine@2.1.0:task/nbff, others:task/nbff (write one of them)`},
+		{"mine:model/gru", `catalog: "mine:model/gru" could be any of mine@1.0.0:model/gru, mine@2.1.0:model/gru (write one of them)`},
+		{"task/uniqe", `catalog: "task/uniqe": no plugin has this component (did you mean "task/unique"?; these plugins could not be asked: bad, broken)`},
+		{"model/zzzzzzzzzzzz", `catalog: "model/zzzzzzzzzzzz": no plugin has this component (there are model/esn, model/gru, model/lfads-dev; these plugins could not be asked: bad, broken)`},
+		{"other:task/nbff", `catalog: "other:task/nbff": there is no plugin "other" (did you mean "others"?; these plugins could not be asked: bad, broken)`},
+		{"mine@^3:task/nbff", `catalog: "mine@^3:task/nbff": plugin "mine" has no version ^3, it has 1.0.0, 2.1.0 (these plugins could not be asked: bad, broken)`},
+		{"others:task/nbf", `catalog: "others:task/nbf": plugin "others" has no such component (did you mean "task/nbff"?; these plugins could not be asked: bad, broken)`},
+	} {
+		_, err := c.Find(f.ref)
+		if err == nil || err.Error() != f.want {
+			t.Errorf("got  %v\nwant %s", err, f.want)
+		}
+		var ambiguous *AmbiguousError
+		if !errors.Is(err, component.ErrNotFound) && !errors.As(err, &ambiguous) {
+			t.Errorf("%s: error is a %T", f.ref, err)
+		}
+	}
+	if _, err := c.Find("nbff"); err == nil {
+		t.Error("a name without a kind was found")
+	}
+	// An older plugin given on the command line stands before a newer one that is installed; of two with one name and version the first counts.
+	for _, p := range c.Plugins() {
+		shadowed := strings.HasSuffix(p.Path, "-lfads") || strings.HasSuffix(p.Path, "mine3")
+		if (p.Shadowed != "") != shadowed {
+			t.Errorf("%s: shadowed by %q", p.Path, p.Shadowed)
+		}
+		if strings.HasSuffix(p.Path, "broken") && !errors.Is(p.Err, broken) {
+			t.Errorf("%s: error %v", p.Path, p.Err)
+		}
+		if strings.HasSuffix(p.Path, "-bad") && (p.Err == nil || !strings.Contains(p.Err.Error(), `plugin name "Bad Name"`) || !strings.Contains(p.Err.Error(), `plugin version "one"`)) {
+			t.Errorf("%s: error %v", p.Path, p.Err)
+		}
+	}
+	var names []string
+	for _, x := range c.Components() {
+		names = append(names, x.Qualified())
+	}
+	want := []string{
+		"mine@1.0.0:task/nbff", "mine@2.1.0:task/nbff", "others@0.1.0:task/nbff", "others@0.1.0:task/unique", "mine@2.1.0:model/esn", "mine@1.0.0:model/gru", "mine@2.1.0:model/gru",
+		"lfads@0.9.0:model/lfads-dev", "others@0.1.0:comparator/dsa",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("components are %v, want %v", names, want)
+	}
+}
+
+func TestCache(t *testing.T) {
+	m := fake("one", "1.0.0", "task/nbff")
+	m.Components[0].Params = param.MustOf(params{})
+	m.Numerics = map[string]string{"kernel": "avx512"}
+	w := newWorld(t, map[string]any{"path/one": m, "path/two": errors.New("does not start")})
+	dir := filepath.Join(t.TempDir(), "not", "yet")
+	path := func(i int) string { return w.search.Dirs[1].Path + "/" + registry.Prefix + []string{"one", "two"}[i] }
+	first := w.discover(t, dir)
+	again := w.discover(t, dir)
+	if w.asked[path(0)] != 1 || w.asked[path(1)] != 2 {
+		t.Errorf("asked %v: once for what works, each time for what does not", w.asked)
+	}
+	a, b := first.plugins[0], again.plugins[0]
+	if a.Cached || !b.Cached {
+		t.Errorf("cached %v, then %v", a.Cached, b.Cached)
+	}
+	// NaN is unequal to itself, so the fields are compared as text.
+	if got, want := fmt.Sprintf("%#v", b.Manifest), fmt.Sprintf("%#v", a.Manifest); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for i, f := range b.Manifest.Components[0].Params {
+		if want := m.Components[0].Params[i]; !reflect.DeepEqual(f.Default, want.Default) || math.IsNaN(f.Min) != math.IsNaN(want.Min) {
+			t.Errorf("%s: default %#v, want %#v", f.Name, f.Default, want.Default)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, error %v", files, err)
+	}
+	whole, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string][]byte{"empty": {}, "cut": whole[:len(whole)/2], "changed": []byte(strings.Replace(string(whole), "nbff", "nbfg", 1)), "noise": []byte("\x00\xff{")} {
+		if err := os.WriteFile(files[0], damage, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := w.asked[path(0)]
+		if c := w.discover(t, dir); c.plugins[0].Cached || c.plugins[0].Err != nil || w.asked[path(0)] != before+1 {
+			t.Errorf("%s: plugin %+v", name, c.plugins[0])
+		}
+		if got, err := os.ReadFile(files[0]); err != nil || string(got) != string(whole) {
+			t.Errorf("%s: the file was not made anew: %v", name, err)
+		}
+	}
+	// Another executable under the same name is asked again.
+	if err := os.WriteFile(path(0), []byte("#!/bin/sh\n# new\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.discover(t, dir); c.plugins[0].Cached {
+		t.Error("the old manifest was used for a new executable")
+	}
+	// A folder that cannot be written costs nothing but time.
+	if c := w.discover(t, "/dev/null/x"); c.plugins[0].Err != nil {
+		t.Error(c.plugins[0].Err)
+	}
+	if fingerprint([]string{"OPENBLAS_CORETYPE=Haswell"}) == fingerprint(nil) || fingerprint([]string{"EDITOR=vi"}) != fingerprint(nil) {
+		t.Error("the fingerprint must hold the settings of numeric libraries and no others")
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	c := newCache(dir, nil)
+	for i := range 2 * maxCacheFiles {
+		if err := c.write(fmt.Sprintf("%064x", i), fake("one", "1.0.0", "task/nbff")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > maxCacheFiles {
+		t.Errorf("%d files, error %v", len(entries), err)
+	}
+}
+
+func TestByProcess(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := registry.Search{Builtin: &registry.Candidate{Path: path, Args: []string{hidden}}}
+	c, err := Discover(t.Context(), s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := c.Find("sample@0.3:task/silent")
+	if err != nil {
+		t.Fatalf("%v; plugin %+v", err, c.Plugins()[0])
+	}
+	if !x.Can(component.Deterministic) || x.Plugin.Manifest.Numerics["kernel"] != "none" || x.Plugin.Source != registry.Builtin {
+		t.Errorf("got %+v", x)
+	}
+	if f, ok := x.Params.Field("n"); !ok || f.Default != int64(9007199254740993) {
+		t.Errorf("parameter is %+v", f)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Discover(ended, s, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func FuzzCacheFile(f *testing.F) {
+	machine := newCache("", nil).machine
+	f.Add([]byte(`{"format":1,"executable_sha256":"` + strings.Repeat("a", 64) + `","machine":"` + machine + `","components":[{"name":"task/a","params":[{"name":"x","type":5,"default":[1,2.5]}]}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		dir := t.TempDir()
+		c := newCache(dir, nil)
+		sum := strings.Repeat("a", 64)
+		head := sha256.Sum256(body)
+		if err := os.WriteFile(c.path(sum), append([]byte(hex.EncodeToString(head[:])+"\n"), body...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := c.read(sum); err == nil {
+			if err := c.write(sum, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,160 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/registry"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// NotFoundError says that no plugin has a component. It is component.ErrNotFound.
+type NotFoundError struct {
+	Ref string
+	// Why says what was looked at, e.g. the versions that there are.
+	Why string
+	// Near are the names that may have been meant.
+	Near []string
+	// Broken are the plugins that could not be asked.
+	Broken []string
+}
+
+// Problem gives the message and the hint apart.
+func (e *NotFoundError) Problem() param.Problem {
+	p := param.Problem{Message: fmt.Sprintf("%q: %s", e.Ref, e.Why)}
+	switch len(e.Near) {
+	case 0:
+	case 1:
+		p.Hint = fmt.Sprintf("did you mean %q?", e.Near[0])
+	default:
+		p.Hint = "there are " + strings.Join(e.Near, ", ")
+	}
+	if len(e.Broken) > 0 {
+		if p.Hint != "" {
+			p.Hint += "; "
+		}
+		p.Hint += "these plugins could not be asked: " + strings.Join(e.Broken, ", ")
+	}
+	return p
+}
+
+// Error says what was not found, and what is near.
+func (e *NotFoundError) Error() string { return "catalog: " + e.Problem().String() }
+
+// Is makes errors.Is(err, component.ErrNotFound) true.
+func (e *NotFoundError) Is(target error) bool { return target == component.ErrNotFound }
+
+// AmbiguousError says that several plugins have a component.
+type AmbiguousError struct {
+	Ref string
+	// Candidates are references of which each means one of them.
+	Candidates []string
+}
+
+// Problem gives the message and the hint apart.
+func (e *AmbiguousError) Problem() param.Problem {
+	return param.Problem{Message: fmt.Sprintf("%q could be any of %s", e.Ref, strings.Join(e.Candidates, ", ")), Hint: "write one of them"}
+}
+
+// Error lists the candidates.
+func (e *AmbiguousError) Error() string { return "catalog: " + e.Problem().String() }
+
+// Find returns the component that a reference means. The error is a [*NotFoundError], an [*AmbiguousError], or says that ref is no reference.
+func (c *Catalog) Find(ref string) (Component, error) {
+	r, err := registry.ParseRef(ref)
+	if err != nil {
+		return Component{}, err
+	}
+	var found []Component
+	for _, x := range c.Components(r.Name.Kind) {
+		if x.Name == r.Name && r.Matches(x.Plugin.Manifest.Name, x.Plugin.Manifest.Version) {
+			found = append(found, x)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return Component{}, c.notFound(r)
+	}
+	e := &AmbiguousError{Ref: ref}
+	for _, x := range found {
+		e.Candidates = append(e.Candidates, shortest(x, found))
+	}
+	return Component{}, e
+}
+
+// shortest is the shortest reference that tells x from the others.
+func shortest(x Component, others []Component) string {
+	name := x.Plugin.Manifest.Name
+	same := 0
+	for _, o := range others {
+		if o.Plugin.Manifest.Name == name {
+			same++
+		}
+	}
+	if same > 1 {
+		return x.Qualified()
+	}
+	return name + ":" + x.Name.String()
+}
+
+// Lookup is Find for an experiment, which has checked the kind.
+func (c *Catalog) Lookup(ref string, _ component.Kind) (component.Info, error) {
+	x, err := c.Find(ref)
+	return x.Info, err
+}
+
+// notFound says why, from the plugin to the version to the name.
+func (c *Catalog) notFound(r registry.Ref) error {
+	e := &NotFoundError{Ref: r.String(), Why: "no plugin has this component"}
+	for _, p := range c.plugins {
+		if p.Err != nil {
+			e.Broken = append(e.Broken, p.Title())
+		}
+	}
+	all := c.Components(r.Name.Kind)
+	if r.Plugin != "" {
+		var plugins, versions []string
+		for _, p := range c.plugins {
+			if p.Err != nil || p.Shadowed != "" {
+				continue
+			}
+			plugins = append(plugins, p.Manifest.Name)
+			if p.Manifest.Name == r.Plugin {
+				versions = append(versions, p.Manifest.Version)
+			}
+		}
+		if len(versions) == 0 {
+			e.Why = fmt.Sprintf("there is no plugin %q", r.Plugin)
+			if near, ok := param.Nearest(r.Plugin, plugins); ok {
+				e.Near = []string{near}
+			} else {
+				slices.Sort(plugins)
+				e.Near = slices.Compact(plugins)
+			}
+			return e
+		}
+		if !slices.ContainsFunc(versions, func(v string) bool { return r.Matches(r.Plugin, v) }) {
+			e.Why = fmt.Sprintf("plugin %q has no version %s, it has %s", r.Plugin, r.Constraint, strings.Join(versions, ", "))
+			return e
+		}
+		e.Why = fmt.Sprintf("plugin %q has no such component", r.Plugin)
+		all = slices.DeleteFunc(all, func(x Component) bool { return x.Plugin.Manifest.Name != r.Plugin })
+	}
+	var names []string
+	for _, x := range all {
+		names = append(names, x.Name.Short)
+	}
+	names = slices.Compact(names)
+	near := names
+	if n, ok := param.Nearest(r.Name.Short, names); ok {
+		near = []string{n}
+	}
+	for _, n := range near {
+		e.Near = append(e.Near, string(r.Name.Kind)+"/"+n)
+	}
+	return e
+}
