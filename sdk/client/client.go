@@ -57,15 +57,18 @@ func (p *Plugin) outgoing(ctx context.Context, instance string) context.Context 
 	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
-// typed returns what err means to the caller: the context's own error where that ended the call, else the error that crossed the boundary.
+// typed returns what err means to the caller: the context's own error where that ended the call, else the error that crossed the boundary. A
+// call that was cancelled, but not by the caller, lost its connection or its other end.
 func typed(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if own := ctx.Err(); own != nil {
-		if c := status.Code(err); c == codes.Canceled || c == codes.DeadlineExceeded {
-			return own
-		}
+	own, code := ctx.Err(), status.Code(err)
+	switch {
+	case own != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
+		return own
+	case code == codes.Canceled:
+		return fmt.Errorf("client: %w: %s", component.ErrUnavailable, status.Convert(err).Message())
 	}
 	return wire.FromStatus(err)
 }
