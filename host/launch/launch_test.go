@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,6 +76,17 @@ func behave(how string) {
 		}
 		fmt.Fprintf(os.Stderr, "child=%d\n", child.Process.Pid)
 		serve.Main(sample())
+	case "host":
+		path, err := os.Executable()
+		if err != nil {
+			panic(err)
+		}
+		p, err := Start(context.Background(), Spec{Path: path, Args: []string{hidden, "good"}})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(p.PID(), p.folder)
+		untilHostGone()
 	case "environment":
 		for _, entry := range os.Environ() {
 			if name, _, _ := strings.Cut(entry, "="); name != "CTDB_PLUGIN_TOKEN" {
@@ -382,29 +392,6 @@ func TestRunningCallEndsWhenStopped(t *testing.T) {
 	}
 }
 
-func TestChildrenEndWithThePlugin(t *testing.T) {
-	s, log := spec(t, "parent")
-	p := start(t, s)
-	_, number, _ := strings.Cut(log.await(t, "child="), "child=")
-	number, _, _ = strings.Cut(number, `"`)
-	number, _, _ = strings.Cut(number, " ")
-	child, err := strconv.Atoi(number)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
-	// Whoever adopted the child may take a moment to reap it.
-	for range 1000 {
-		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child)); err != nil || strings.Contains(string(state), ") Z ") {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Error("the child is alive")
-}
-
 func TestEnvironment(t *testing.T) {
 	t.Setenv("CTDB_SOMETHING", "1")
 	t.Setenv("OPENBLAS_CORETYPE", "Haswell")
@@ -426,4 +413,28 @@ func TestEnvironment(t *testing.T) {
 	if line := log.await(t, "PLUGIN_UNIX_SOCKET_DIR="); len(line) == 0 {
 		t.Error("no folder for sockets")
 	}
+}
+
+// From start to the answer of the first call, and to the end.
+func BenchmarkStartDescribeStop(b *testing.B) {
+	path, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var first time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		p, err := Start(b.Context(), Spec{Path: path, Args: []string{hidden, "good"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.Client.Describe(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		first += time.Since(begin)
+		if err := p.Stop(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(first.Microseconds())/1000/float64(b.N), "ms-to-first-call")
 }
