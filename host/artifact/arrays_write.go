@@ -3,7 +3,6 @@ package artifact
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -50,12 +49,7 @@ func CreateArrays(path string, o ArraysOptions) (*ArraysWriter, error) {
 	for split, n := range o.Trials {
 		w.splits[split] = &table{file: h5, prefix: string(split) + "_", trials: n}
 	}
-	a := maps.Clone(o.Attributes)
-	if a == nil {
-		a = Attributes{}
-	}
-	a[formatAttribute] = arraysFormat
-	if err := h5.attributes(a); err != nil {
+	if err := h5.attributes(o.Attributes, Attributes{formatAttribute: arraysFormat}); err != nil {
 		h5.abort()
 		return nil, h5.fail(err)
 	}
@@ -136,7 +130,7 @@ func (w *ArraysWriter) Close() error {
 			return w.h5.fail(err)
 		}
 	}
-	if err := w.h5.attributes(Attributes{contentAttribute: contentDigest(w.h5.sums)}); err != nil {
+	if err := w.h5.put(Attributes{contentAttribute: contentDigest(w.h5.sums)}); err != nil {
 		return w.h5.fail(err)
 	}
 	return w.h5.close()

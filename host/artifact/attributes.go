@@ -10,9 +10,18 @@ import (
 	"strings"
 )
 
+// The attributes of a file that the host itself writes and looks at.
+const (
+	formatAttribute   = "format"
+	namesAttribute    = "attributes" // a JSON list of the names of the others
+	contentAttribute  = "content_sha256"
+	countsAttribute   = "counts"
+	binWidthAttribute = "bin_width"
+)
+
 // Attributes are the remarks on an HDF5 file. Integers and bools (as 0 and 1) are stored as int64 scalars, floats as float64, strings as UTF-8
 // strings of fixed length (h5py gives bytes) of at most 65000 bytes, and anything else as the text of its JSON. Read back, a value is an int64, a float64 or a
-// string; strings of variable length, such as h5py writes, are left out.
+// string. Of another program's file only format, counts, bin_width and content_sha256 are read, and no strings of variable length, such as h5py writes.
 type Attributes map[string]any
 
 // Int returns a whole number.
@@ -123,4 +132,26 @@ func (a Attributes) axes(rank int) []string {
 		return nil
 	}
 	return axes
+}
+
+// fileAttributes reads the attributes of a file, with the lock held.
+func fileAttributes(root int64) (Attributes, error) {
+	a, err := attributesOf(root, formatAttribute, namesAttribute, contentAttribute, countsAttribute, binWidthAttribute)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if text := a.Text(namesAttribute); text != "" {
+		if err := json.Unmarshal([]byte(text), &names); err != nil {
+			return nil, fmt.Errorf("attribute %q is %.100q: a JSON list of names is needed", namesAttribute, text)
+		}
+		delete(a, namesAttribute)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "" || strings.ContainsRune(n, 0) })
+	more, err := attributesOf(root, names...)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(a, more)
+	return a, nil
 }

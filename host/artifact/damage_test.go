@@ -40,7 +40,7 @@ func raw(t *testing.T, path string, arrays map[string]*tensor.Tensor, a Attribut
 		t.Fatal(err)
 	}
 	defer w.abort()
-	if err := w.attributes(a); err != nil {
+	if err := w.attributes(a, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, x := range arrays {

@@ -28,19 +28,11 @@ type DatasetOptions struct {
 	Attributes Attributes
 }
 
-// The attributes that the writer adds and the reader looks at.
 const (
-	formatAttribute   = "format"
-	countsAttribute   = "counts"
-	binWidthAttribute = "bin_width"
-	contentAttribute  = "content_sha256"
-	datasetFormat     = "ctdb-dataset-1"
-)
-
-const (
-	trialNumbers = "inds"
-	trainPrefix  = "train_"
-	validPrefix  = "valid_"
+	datasetFormat = "ctdb-dataset-1"
+	trialNumbers  = "inds"
+	trainPrefix   = "train_"
+	validPrefix   = "valid_"
 )
 
 // storedTypes are the types of the arrays that the published benchmark's files have; others are stored as they come.
@@ -88,15 +80,11 @@ func CreateDataset(path string, o DatasetOptions) (*DatasetWriter, error) {
 	w := &DatasetWriter{h5: h5, o: o}
 	w.splits[0] = table{file: h5, prefix: trainPrefix, trials: o.TrainTrials}
 	w.splits[1] = table{file: h5, prefix: validPrefix, trials: o.Trials - o.TrainTrials}
-	a := Attributes{}
-	for name, v := range o.Attributes {
-		a[name] = v
-	}
-	a[formatAttribute], a[countsAttribute] = datasetFormat, o.Counts
+	own := Attributes{formatAttribute: datasetFormat, countsAttribute: o.Counts}
 	if o.BinWidth > 0 {
-		a[binWidthAttribute] = o.BinWidth
+		own[binWidthAttribute] = o.BinWidth
 	}
-	if err := h5.attributes(a); err != nil {
+	if err := h5.attributes(o.Attributes, own); err != nil {
 		h5.abort()
 		return nil, h5.fail(err)
 	}
@@ -291,7 +279,7 @@ func (w *DatasetWriter) Close() error {
 			return w.h5.fail(err)
 		}
 	}
-	if err := w.h5.attributes(Attributes{contentAttribute: contentDigest(w.h5.sums)}); err != nil {
+	if err := w.h5.put(Attributes{contentAttribute: contentDigest(w.h5.sums)}); err != nil {
 		return w.h5.fail(err)
 	}
 	return w.h5.close()

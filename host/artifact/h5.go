@@ -106,27 +106,22 @@ static int ctdb_plain_set(hid_t set) {
 
 enum { ctdb_attr_other, ctdb_attr_int, ctdb_attr_float, ctdb_attr_text };
 
-typedef struct { int kind; char *name, *text; long long i; double f; } ctdb_attr;
+typedef struct { int kind; char *text; long long i; double f; } ctdb_attr;
 
-static char *ctdb_attr_name(hid_t a) {
-	ssize_t n = H5Aget_name(a, 0, NULL);
-	char *name;
-	if (n < 0 || (name = malloc(n + 1)) == NULL) return NULL;
-	if (H5Aget_name(a, n + 1, name) < 0) { free(name); return NULL; }
-	return name;
-}
-
-// Reads the k-th attribute, by name. Arrays and what is not a number, a boolean or a string of fixed length is "other".
-static herr_t ctdb_get(hid_t obj, hsize_t k, ctdb_attr *out) {
+// Reads an attribute by its name. Arrays and what is not a number, a boolean or a string of fixed length is "other", like one that is not there.
+// (To list an object's attributes libhdf5 makes a table of them, and where one is damaged it ends the process.)
+static herr_t ctdb_get(hid_t obj, const char *name, ctdb_attr *out) {
 	herr_t err = 0;
 	size_t size;
-	hid_t t, s, a = H5Aopen_by_idx(obj, ".", H5_INDEX_NAME, H5_ITER_INC, k, H5P_DEFAULT, H5P_DEFAULT);
+	hid_t t, s, a;
+	htri_t there = H5Aexists(obj, name);
 	memset(out, 0, sizeof *out);
+	if (there <= 0) return (herr_t)there;
+	a = H5Aopen(obj, name, H5P_DEFAULT);
 	if (a < 0) return -1;
 	t = H5Aget_type(a);
 	s = H5Aget_space(a);
-	out->name = ctdb_attr_name(a);
-	if (t < 0 || s < 0 || out->name == NULL) err = -1;
+	if (t < 0 || s < 0) err = -1;
 	else if (H5Sget_simple_extent_type(s) == H5S_NULL || H5Sget_simple_extent_npoints(s) != 1) out->kind = ctdb_attr_other;
 	else switch (H5Tget_class(t)) {
 	case H5T_INTEGER: case H5T_ENUM: {
@@ -159,7 +154,6 @@ static herr_t ctdb_get(hid_t obj, hsize_t k, ctdb_attr *out) {
 	return err;
 }
 
-static long long ctdb_count(hid_t obj) { H5O_info_t info; return H5Oget_info(obj, &info) < 0 ? -1 : (long long)info.num_attrs; }
 static long long ctdb_chunk_rows(hid_t set, int rank) {
 	hsize_t dims[H5S_MAX_RANK];
 	long long rows = 0;
@@ -394,19 +388,17 @@ func putAttribute(object int64, name string, value any) error {
 	return nil
 }
 
-// attributesOf reads the scalar attributes of an object: int64, float64 or string. Others, and strings of variable length, are left out.
-func attributesOf(object int64) (Attributes, error) {
-	n := C.ctdb_count(C.hid_t(object))
-	if n < 0 {
-		return nil, h5Error("reading the attributes")
-	}
+// attributesOf reads scalar attributes of an object by their names: int64, float64 or string. Others, strings of variable length among them, and those
+// that are not there are left out.
+func attributesOf(object int64, names ...string) (Attributes, error) {
 	out := Attributes{}
-	for k := range n {
+	for _, name := range names {
+		cname := C.CString(name)
 		var a C.ctdb_attr
-		status := C.ctdb_get(C.hid_t(object), C.hsize_t(k), &a)
-		name, text := C.GoString(a.name), C.GoString(a.text)
-		C.free(unsafe.Pointer(a.name))
+		status := C.ctdb_get(C.hid_t(object), cname, &a)
+		text := C.GoString(a.text)
 		C.free(unsafe.Pointer(a.text))
+		C.free(unsafe.Pointer(cname))
 		if status < 0 {
 			return nil, h5Error("reading attribute %q", name)
 		}

@@ -147,7 +147,7 @@ func (r *h5Reader) list(problems *FormatError) error {
 		return problems
 	}
 	defer root.Close()
-	if r.attributes, err = attributesOf(root.ID()); err != nil {
+	if r.attributes, err = fileAttributes(root.ID()); err != nil {
 		problems.add("", "readable attributes", "%v", err)
 	}
 	n, err := root.NumObjects()
@@ -242,7 +242,7 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 	if rows := h.chunkRows(len(a.shape)); rows > 0 {
 		a.chunk = rows
 	}
-	if about, err := attributesOf(set.ID()); err == nil {
+	if about, err := attributesOf(set.ID(), axesAttribute, unitAttribute); err == nil {
 		a.axes, a.unit = about.axes(len(a.shape)), about.Text(unitAttribute)
 	}
 	keep = true

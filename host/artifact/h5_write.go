@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -67,12 +68,33 @@ func (w *h5Writer) closed() error {
 
 func (w *h5Writer) fail(err error) error { return fmt.Errorf("artifact: %s: %w", w.path, err) }
 
-// attributes writes the attributes of the file.
-func (w *h5Writer) attributes(a Attributes) error {
-	flat, err := a.flat()
+// attributes writes the caller's attributes of the file and some of the host's own, which come first where names are the same.
+func (w *h5Writer) attributes(a, own Attributes) error {
+	out, err := a.flat()
 	if err != nil {
 		return err
 	}
+	for _, name := range []string{namesAttribute, contentAttribute} {
+		if _, ok := a[name]; ok {
+			return fmt.Errorf("attribute %q is written by the host itself", name)
+		}
+	}
+	names, err := flatten(slices.Sorted(maps.Keys(a)))
+	if err != nil {
+		return err
+	}
+	flat, err := own.flat()
+	if err != nil {
+		return err
+	}
+	maps.Copy(out, flat)
+	if len(a) > 0 {
+		out[namesAttribute] = names
+	}
+	return w.put(out)
+}
+
+func (w *h5Writer) put(flat Attributes) error {
 	return locked(func() error {
 		root, err := w.file.OpenGroup("/")
 		if err != nil {
