@@ -33,7 +33,7 @@ type watched struct {
 	bar   *mpb.Bar
 	phase string
 	// loss is the bits of a float64: bars are drawn by a goroutine of their own.
-	loss  atomic.Uint64
+	loss atomic.Uint64
 	// begun and from are when the phase was first heard of, and how far it was then.
 	begun time.Time
 	from  int64

@@ -10,7 +10,6 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
-
 // fit fits a data-trained model to a data set and stores what it infers for the training and the validation trials.
 func (r *running) fit(ctx context.Context) error {
 	data, err := artifact.OpenDataset(r.path("dataset"))
