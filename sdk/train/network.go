@@ -2,6 +2,7 @@ package train
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/ctdb-host/ctdb/sdk/nn"
@@ -143,13 +144,18 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 	return loss, terms, nil
 }
 
-// Names are the names of the terms. It is empty before the first run.
+// Names are the names of the terms, the second of one name followed by "-2" and so on. It is empty before the first run.
 func (r *Runner[F]) Names() []string {
 	for _, w := range r.workers {
 		for _, p := range w.programs {
 			var names []string
+			seen := map[string]int{}
 			for _, l := range p.Losses {
-				names = append(names, l.Name())
+				name := l.Name()
+				if seen[name]++; seen[name] > 1 {
+					name = fmt.Sprintf("%s-%d", name, seen[name])
+				}
+				names = append(names, name)
 			}
 			return names
 		}
