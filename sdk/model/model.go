@@ -138,6 +138,8 @@ type Factory struct {
 	// Check reports what is wrong with resolved parameters beyond what the schema says, or for the given target, whose fields are both nil while it is not yet known.
 	Check func(param.Values, Target) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env, target Target) (Model, error)
+	// Memory estimates the bytes that an instance takes at its peak, training included; nil where that is not known.
+	Memory func(param.Values, Target) int64
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil.

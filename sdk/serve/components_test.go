@@ -277,7 +277,7 @@ type waveParams struct {
 	Blocks  int    `param:"blocks" default:"4" min:"0" doc:"blocks"`
 	Trials  int    `param:"trials" default:"4" min:"1" doc:"trials in a block"`
 	Bins    int    `param:"bins" default:"8" min:"1" doc:"bins"`
-	Failure string `param:"failure" default:"none" choices:"none,panic,diverge,plain,open,hang,log,spin" doc:"what goes wrong after the first block"`
+	Failure string `param:"failure" default:"none" choices:"none,panic,diverge,plain,open,hang,drain" doc:"what goes wrong after the first block"`
 }
 
 type wave struct {
@@ -317,8 +317,10 @@ func (t *wave) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks 
 					<-ctx.Done()
 					yield(tensor.Block{}, ctx.Err())
 					return
-				case "log":
-					t.env.Log.Warn("the log speaks", "block", i)
+				case "drain":
+					<-component.Draining(ctx)
+					yield(tensor.Block{}, fmt.Errorf("wave: to be continued: %w", component.ErrUnavailable))
+					return
 				}
 			}
 			b := tensor.Block{Arrays: tensor.Set{tensor.New32(task.Inputs, t.p.Trials, t.p.Bins, 1)}}
@@ -361,10 +363,14 @@ type scale struct {
 }
 
 func scaleFactory() simulator.Factory {
-	return simulator.New(component.Info{Name: name(component.Simulator, "scale"), Version: "0.0.1", Doc: "a simulator"}, nil,
+	f := simulator.New(component.Info{Name: name(component.Simulator, "scale"), Version: "0.0.1", Doc: "a simulator"}, nil,
 		func(_ context.Context, p scaleParams, _ component.Env, source simulator.Source) (simulator.Simulator, error) {
 			return &scale{p: p, source: source}, nil
 		})
+	f.Memory = func(v param.Values, source simulator.Source) int64 {
+		return 8 * v["neurons"].(int64) * int64(source.Bins)
+	}
+	return f
 }
 
 func (s *scale) Spec(context.Context) (simulator.Spec, error) {

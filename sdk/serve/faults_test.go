@@ -80,8 +80,8 @@ func TestInvalidParametersHavePaths(t *testing.T) {
 	if err != nil || !slices.Equal(paths(v.Problems), []string{"params.size"}) {
 		t.Errorf("validation gives %v, %v", v, err)
 	}
-	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{Latents: 3}})
-	if err != nil || len(v.Problems) != 0 {
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{Latents: 3, Bins: 10}})
+	if err != nil || len(v.Problems) != 0 || v.MemoryBytes != 8*6*10 {
 		t.Errorf("validation gives %v, %v", v, err)
 	}
 	if _, err := p.OpenTask(ctx, name(component.Task, "point-mass"), param.Values{"dims": map[string]int{}}, testEnv); !errors.As(err, &invalid) ||
@@ -312,8 +312,8 @@ func TestCancelAndDeadline(t *testing.T) {
 func TestCloseAndDrain(t *testing.T) {
 	p := inMemory(t)
 	ctx := context.Background()
-	hang := func() (client.Task, chan error) {
-		w := openWave(t, p.Plugin, param.Values{"failure": "hang"})
+	start := func(p *peer, failure string) (client.Task, chan error) {
+		w := openWave(t, p.Plugin, param.Values{"failure": failure})
 		began, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
 			var last error
@@ -327,14 +327,14 @@ func TestCloseAndDrain(t *testing.T) {
 		<-began
 		return w, ended
 	}
-	w, ended := hang()
+	w, ended := start(p, "hang")
 	if err := w.Close(ctx); err != nil {
 		t.Error(err)
 	}
 	if err := <-ended; !errors.Is(err, component.ErrUnavailable) {
 		t.Errorf("a call on an instance that is closed gives %v", err)
 	}
-	_, ended = hang()
+	_, ended = start(p, "hang")
 	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	defer cancel()
 	if err := p.Drain(short); err != nil {
@@ -349,6 +349,16 @@ func TestCloseAndDrain(t *testing.T) {
 	h, err := p.Health(ctx)
 	if err != nil || h.Ready {
 		t.Errorf("health of a plugin that has drained is %+v, %v", h, err)
+	}
+
+	// A call that heeds the request ends by itself, and is waited for.
+	patient := inMemory(t)
+	_, ended = start(patient, "drain")
+	if err := patient.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, component.ErrUnavailable) || err.Error() != "wave: to be continued: unavailable" {
+		t.Errorf("a call that heeds the request gives %v", err)
 	}
 }
 

@@ -33,6 +33,7 @@ func Main(p Plugin) {
 		fmt.Fprintf(stderr, "serve: plugin %s: %v\n", p.Name, err)
 		os.Exit(1)
 	}
+	// Standard input is left to the host, which may hold it open as a sign of life.
 	b := &binding{plugin: p, options: Options{Token: token, Log: slog.New(NewLogHandler(stderr, p.Name))}}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,

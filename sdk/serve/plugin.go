@@ -30,9 +30,10 @@ func (p *pluginServer) Describe(context.Context, *pluginv1.DescribeRequest) (*pl
 
 // opening is one component about to be opened, of whatever kind.
 type opening struct {
-	info  component.Info
-	check func(param.Values) []param.Problem
-	open  func(ctx context.Context, values param.Values, env component.Env) (any, error)
+	info   component.Info
+	check  func(param.Values) []param.Problem
+	memory func(param.Values) int64
+	open   func(ctx context.Context, values param.Values, env component.Env) (any, error)
 }
 
 // opening finds the component that is asked for and what it must fit. mustFit is false while the target is not known.
@@ -67,7 +68,8 @@ func (p *pluginServer) opening(text string, target *pluginv1.Target, mustFit boo
 func (p *pluginServer) task(name component.Name) (*opening, error) {
 	for _, f := range p.s.plugin.Tasks {
 		if f.Info.Name == name {
-			return &opening{f.Info, f.Check, func(ctx context.Context, v param.Values, env component.Env) (any, error) { return f.Open(ctx, v, env) }}, nil
+			open := func(ctx context.Context, v param.Values, env component.Env) (any, error) { return f.Open(ctx, v, env) }
+			return &opening{f.Info, f.Check, f.Memory, open}, nil
 		}
 	}
 	return nil, component.ErrNotFound
@@ -89,6 +91,9 @@ func (p *pluginServer) model(name component.Name, m *pluginv1.Target, mustFit bo
 			if f.Check != nil {
 				o.check = func(v param.Values) []param.Problem { return f.Check(v, target) }
 			}
+			if f.Memory != nil {
+				o.memory = func(v param.Values) int64 { return f.Memory(v, target) }
+			}
 			return o, nil
 		}
 	}
@@ -108,6 +113,9 @@ func (p *pluginServer) simulator(name component.Name, m *pluginv1.Target) (*open
 			if f.Check != nil {
 				o.check = func(v param.Values) []param.Problem { return f.Check(v, source) }
 			}
+			if f.Memory != nil {
+				o.memory = func(v param.Values) int64 { return f.Memory(v, source) }
+			}
 			return o, nil
 		}
 	}
@@ -117,7 +125,8 @@ func (p *pluginServer) simulator(name component.Name, m *pluginv1.Target) (*open
 func (p *pluginServer) comparator(name component.Name) (*opening, error) {
 	for _, f := range p.s.plugin.Comparators {
 		if f.Info.Name == name {
-			return &opening{f.Info, f.Check, func(ctx context.Context, v param.Values, env component.Env) (any, error) { return f.Open(ctx, v, env) }}, nil
+			open := func(ctx context.Context, v param.Values, env component.Env) (any, error) { return f.Open(ctx, v, env) }
+			return &opening{f.Info, f.Check, f.Memory, open}, nil
 		}
 	}
 	return nil, component.ErrNotFound
@@ -151,8 +160,12 @@ func (p *pluginServer) Validate(_ context.Context, req *pluginv1.ValidateRequest
 	if err != nil {
 		return nil, err
 	}
-	_, problems := o.resolve(req.GetParams())
-	return &pluginv1.ValidateResponse{Problems: wire.ToProblems(problems)}, nil
+	values, problems := o.resolve(req.GetParams())
+	out := &pluginv1.ValidateResponse{Problems: wire.ToProblems(problems)}
+	if len(problems) == 0 && o.memory != nil {
+		out.MemoryBytes = o.memory(values)
+	}
+	return out, nil
 }
 
 // Open makes an instance.

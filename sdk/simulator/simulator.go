@@ -71,6 +71,8 @@ type Factory struct {
 	// yet known: the number of latents is known only when a network has been trained.
 	Check func(param.Values, Source) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env, source Source) (Simulator, error)
+	// Memory estimates the bytes that an instance takes at its peak; nil where that is not known.
+	Memory func(param.Values, Source) int64
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil.

@@ -184,6 +184,8 @@ type Factory struct {
 	// Check reports what is wrong with resolved parameters beyond what the schema says; nil where nothing can be.
 	Check func(param.Values) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env) (Task, error)
+	// Memory estimates the bytes that an instance takes at its peak; nil where that is not known.
+	Memory func(param.Values) int64
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil. The paths of the problems that check
