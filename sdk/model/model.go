@@ -102,7 +102,7 @@ type TrainRequest struct {
 
 // TrainResult sums training up.
 type TrainResult struct {
-	// Steps and Epochs that were done, over all sessions.
+	// Steps and Epochs that were done in all, those before a resumption included.
 	Steps, Epochs int64
 	// BestEpoch had the validation loss BestLoss, whose weights the instance now has if KeptBest, else those of the last epoch.
 	BestEpoch int64

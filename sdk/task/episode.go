@@ -43,7 +43,7 @@ type Observation struct {
 }
 
 // Episode is a running batch of trials. The state of the environment and the tape stay in the task. Steps are numbered by t from 0 and an
-// out-of-order call is an error. An Episode is used by one goroutine at a time.
+// out-of-order call is an error. An Episode is used by one goroutine at a time, and after an error it can only be ended.
 type Episode interface {
 	// Step applies the actions (B, actions) of bin t and returns the observation for bin t+1.
 	Step(ctx context.Context, t int, actions *tensor.Tensor) (Observation, error)

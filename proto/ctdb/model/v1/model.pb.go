@@ -429,7 +429,7 @@ func (x *TrainWant) GetDone() bool {
 // TrainResult sums training up.
 type TrainResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Over all sessions.
+	// In all, those before a resumption included.
 	Steps  int64 `protobuf:"varint,1,opt,name=steps,proto3" json:"steps,omitempty"`
 	Epochs int64 `protobuf:"varint,2,opt,name=epochs,proto3" json:"epochs,omitempty"`
 	// The epoch of the best validation loss, and that loss.
