@@ -10,6 +10,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,6 @@ func (p Program) app() *cli.App {
 		Writer:                 p.Out,
 		ErrWriter:              p.Err,
 		ExitErrHandler:         func(*cli.Context, error) {},
-		HideHelpCommand:        true,
 		UseShortOptionHandling: false,
 		Suggest:                true,
 		EnableBashCompletion:   true,
@@ -128,12 +128,13 @@ func (p Program) app() *cli.App {
 
 func onUsage(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 
-// flagsFirst moves the flags of a command before its arguments, where the flag package wants them, so that `run nbff --jobs 2` works.
+// flagsFirst moves flags to where the flag package wants them, the program's own before the command and a command's before its arguments, so that
+// `run nbff --jobs 2 --store DIR` works.
 func flagsFirst(app *cli.App, args []string) []string {
 	if len(args) == 0 {
 		return args
 	}
-	out := []string{args[0]}
+	var global, out []string
 	rest := args[1:]
 	flags, commands := app.Flags, app.Commands
 	for {
@@ -146,10 +147,16 @@ func flagsFirst(app *cli.App, args []string) []string {
 				break
 			}
 			if len(a) > 1 && a[0] == '-' {
-				front = append(front, a)
-				if takesValue(flags, a) && i+1 < len(rest) {
+				own, ofApp := flagOf(flags, a), flagOf(app.Flags, a)
+				moved := []string{a}
+				if f := cmp.Or(own, ofApp); f != nil && takesValue(f, a) && i+1 < len(rest) {
 					i++
-					front = append(front, rest[i])
+					moved = append(moved, rest[i])
+				}
+				if ofApp != nil && (own == nil || own == ofApp) {
+					global = append(global, moved...)
+				} else {
+					front = append(front, moved...)
 				}
 				continue
 			}
@@ -161,7 +168,8 @@ func flagsFirst(app *cli.App, args []string) []string {
 			back = append(back, a)
 		}
 		if sub == nil {
-			return append(append(out, front...), back...)
+			out = append(append(out, front...), back...)
+			return append(append([]string{args[0]}, global...), out...)
 		}
 		flags, commands = sub.Flags, sub.Subcommands
 	}
@@ -176,19 +184,21 @@ func find(commands []*cli.Command, name string) *cli.Command {
 	return nil
 }
 
-// takesValue reports whether a flag as written is followed by its value.
-func takesValue(flags []cli.Flag, arg string) bool {
-	name := strings.TrimLeft(arg, "-")
-	if strings.Contains(name, "=") {
-		return false
-	}
+// flagOf is the flag that is written so; nil where there is none.
+func flagOf(flags []cli.Flag, arg string) cli.Flag {
+	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
-			_, isBool := f.(*cli.BoolFlag)
-			return !isBool
+			return f
 		}
 	}
-	return false
+	return nil
+}
+
+// takesValue reports whether a flag as written is followed by its value.
+func takesValue(f cli.Flag, arg string) bool {
+	_, isBool := f.(*cli.BoolFlag)
+	return !isBool && !strings.Contains(arg, "=")
 }
 
 // Version is the program's version: that of its module, with the revision that it was built from where that is known.

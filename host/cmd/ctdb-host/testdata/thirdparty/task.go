@@ -12,9 +12,9 @@ import (
 )
 
 type integratorParams struct {
-	Trials int     `param:"n_trials" default:"40" min:"5" doc:"number of trials"`
-	Bins   int     `param:"n_bins" default:"30" min:"2" unit:"bin" doc:"bins of a trial"`
-	Leak   float64 `param:"leak" default:"0.1" above:"0" max:"1" doc:"leak of the integrator per bin"`
+	Count int     `param:"n_trials" default:"40" min:"5" doc:"number of trials"`
+	Bins  int     `param:"n_bins" default:"30" min:"2" unit:"bin" doc:"bins of a trial"`
+	Leak  float64 `param:"leak" default:"0.1" above:"0" max:"1" doc:"leak of the integrator per bin"`
 }
 
 // integration is the task: the output is the leaky integral of the input.
@@ -35,21 +35,21 @@ func integrator() task.Factory {
 
 func (t integration) Spec(context.Context) (task.Spec, error) {
 	return task.Spec{
-		Inputs: 1, Outputs: 1, Bins: t.Bins, TrainTrials: t.train(), ValidTrials: t.Trials - t.train(),
+		Inputs: 1, Outputs: 1, Bins: t.Bins, TrainTrials: t.train(), ValidTrials: t.Count - t.train(),
 		Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
 	}, nil
 }
 
-func (t integration) train() int { return t.Trials * 4 / 5 }
+func (t integration) train() int { return t.Count * 4 / 5 }
 
 func (t integration) numbers(s task.Split) (from, to int) {
 	switch s {
 	case task.Train:
 		return 0, t.train()
 	case task.Valid:
-		return t.train(), t.Trials
+		return t.train(), t.Count
 	}
-	return 0, t.Trials
+	return 0, t.Count
 }
 
 func (t integration) trial(k int, inputs, targets []float32) {
