@@ -85,14 +85,13 @@ type ArrayInfo struct {
 
 // h5Array is a numeric dataset of an open file.
 type h5Array struct {
-	name   string
-	set    *hdf5.Dataset
-	dtype  tensor.DType
-	shape  []int
-	chunk  int // rows of a chunk; 1 where there are none
-	axes   []string
-	unit   string
-	stored int64
+	name  string
+	set   *hdf5.Dataset
+	dtype tensor.DType
+	shape []int
+	chunk int // rows of a chunk; 1 where there are none
+	axes  []string
+	unit  string
 }
 
 func (a *h5Array) bytes() int { return elements(a.shape) * a.dtype.Size() }
