@@ -3,6 +3,7 @@ SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
 TOOL     := $(GO) tool -modfile=$(CURDIR)/.ci/tools/go.mod
+BUF      := $(GO) tool -modfile=$(CURDIR)/.ci/tools/buf/go.mod buf
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libhdf5-dev pkg-config
 TESTFLAGS ?=
@@ -47,7 +48,15 @@ lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of da
 	@unformatted=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; } >&2
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	@$(MAKE) --no-print-directory proto-check
+	$(BUF) lint proto
+	@if git rev-parse -q --verify origin/main >/dev/null; then echo "buf breaking, against origin/main"; \
+	$(BUF) breaking proto --against '.git#ref=origin/main,subdir=proto'; fi
+	@$(MAKE) --no-print-directory proto
+	@changed=$$(git status --porcelain -- 'proto/*.pb.go'); [ -z "$$changed" ] || { echo "generated code is out of date: commit what make proto changes:"; echo "$$changed"; exit 1; } >&2
+
+.PHONY: proto
+proto: ## generate the Go code of the protocol
+	$(BUF) generate proto --template proto/buf.gen.yaml --output proto
 
 .PHONY: purity
 purity: ## the parts of the SDK that promise it build without cgo
