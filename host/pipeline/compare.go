@@ -22,6 +22,8 @@ var subjectArrays = []struct{ stored, name string }{
 	{"recon_data", comparator.Spikes},
 	{"inputs", comparator.Inputs},
 	{"true_inputs", comparator.TrueInputs},
+	{"outputs", comparator.Outputs},
+	{"targets", comparator.Targets},
 	{"lengths", comparator.Lengths},
 	{"conds", comparator.Conditions},
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -15,8 +14,8 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// dropped are the arrays of a task's trials that a data set does not hold: what a network is trained with, not what is recorded.
-var dropped = []string{task.Targets, task.Weights, task.EnvInputs, model.State, model.Outputs}
+// dropped are the arrays of a rollout that a data set does not hold: how much an error counts in training, and the whole state.
+var dropped = []string{task.Weights, model.State}
 
 // simulate rolls a trained model out over fresh trials and turns its latents into a data set of spikes.
 func (r *running) simulate(ctx context.Context) error {
@@ -64,7 +63,7 @@ func (r *running) simulate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mapping, err := sim.Fit(ctx, spool.blocks())
+	mapping, err := sim.Fit(ctx, spool.read())
 	if err != nil {
 		return r.failed(roleSimulator, "fit", err)
 	}
@@ -84,7 +83,7 @@ func (r *running) simulate(ctx context.Context) error {
 		return err
 	}
 	done := 0
-	for b, err := range sim.Simulate(ctx, spool.blocks()) {
+	for b, err := range sim.Simulate(ctx, spool.read()) {
 		if err != nil {
 			return r.failed(roleSimulator, "simulation", err)
 		}
@@ -105,52 +104,3 @@ func (r *running) attributes(fileName string) artifact.Attributes {
 	}
 	return artifact.Attributes{"ctdb_key": r.record.Key, "ctdb_origin": string(parts), "ctdb_benchmark_name": fileName}
 }
-
-// spool holds blocks in files of a folder.
-type spool struct {
-	dir   string
-	files int
-	trial [][]int64
-}
-
-func newSpool(under string) (*spool, error) {
-	dir, err := os.MkdirTemp(under, "spool-")
-	if err != nil {
-		return nil, fmt.Errorf("pipeline: %w", err)
-	}
-	return &spool{dir: dir}, nil
-}
-
-func (s *spool) file(i int) string { return filepath.Join(s.dir, fmt.Sprintf("%06d.safetensors", i)) }
-
-func (s *spool) write(b tensor.Block) error {
-	f, err := os.Create(s.file(s.files))
-	if err != nil {
-		return fmt.Errorf("pipeline: spooling trials: %w", err)
-	}
-	defer f.Close()
-	if err := tensor.WriteSafetensors(f, b.Arrays, nil); err != nil {
-		return fmt.Errorf("pipeline: spooling trials: %w", err)
-	}
-	s.files++
-	s.trial = append(s.trial, slices.Clone(b.Trials))
-	return f.Close()
-}
-
-// blocks reads the blocks back, as often as wanted.
-func (s *spool) blocks() tensor.Blocks {
-	return func(yield func(tensor.Block, error) bool) {
-		for i := range s.files {
-			arrays, _, err := artifact.ReadWeights(s.file(i))
-			if err != nil {
-				yield(tensor.Block{}, err)
-				return
-			}
-			if !yield(tensor.Block{Trials: s.trial[i], Arrays: arrays}, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *spool) remove() { _ = os.RemoveAll(s.dir) }
