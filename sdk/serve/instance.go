@@ -22,6 +22,10 @@ type instance struct {
 
 	mu       sync.Mutex
 	progress map[*call]reported
+
+	// making guards dynamics. It is held while a model makes them, which a model in training may put off to its end: the training's reports, and with
+	// them Health, must not wait for that.
+	making   sync.Mutex
 	dynamics model.Dynamics
 }
 

@@ -95,8 +95,8 @@ func (i *instance) live(ctx context.Context) (model.Dynamics, error) {
 	if !ok {
 		return nil, fmt.Errorf("serve: %s: %s: %w", i.info.Name, notModel, component.ErrUnsupported)
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	i.making.Lock()
+	defer i.making.Unlock()
 	if i.dynamics == nil {
 		d, err := v.Dynamics(ctx)
 		if err != nil {
@@ -109,7 +109,7 @@ func (i *instance) live(ctx context.Context) (model.Dynamics, error) {
 
 // stale drops dynamics that were taken from earlier weights.
 func (i *instance) stale() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	i.making.Lock()
+	defer i.making.Unlock()
 	i.dynamics = nil
 }
