@@ -217,6 +217,9 @@ func TestByRows(t *testing.T) {
 	if err != nil || rows != 1_000_000 || calls != 4 {
 		t.Errorf("%d rows in %d calls, %v", rows, calls, err)
 	}
+	if err := ByRows(func(int, int, bool) error { return nil }, tensor.New64("y", 0, 2), x); !errors.Is(err, tensor.ErrShape) {
+		t.Errorf("no rows beside some give %v", err)
+	}
 	if err := ByRows(func(int, int, bool) error { return nil }, x, tensor.New64("y", 3)); !errors.Is(err, tensor.ErrShape) {
 		t.Errorf("different rows give %v", err)
 	}

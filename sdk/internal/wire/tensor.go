@@ -188,7 +188,7 @@ func AppendSets(s, more tensor.Set) (tensor.Set, error) {
 
 // ByRows calls send for runs of rows [from, to) of the given arrays, each small enough for one message; more is true for all but the last. It is called at least once.
 func ByRows(send func(from, to int, more bool) error, arrays ...*tensor.Tensor) error {
-	rows := 0
+	rows, given := 0, false
 	for _, t := range arrays {
 		if t == nil {
 			continue
@@ -196,10 +196,10 @@ func ByRows(send func(from, to int, more bool) error, arrays ...*tensor.Tensor) 
 		if len(t.Shape) == 0 {
 			return fmt.Errorf("%w: %q has no rows", tensor.ErrShape, t.Name)
 		}
-		if rows != 0 && t.Shape[0] != rows {
+		if given && t.Shape[0] != rows {
 			return fmt.Errorf("%w: %q has %d rows beside %d", tensor.ErrShape, t.Name, t.Shape[0], rows)
 		}
-		rows = t.Shape[0]
+		rows, given = t.Shape[0], true
 	}
 	step := max(1, RowsFor(arrays...))
 	for from := 0; ; from += step {
