@@ -95,3 +95,17 @@ func TestLossErrors(t *testing.T) {
 		t.Errorf("shards: %v", err)
 	}
 }
+
+// TestShardsPanic has a shard panic on whatever goroutine it is: it reaches the caller once all have ended.
+func TestShardsPanic(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		func() {
+			defer func() {
+				if p := recover(); p == nil {
+					t.Errorf("%d threads: no panic", threads)
+				}
+			}()
+			_ = Shards(10*ShardRows, threads, func(int, int, int, int) error { panic("shard") })
+		}()
+	}
+}

@@ -3,13 +3,15 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
 
 // Shards cuts rows trials into shards of ShardRows (the last may be shorter) and calls f for each: shard s holds the rows lo to hi-1. At
 // most threads goroutines (at least 1) pull shards, each with its own worker number below threads, so a worker may own memory. After an
-// error no further shards are started; the errors are joined. A panic in f is not caught.
+// error no further shards are started; the errors are joined. A panic in f reaches the caller's goroutine, which may recover from it: on a
+// goroutine of its own it would end the process.
 func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
 	if rows < 0 {
 		return &ShapeError{"shards", "rows", rows, "at least 0"}
@@ -30,8 +32,16 @@ func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
 	var next atomic.Int64
 	var failed atomic.Bool
 	errs := make([]error, threads)
+	var panicked atomic.Pointer[string]
 	var wg sync.WaitGroup
 	work := func(worker int) {
+		defer func() {
+			if p := recover(); p != nil {
+				failed.Store(true)
+				text := fmt.Sprintf("%v\n%s", p, debug.Stack())
+				panicked.CompareAndSwap(nil, &text)
+			}
+		}()
 		for !failed.Load() {
 			s := int(next.Add(1)) - 1
 			if s >= n {
@@ -48,6 +58,9 @@ func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
 	}
 	work(0)
 	wg.Wait()
+	if text := panicked.Load(); text != nil {
+		panic(*text)
+	}
 	return errors.Join(errs...)
 }
 
