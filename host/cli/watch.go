@@ -20,13 +20,19 @@ import (
 // plainEvery is the least time between two lines about the same stage where there is no terminal.
 const plainEvery = 10 * time.Second
 
+// redrawEvery is the time between two drawings of the bars.
+const redrawEvery = 150 * time.Millisecond
+
 // watch shows a run's progress: bars on a terminal, lines elsewhere, nothing if quiet.
 type watch struct {
 	out   io.Writer
 	quiet bool
-	bars  *mpb.Progress
-	mu    sync.Mutex
-	stage map[string]*watched
+	// bars are nil where there is no terminal. They are drawn when refresh asks for it, until stopped.
+	bars    *mpb.Progress
+	refresh chan any
+	stopped chan struct{}
+	mu      sync.Mutex
+	stage   map[string]*watched
 }
 
 type watched struct {
@@ -45,12 +51,32 @@ var _ pipeline.Observer = (*watch)(nil)
 func (p Program) newWatch(quiet bool) *watch {
 	w := &watch{out: p.Err, quiet: quiet, stage: map[string]*watched{}}
 	if f, ok := p.Err.(*os.File); ok && !quiet && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
-		w.bars = mpb.New(mpb.WithOutput(p.Err), mpb.WithRefreshRate(150*time.Millisecond))
+		w.refresh, w.stopped = make(chan any), make(chan struct{})
+		w.bars = mpb.New(mpb.WithOutput(p.Err), mpb.WithManualRefresh(w.refresh))
+		go w.redraw()
 	}
 	return w
 }
 
-// close waits for the bars to be drawn for the last time.
+// redraw asks for the bars to be drawn, several times a second.
+func (w *watch) redraw() {
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.stopped:
+			return
+		case now := <-tick.C:
+			select {
+			case w.refresh <- now:
+			case <-w.stopped:
+				return
+			}
+		}
+	}
+}
+
+// close draws the bars for the last time, with the lines that were said since the time before.
 func (w *watch) close() {
 	if w.bars == nil {
 		return
@@ -62,6 +88,8 @@ func (w *watch) close() {
 		}
 	}
 	w.mu.Unlock()
+	close(w.stopped)
+	w.refresh <- time.Now()
 	w.bars.Wait()
 }
 
@@ -134,7 +162,7 @@ func (w *watch) StageProgress(stage string, p component.Progress) {
 
 func (w *watch) draw(stage string, s *watched, p component.Progress) {
 	if s.bar == nil {
-		s.bar = w.bars.AddBar(p.Total,
+		s.bar = w.bars.AddBar(p.Total, mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-20s %-9s", stage, p.Phase)), decor.CountersNoUnit("%d/%d", decor.WCSyncWidth)),
 			mpb.AppendDecorators(
 				decor.AverageSpeed(0, "%.1f/s", decor.WCSyncSpace),
@@ -145,7 +173,7 @@ func (w *watch) draw(stage string, s *watched, p component.Progress) {
 					}
 					return fmt.Sprintf("loss %.4g", loss)
 				}, decor.WCSyncSpace),
-				decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace),
+				decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace), decor.Name(" left"),
 			))
 	}
 	s.bar.SetTotal(p.Total, false)
