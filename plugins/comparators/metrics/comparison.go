@@ -120,7 +120,11 @@ func (c *comparison) checkShapes(which split) (int, error) {
 				return 0, component.Invalid(path+"."+name, "shape %v does not go with %d trials of %d bins, as in %s", a.Shape, trials, bins, first)
 			}
 		}
-		l := set.Get(comparator.Lengths)
+	}
+	// The lengths of one subject may be those of all, so they are looked at once the arrays of all are known.
+	for i, s := range c.subjects {
+		path := fmt.Sprintf("subjects[%d].%s", i, which)
+		l := arrays(s, which).Get(comparator.Lengths)
 		if l == nil {
 			continue
 		}

@@ -193,7 +193,7 @@ func (c *comparison) both(s *comparator.Subject, name string) ([2]series, error)
 
 // regressed scores y against its prediction from x.
 func (c *comparison) regressed(ctx context.Context, fit linear, x, y series) (statistic, error) {
-	return explain(ctx, c.threads, y, func(k int) int { return y.lengths[k] }, func() predictor {
+	return explain(ctx, c.threads, y, func(k int) int { return pairing(nil).common(y, x, k) }, func() predictor {
 		buf := make([]float64, x.longest()*x.width())
 		return func(to []float64, k, bins int) {
 			rows := x.read(buf, k, bins)
