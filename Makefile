@@ -7,6 +7,7 @@ BUF      := $(GO) tool -modfile=$(CURDIR)/.ci/tools/buf/go.mod buf
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libhdf5-dev pkg-config
 TESTFLAGS ?=
+PYTHON   ?= python3
 # Packages of the SDK that a plugin's author can build without a C compiler.
 PURE     := ./sdk/param ./sdk/tensor ./sdk/random ./sdk/component ./sdk/task ./sdk/model ./sdk/simulator ./sdk/comparator ./sdk/serve ./sdk/client
 # Packages whose tests also run under the race detector: the ones that are concurrent.
@@ -63,8 +64,9 @@ purity: ## the parts of the SDK that promise it build without cgo
 	CGO_ENABLED=0 $(GO) build $(PURE)
 
 .PHONY: bench
-bench: build ## speed of a training step beside PyTorch's (needs Python with torch; PYTHON=... names it)
-	$(GO) test -run '^$$' -bench TrainStep -benchtime 20x -count 5 ./sdk/nn/...
+bench: build ## speed of a training step, as a ratio to PyTorch's where PYTHON (default python3) has torch
+	@peer=""; if $(PYTHON) -c 'import torch' 2>/dev/null; then peer=$$(command -v $(PYTHON)); else echo "bench: $(PYTHON) has no torch: no ratios"; fi; \
+	CTDB_PEER_PYTHON=$$peer $(GO) test -run '^$$' -bench TrainStep -benchtime 10x -count 3 ./plugins/models/recurrent ./sdk/nn/kernel
 
 .PHONY: clean
 clean: ## remove what was built

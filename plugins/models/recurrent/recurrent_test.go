@@ -3,7 +3,6 @@ package recurrent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"testing"
 
@@ -192,38 +191,6 @@ func TestWeightsThatDoNotFit(t *testing.T) {
 		_, _, err = train.NewRunner[float64](n, 1).Run(d, []int{0}, nn.Pass{}, nil)
 		if !errors.Is(err, component.ErrInvalidArgument) {
 			t.Errorf("%d channels: error is %v", channels, err)
-		}
-	}
-}
-
-// BenchmarkTrainStep is one optimiser step through Gorgonia and the trainer; package kernel has the same without them.
-func BenchmarkTrainStep(b *testing.B) {
-	for _, c := range []struct{ b, t, i, h int }{{256, 500, 3, 64}, {256, 500, 3, 128}, {64, 320, 20, 128}} {
-		for _, threads := range []int{1, 2} {
-			b.Run(fmt.Sprintf("gru/B=%d/T=%d/I=%d/H=%d/threads=%d", c.b, c.t, c.i, c.h, threads), func(b *testing.B) {
-				spec := task.Spec{Inputs: c.i, Outputs: 3, Bins: c.t, Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
-				n := newNetwork[float32](b, spec, c.h, 0, 0)
-				d, err := n.load(b.Context(), blocks{Block: trials(c.b, spec, 0, false)}, task.Train, 0, 0)
-				if err != nil {
-					b.Fatal(err)
-				}
-				s := train.NewStepper[float32](n, threads, n.config.Training)
-				rows := make([]int, c.b)
-				for i := range rows {
-					rows[i] = i
-				}
-				for range 2 {
-					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
 		}
 	}
 }
