@@ -437,7 +437,7 @@ func (d *decoder) together(f fields, e *Experiment) {
 	if n := f.get("compare"); n != nil && n.kind == sequence && len(n.items) == 0 {
 		d.complain(f.place, "compare", false, "leave it out", "is an empty list")
 	}
-	if len(e.Compare) > 0 && !has("train") && !has("simulate") && !has("fit") {
-		d.complain(f.place, "compare", true, "add train, simulate or fit", "there is nothing to compare")
+	if len(e.Compare) > 0 && !has("simulate") {
+		d.complain(f.place, "compare", true, "add simulate: {use: ...} or simulate: {dataset: FILE.h5}", "a data set is what is compared with, and there is none")
 	}
 }

@@ -228,10 +228,13 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml:7:11: fit[1].load: \"/\" is not allowed as a name: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit (give it a name)",
 		}},
 		{"compare nothing", head + "compare:\n  - use: comparator/metrics\n", nil, []string{
-			"x.yaml:2:1: compare: there is nothing to compare (add train, simulate or fit)",
+			"x.yaml:2:1: compare: a data set is what is compared with, and there is none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
 		}},
-		{"compare without use", head + train + "compare:\n  - subjects: [truth]\n", nil, []string{
-			"x.yaml:5:5: compare[0].use: is required: a comparator, e.g. comparator/metrics",
+		{"compare without a data set", head + train + "compare:\n  - use: comparator/metrics\n", nil, []string{
+			"x.yaml:4:1: compare: a data set is what is compared with, and there is none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
+		}},
+		{"compare without use", head + sim + "compare:\n  - subjects: [truth]\n", nil, []string{
+			"x.yaml:6:5: compare[0].use: is required: a comparator, e.g. comparator/metrics",
 		}},
 		{"subjects unknown", head + sim + "fit:\n  - {name: gru-64, use: model/sae-gru}\ncompare:\n  - {use: comparator/metrics, subjects: [gru-46, truth, truth, 3, something-else]}\n", nil, []string{
 			"x.yaml:8:42: compare.metrics.subjects[0]: \"gru-46\" is no subject of this experiment (did you mean \"gru-64\"?)",
@@ -239,8 +242,8 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml:8:64: compare.metrics.subjects[3]: 3: a name is needed",
 			"x.yaml:8:67: compare.metrics.subjects[4]: \"something-else\" is no subject of this experiment (subjects are truth, gru-64)",
 		}},
-		{"subjects not a list", head + train + "compare:\n  - {use: comparator/metrics, subjects: truth}\n", nil, []string{
-			"x.yaml:5:41: compare.metrics.subjects: \"truth\": a list of names is needed (leave it out to compare everything)",
+		{"subjects not a list", head + sim + "compare:\n  - {use: comparator/metrics, subjects: truth}\n", nil, []string{
+			"x.yaml:6:41: compare.metrics.subjects: \"truth\": a list of names is needed (leave it out to compare everything)",
 		}},
 		{"params not a mapping", head + "task: {use: task/nbff, params: [1]}\ntrain: {use: model/noisy-gru, params: 3}\n", nil, []string{
 			"x.yaml:2:32: task.params: a list of 1: a mapping from parameters to values is needed",
