@@ -10,7 +10,7 @@ import (
 
 // Record says what a stage's folder holds and what it was made from. It has no times, so that the folder's bytes can be had again.
 type Record struct {
-	// Stage is "train", "simulate", "fit/NAME" or "compare/NAME".
+	// Stage is "train", "simulate", "fit" or "compare": no name, since stages of several names, in several experiments, may share what is stored.
 	Stage string `json:"stage"`
 	// Component is kind/name; empty where the stage only loads files.
 	Component        string `json:"component"`

@@ -44,7 +44,7 @@ func TestNumber(t *testing.T) {
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	r := Record{
-		Stage: "fit/gru-64", Component: "model/sae-gru", ComponentVersion: "1.0.0", Plugin: "builtin", PluginVersion: "0.1.0",
+		Stage: "fit", Component: "model/sae-gru", ComponentVersion: "1.0.0", Plugin: "builtin", PluginVersion: "0.1.0",
 		Params: param.Values{"latent": int64(64), "lr": 2e-3, "link": "<exp>", "on": true, "limit": math.Inf(1), "window": []float64{1, math.NaN()}},
 		Seed:   math.MaxUint64, Key: "ab", KeyParts: map[string]string{"seed": "1", "component": "2"}, Deterministic: true,
 		Train: Summarize(model.TrainResult{Steps: 10, Epochs: 2, BestEpoch: 1, BestLoss: 0.5, KeptBest: true, LastLoss: math.NaN(), Stopped: "epochs"}),

@@ -266,7 +266,8 @@ func (b *builder) addCompare(c experiment.Compare) error {
 			st.files[subjectInput(label, "weights")] = f.weights
 		}
 	}
-	st.settings = map[string]any{"subjects": st.subjects}
+	// The name is written into the results.
+	st.settings = map[string]any{"name": c.Name, "subjects": st.subjects}
 	b.add(st)
 	return nil
 }
@@ -304,7 +305,7 @@ func (s *stage) newRecord(key string, parts KeyParts) (artifact.Record, error) {
 	}
 	c := parts.Components[string(s.lead())]
 	rec := artifact.Record{
-		Stage: s.name, Component: c.Component, Plugin: c.Plugin, PluginVersion: c.PluginVersion, ComponentVersion: c.Version,
+		Stage: s.kind, Component: c.Component, Plugin: c.Plugin, PluginVersion: c.PluginVersion, ComponentVersion: c.Version,
 		Params: c.Params, Seed: c.Seed, Key: key, KeyParts: flat, Numerics: c.Numerics, Inputs: parts.Inputs, Deterministic: true,
 	}
 	for _, ro := range slices.Sorted(maps.Keys(s.uses)) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,8 +100,9 @@ func (s *synthetic) stage(t *testing.T, name, use string) string {
 	t.Helper()
 	dir := filepath.Join(s.dir, filepath.FromSlash(name))
 	must(t, os.MkdirAll(dir, 0o777))
+	kind, _, _ := strings.Cut(name, "/")
 	rec := artifact.Record{
-		Stage: name, Component: use, ComponentVersion: "1.0.0", Plugin: "builtin", PluginVersion: "0.1.0", Seed: 7, Key: "0123456789abcdef0123", Deterministic: true,
+		Stage: kind, Component: use, ComponentVersion: "1.0.0", Plugin: "builtin", PluginVersion: "0.1.0", Seed: 7, Key: "0123456789abcdef0123", Deterministic: true,
 		Params:   param.Values{"hidden": int64(64), "learning_rate": 1e-3, "note": s.name},
 		Numerics: map[string]string{"kernel": "avx512"},
 	}
