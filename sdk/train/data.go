@@ -35,7 +35,10 @@ type Column struct {
 	Optional bool
 }
 
-// Load collects the wanted columns of all blocks, which hold n trials if n > 0. Arrays that are not wanted are dropped. A missing array, a wrong shape, a
+// maxAhead is the most elements of an array that memory is taken for before they have come: the number of trials is but announced.
+const maxAhead = 1 << 28
+
+// Load collects the wanted columns of all blocks. n is the announced number of trials, 0 where it is not known: memory is taken for so many. Arrays that are not wanted are dropped. A missing array, a wrong shape, a
 // number that is not finite and no trial at all are errors.
 func Load[F kernel.Float](ctx context.Context, blocks tensor.Blocks, n int, columns ...Column) (*Data[F], error) {
 	d := &Data[F]{floats: map[string]array[F]{}, ints: map[string]array[int64]{}}
@@ -125,7 +128,7 @@ func appendRows[E any](m map[string]array[E], name string, shape []int, n int, v
 		for _, s := range shape {
 			a.row *= s
 		}
-		a.values = make([]E, 0, n*a.row)
+		a.values = make([]E, 0, max(len(values), min(n, maxAhead/max(1, a.row))*a.row))
 	}
 	if !slices.Equal(a.shape, shape) {
 		return component.Invalid(name, "has rows of shape %v after rows of shape %v", shape, a.shape)

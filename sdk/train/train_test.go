@@ -444,3 +444,17 @@ func optimise[F kernel.Float](t *testing.T, name string, a kernel.Adam, p0, grad
 		}
 	}
 }
+
+// TestValidationDiverges has validation trials that overflow while training goes well: no epoch could be the best.
+func TestValidationDiverges(t *testing.T) {
+	s := source[float64](t)
+	far := points(70, 20)
+	far.Arrays[1].F64[0] = 1e300
+	v := loaded[float64](t, far)
+	s.Valid = func(context.Context) (*Data[float64], error) { return v, nil }
+	_, err := Fit(t.Context(), newStraight[float64](), s, config(), nil)
+	var e *component.DivergedError
+	if !errors.As(err, &e) || e.Quantity != "validation loss" {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -97,8 +97,8 @@ type trainer[F kernel.Float] struct {
 // reported as metrics are train/loss and valid/loss (with train/NAME and valid/NAME for each of several terms), train/gradient_norm (the epoch's mean,
 // before clipping) and train/learning_rate; after a resume all are reported from the first epoch on.
 //
-// It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss or a gradient is not
-// finite.
+// It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss, in training or in validation,
+// or a gradient is not finite.
 func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], c Config, report component.Reporter) (model.TrainResult, error) {
 	if err := c.check(); err != nil {
 		return model.TrainResult{}, err
@@ -292,6 +292,10 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 		var err error
 		if valid, validTerms, err = t.Runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
 			return err
+		}
+		if !finite(valid) {
+			// Else no epoch would be the best, and the weights of before the training would be kept as such.
+			return &component.DivergedError{Step: t.Steps, Quantity: "validation loss", Value: valid, Hint: "try a lower learning rate or a smaller clip"}
 		}
 	}
 	row := []float64{float64(t.Steps - 1), valid, s.last, s.normSum / float64(batches), lr}
