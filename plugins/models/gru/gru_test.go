@@ -106,10 +106,17 @@ func TestGoldenTrain(t *testing.T) {
 	cases := golden.Read(t, "train.json")
 	data := cases[0]
 	inputs, targets := data.Tensors["inputs"], data.Tensors["targets"]
+	seen := 0
+	defer func() {
+		if seen == 0 {
+			t.Error("no case nbff_noisy_gru*")
+		}
+	}()
 	for _, c := range cases {
 		if !strings.HasPrefix(c.Name, "nbff_noisy_gru") {
 			continue
 		}
+		seen++
 		t.Run(c.Name, func(t *testing.T) {
 			var p struct {
 				LR          float64 `json:"lr"`

@@ -52,12 +52,24 @@ func within(t *testing.T, what string, got, want []float64, tol float64) {
 	}
 }
 
+// named are the golden cases whose names begin with a prefix: at least one.
+func named(t *testing.T, prefix string) []golden.Case {
+	t.Helper()
+	var out []golden.Case
+	for _, c := range golden.Read(t, "simulator.json") {
+		if strings.HasPrefix(c.Name, prefix) {
+			out = append(out, c)
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("no case %s*", prefix)
+	}
+	return out
+}
+
 // TestGoldenRates takes the reference's latents through Fit and Simulate.
 func TestGoldenRates(t *testing.T) {
-	for _, c := range golden.Read(t, "simulator.json") {
-		if !strings.HasPrefix(c.Name, "rates_") {
-			continue
-		}
+	for _, c := range named(t, "rates_") {
 		t.Run(c.Name, func(t *testing.T) {
 			var p struct {
 				Link            string
@@ -119,10 +131,7 @@ func TestGoldenRates(t *testing.T) {
 }
 
 func TestGoldenPermutations(t *testing.T) {
-	for _, c := range golden.Read(t, "simulator.json") {
-		if !strings.HasPrefix(c.Name, "perm_") {
-			continue
-		}
+	for _, c := range named(t, "perm_") {
 		var p struct {
 			Seed             uint64
 			Latents, Neurons int
@@ -138,10 +147,7 @@ func TestGoldenPermutations(t *testing.T) {
 // moments and of the reference's samples.
 func TestGoldenCounts(t *testing.T) {
 	const samples = 200_000
-	for _, c := range golden.Read(t, "simulator.json") {
-		if !strings.HasPrefix(c.Name, "counts_") {
-			continue
-		}
+	for _, c := range named(t, "counts_") {
 		var p struct {
 			Dispersion float64
 			Samples    float64

@@ -249,13 +249,14 @@ func TestGoldenPoisson(t *testing.T) {
 	check("poisson_nll_log_full1_mean", PoissonOptions[float64]{Full: true}, 0)
 	check("poisson_nll_log_full1_sum", PoissonOptions[float64]{Full: true}, 1)
 	check("sae_loss", PoissonOptions[float64]{}, 0)
-	// The second column of extra is the bin in which a trial's response ends; compat divides by the number of bins once more.
+	// The last column of extra is the bin in which a trial's response ends; compat divides by the number of bins once more.
 	for _, name := range []string{"sae_loss_multitask_default", "sae_loss_multitask_compat"} {
 		k := find(t, cases, name)
 		B, T, C := k.size(t, "lograte", 0), k.size(t, "lograte", 1), k.size(t, "lograte", 2)
+		columns := k.size(t, "extra", 1)
 		extra, mask, weights := tensor[float64](t, k, "extra"), make([]float64, B*T), make([]float64, B)
 		for b := range B {
-			valid := int(extra[2*b+1])
+			valid := int(extra[(b+1)*columns-1])
 			weights[b] = 1 / float64(valid)
 			for i := range valid {
 				mask[b*T+i] = 1
