@@ -128,7 +128,7 @@ type RolloutRequest struct {
 	Task  task.ClosedLoop
 	Split task.Split
 	Pass  uint64
-	// Want names the arrays to return; empty means all.
+	// Want names the arrays to return; empty means those that the model usually gives: its latents, and its outputs or rates.
 	Want []string
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -32,6 +33,7 @@ func TestGoldenFlipFlop(t *testing.T) {
 			trials := c.Tensors["u"].Rows()
 			u, noise, outputs := c.Floats(t, "u"), c.Floats(t, "noise"), c.Floats(t, "outputs")
 			var losses [2]float64
+			var allTargets, compatMask []float64
 			for k := range trials {
 				of := func(name string) []float64 { return c.Floats(t, name)[k*n : (k+1)*n] }
 				x, targets, mask := make([]float64, n), make([]float64, n), make([]float64, n)
@@ -56,9 +58,13 @@ func TestGoldenFlipFlop(t *testing.T) {
 					if !slices.Equal(mask, of("mask_"+name)) {
 						t.Errorf("trial %d: %s mask differs", k, name)
 					}
+					if name == "compat" {
+						allTargets, compatMask = append(allTargets, targets...), append(compatMask, mask...)
+					}
 					losses[i] += SquaredError(outputs[k*n:(k+1)*n], targets, mask) / float64(trials)
 				}
 			}
+			checkGradient(t, c, kernel.Shape{B: trials, T: p.T, C: p.N, Threads: 1}, allTargets, compatMask)
 			for i, name := range []string{"loss_compat", "loss_default"} {
 				if want := c.Floats(t, name)[0]; math.Abs(losses[i]-want) > 1e-12*want {
 					t.Errorf("%s is %v, want %v", name, losses[i], want)
@@ -66,6 +72,40 @@ func TestGoldenFlipFlop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkGradient holds the loss as the models compute it from what the task declares, mean squared error with the mask as weights, against the golden value and
+// gradient: in float64 at the golden tolerance, in float32 at its own.
+func checkGradient(t *testing.T, c golden.Case, s kernel.Shape, targets, mask []float64) {
+	t.Helper()
+	scale := 1 / float64(s.B*s.T*s.C)
+	outputs, want, loss := c.Floats(t, "outputs"), c.Floats(t, "grad_outputs_compat"), c.Floats(t, "loss_compat")[0]
+	largest := 0.0
+	for _, g := range want {
+		largest = max(largest, math.Abs(g))
+	}
+	grad := make([]float64, len(want))
+	got, err := kernel.SquaredError(s, outputs, targets, mask, scale, grad)
+	if err != nil || math.Abs(got-loss) > 1e-12*loss {
+		t.Errorf("the models' loss is %v (%v), want %v", got, err, loss)
+	}
+	narrow := make([]float32, len(want))
+	if got, err := kernel.SquaredError(s, to32(outputs), to32(targets), to32(mask), scale, narrow); err != nil || math.Abs(got-loss) > 1e-6*loss {
+		t.Errorf("the models' loss in float32 is %v (%v), want %v", got, err, loss)
+	}
+	for i, w := range want {
+		if math.Abs(grad[i]-w) > 1e-12*largest || math.Abs(float64(narrow[i])-w) > 1e-5*largest {
+			t.Fatalf("gradient of output %d is %v, in float32 %v, want %v", i, grad[i], narrow[i], w)
+		}
+	}
+}
+
+func to32(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i] = float32(v)
+	}
+	return out
 }
 
 func open(t testing.TB, seed uint64, threads int, values param.Values) task.Task {

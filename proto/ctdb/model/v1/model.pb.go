@@ -629,7 +629,7 @@ type RolloutStart struct {
 	Task  *v1.Lease `protobuf:"bytes,4,opt,name=task,proto3" json:"task,omitempty"`
 	Split v12.Split `protobuf:"varint,5,opt,name=split,proto3,enum=ctdb.task.v1.Split" json:"split,omitempty"`
 	Pass  uint64    `protobuf:"varint,6,opt,name=pass,proto3" json:"pass,omitempty"`
-	// Names of the arrays to return; empty: all.
+	// Names of the arrays to return; empty: those that the model usually gives, its latents and its outputs or rates.
 	Want          []string `protobuf:"bytes,7,rep,name=want,proto3" json:"want,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
