@@ -254,9 +254,9 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 // reach returns the nodes that n depends on by differentiable edges.
 func (g *Graph[F]) reach(n *Node) map[*Node]bool {
 	seen := map[*Node]bool{n: true}
-	for todo := []*Node{n}; len(todo) > 0; {
-		n := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for pending := []*Node{n}; len(pending) > 0; {
+		n := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
 		var wrt []bool
 		if o, ok := n.Op().(*op); ok {
 			wrt = o.wrt
@@ -266,7 +266,7 @@ func (g *Graph[F]) reach(n *Node) map[*Node]bool {
 			c, ok := it.Node().(*Node)
 			if ok && !seen[c] && (wrt == nil || wrt[i]) {
 				seen[c] = true
-				todo = append(todo, c)
+				pending = append(pending, c)
 			}
 		}
 	}
