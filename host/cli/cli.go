@@ -160,7 +160,10 @@ func flagsFirst(app *cli.App, args []string) []string {
 				}
 				continue
 			}
-			if sub = find(commands, a); sub != nil {
+			if len(back) == 0 {
+				sub = find(commands, a)
+			}
+			if sub != nil {
 				out = append(append(out, front...), a)
 				rest = rest[i+1:]
 				break

@@ -19,6 +19,8 @@ func TestFlagsFirst(t *testing.T) {
 		{"h run -- --odd.yaml --jobs", "h run -- --odd.yaml --jobs"},
 		{"h run a.yaml --nosuch", "h run --nosuch a.yaml"},
 		{"h run a.yaml --jobs", "h run --jobs a.yaml"},
+		{"h help run", "h help run"},
+		{"h nosuch run --x", "h --x nosuch run"},
 		{"h nosuch --x y", "h --x nosuch y"},
 	} {
 		if got := flagsFirst(app, strings.Fields(c.given)); !slices.Equal(got, strings.Fields(c.want)) {

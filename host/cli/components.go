@@ -177,7 +177,7 @@ func (p Program) examplesCommand() *cli.Command {
 					for _, e := range experiment.Examples() {
 						names = append(names, e.Name)
 					}
-					return usagef("examples: there is none called %q%s", name, nearest(name, names))
+					return usagef("examples: there is none called %q: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
 				}
 				if c.Bool("json") {
 					return p.printJSON(example{e.Name, e.Title, string(e.Data)})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/adrg/xdg"
 	"github.com/urfave/cli/v2"
@@ -102,7 +103,7 @@ func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog)
 			for _, e := range experiment.Examples() {
 				names = append(names, e.Name)
 			}
-			return nil, usagef("%s: there is no such file, nor an example of that name%s", name, nearest(name, names))
+			return nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
 		default:
 			return nil, usageError{err}
 		}

@@ -51,11 +51,16 @@ var _ pipeline.Observer = (*watch)(nil)
 func (p Program) newWatch(quiet bool) *watch {
 	w := &watch{out: p.Err, quiet: quiet, stage: map[string]*watched{}}
 	if f, ok := p.Err.(*os.File); ok && !quiet && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
-		w.refresh, w.stopped = make(chan any), make(chan struct{})
-		w.bars = mpb.New(mpb.WithOutput(p.Err), mpb.WithManualRefresh(w.refresh))
-		go w.redraw()
+		w.drawOn(p.Err)
 	}
 	return w
+}
+
+// drawOn shows bars from now on.
+func (w *watch) drawOn(out io.Writer) {
+	w.refresh, w.stopped = make(chan any), make(chan struct{})
+	w.bars = mpb.New(mpb.WithOutput(out), mpb.WithManualRefresh(w.refresh))
+	go w.redraw()
 }
 
 // redraw asks for the bars to be drawn, several times a second.
@@ -89,7 +94,10 @@ func (w *watch) close() {
 	}
 	w.mu.Unlock()
 	close(w.stopped)
-	w.refresh <- time.Now()
+	select {
+	case w.refresh <- time.Now():
+	case <-time.After(redrawEvery): // nobody draws any more: the terminal is gone
+	}
 	w.bars.Wait()
 }
 
