@@ -25,6 +25,8 @@ const (
 
 	maxAxes = 32
 	maxName = 1024
+	// maxEmptyAxis is the longest axis of an array that has no elements.
+	maxEmptyAxis = 1 << 20
 )
 
 // Keys of the metadata of each call.

@@ -58,6 +58,10 @@ func fromHeader(h *tensorv1.Header) (t *tensor.Tensor, d tensor.DType, n int, er
 		t.Shape[i] = int(s)
 		n *= int(s)
 	}
+	// An array without elements takes no memory, but whoever makes something for each of its rows would take it.
+	if n == 0 && slices.Max(t.Shape) > maxEmptyAxis {
+		return nil, d, 0, component.Invalid("header.shape", "%q: shape %v: beside an axis of 0 at most %d are allowed", h.GetName(), h.GetShape(), maxEmptyAxis)
+	}
 	return t, d, n, nil
 }
 
