@@ -45,7 +45,7 @@ type StageUse struct {
 	Key   string `json:"key"`
 	// Stored is true where the stage was in the store already.
 	Stored bool `json:"stored"`
-	// Status is "done", "failed" or "skipped"; Error says why it is not done.
+	// Status is "done", "failed", "interrupted" or "skipped"; Error says why it is not done.
 	Status  string `json:"status"`
 	Error   string `json:"error,omitempty"`
 	Seconds Number `json:"seconds"`

@@ -25,6 +25,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -83,6 +84,9 @@ func exitStatus(ctx context.Context, err error) int {
 	var missing *catalog.NotFoundError
 	var ambiguous *catalog.AmbiguousError
 	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) {
+		return Usage
+	}
+	if errors.Is(err, pipeline.ErrFolder) {
 		return Usage
 	}
 	if errors.Is(err, component.ErrInvalidArgument) && !errors.Is(err, errReported) {

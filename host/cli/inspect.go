@@ -88,8 +88,11 @@ func openRun(c *cli.Context) (*artifact.Run, error) {
 		return nil, err
 	}
 	run, err := artifact.OpenRun(name)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return run, err
+	if err == nil {
+		return run, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, usageError{err}
 	}
 	under, underErr := artifact.OpenRun(filepath.Join(c.String("root"), name))
 	if underErr == nil {

@@ -117,7 +117,7 @@ func (w *watch) StageChanged(stage string, status pipeline.Status, elapsed time.
 		}
 	case pipeline.Done:
 		line += " in " + human(elapsed)
-	case pipeline.Failed:
+	case pipeline.Failed, pipeline.Interrupted:
 		line += " after " + human(elapsed)
 	case pipeline.Skipped:
 		line += ": " + err.Error()

@@ -141,11 +141,22 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 		return s, r.lendDynamics(ctx, roleTruth, model.Target{Task: taskSpec}, &s)
 	}
 	s.Why = "recorded data has no model behind it"
+	if s.Role == comparator.Truth && !r.wantsDynamics {
+		s.Why = "the comparator does not ask for dynamics"
+	}
 	return s, nil
 }
 
-// inferred reads what a fitted model inferred.
+// inferred reads what a fitted model inferred. A loaded one must have been fitted to the data set that is compared with: trials of another would be set
+// side by side with these.
 func (r *running) inferred(ctx context.Context, label string, s *comparator.Subject) error {
+	rec, err := artifact.ReadRecord(filepath.Dir(r.path(subjectInput(label, "inferred"))))
+	if err != nil {
+		return err
+	}
+	if was, is := rec.Inputs["dataset"], r.parts.Inputs["dataset"]; was != is {
+		return fmt.Errorf("%s was fitted to another data set (SHA-256 %.12s) than it is compared with (%.12s): fit it again", label, was, is)
+	}
 	a, err := artifact.OpenArrays(r.path(subjectInput(label, "inferred")))
 	if err != nil {
 		return err

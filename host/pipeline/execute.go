@@ -65,7 +65,7 @@ func (x Run) Execute(ctx context.Context) ([]Outcome, error) {
 	p.Stages = nil
 	for _, o := range outcomes {
 		s := artifact.StageUse{Stage: o.Stage, Key: o.Key, Stored: o.Status == Stored, Status: "done", Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads}
-		if o.Status == Failed || o.Status == Skipped {
+		if o.Err != nil {
 			s.Status, s.Error = string(o.Status), o.Err.Error()
 		}
 		p.Stages = append(p.Stages, s)
@@ -73,6 +73,62 @@ func (x Run) Execute(ctx context.Context) ([]Outcome, error) {
 	return outcomes, errors.Join(runErr, x.gather(), p.Write(x.Out))
 }
 
+// ErrFolder is wrapped by the error of a run into a folder that holds something else.
+var ErrFolder = errors.New("pipeline: run folder")
+
+// clear removes what an earlier run linked into its folder, since its stages may not be those of this one; the store has them still. Other files
+// are let be.
+func (x Run) clear() error {
+	stages := []string{artifact.TrainStage, artifact.SimulateStage}
+	for _, kind := range []string{artifact.FitStage, artifact.CompareStage} {
+		labels, err := os.ReadDir(filepath.Join(x.Out, kind))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("pipeline: run folder: %w", err)
+		}
+		for _, l := range labels {
+			stages = append(stages, filepath.Join(kind, l.Name()))
+		}
+	}
+	gone := []string{artifact.ResultsFile, artifact.ReportFile}
+	for _, stage := range stages {
+		sums, err := artifact.ReadSums(filepath.Join(x.Out, stage))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		gone = append(gone, filepath.Join(stage, artifact.SumsFile))
+		for name := range sums {
+			gone = append(gone, filepath.Join(stage, filepath.FromSlash(name)))
+		}
+	}
+	for _, name := range gone {
+		if err := os.Remove(filepath.Join(x.Out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("pipeline: run folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// loads lists the paths that the experiment loads from, absolute.
+func (x Run) loads() []string {
+	var out []string
+	if t := x.Experiment.Train; t != nil && t.Load != "" {
+		out = append(out, t.Load)
+	}
+	if s := x.Experiment.Simulate; s != nil && s.Dataset != "" {
+		out = append(out, s.Dataset)
+	}
+	for _, f := range x.Experiment.Fit {
+		if f.Load != "" {
+			out = append(out, f.Load)
+		}
+	}
+	return out
+}
+
+// prepare makes the run's folder, or takes over that of an earlier run.
 func (x Run) prepare() error {
 	entries, err := os.ReadDir(x.Out)
 	switch {
@@ -85,10 +141,22 @@ func (x Run) prepare() error {
 	case len(entries) > 0:
 		p, err := artifact.ReadProvenance(x.Out)
 		if err != nil {
-			return fmt.Errorf("pipeline: run folder %s is not empty and holds no run: choose another", x.Out)
+			return fmt.Errorf("%w: %s is not empty and holds no run: choose another", ErrFolder, x.Out)
 		}
 		if p.Name != x.Experiment.Name {
-			return fmt.Errorf("pipeline: run folder %s holds a run of %q, not of %q: choose another", x.Out, p.Name, x.Experiment.Name)
+			return fmt.Errorf("%w: %s holds a run of %q, not of %q: choose another", ErrFolder, x.Out, p.Name, x.Experiment.Name)
+		}
+		folder, err := filepath.Abs(x.Out)
+		if err != nil {
+			return fmt.Errorf("pipeline: run folder: %w", err)
+		}
+		for _, path := range x.loads() {
+			if rel, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(rel) {
+				return fmt.Errorf("%w: %s holds %s, which the experiment loads: choose another", ErrFolder, x.Out, rel)
+			}
+		}
+		if err := x.clear(); err != nil {
+			return err
 		}
 	}
 	return artifact.WriteFile(filepath.Join(x.Out, artifact.ExperimentFile), x.Experiment.YAML())

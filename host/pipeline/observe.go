@@ -18,11 +18,13 @@ const (
 	Stored  Status = "stored"
 	Failed  Status = "failed"
 	Skipped Status = "skipped"
+	// Interrupted is a stage that was cut short; it goes on from its last checkpoint when it is run again.
+	Interrupted Status = "interrupted"
 )
 
 // Observer is told what happens in a run. Its methods are called from several goroutines and must not block for long.
 type Observer interface {
-	// StageChanged tells a stage's new status; err is set for Failed and says for Skipped what it depended on.
+	// StageChanged tells a stage's new status; err is set for Failed and Interrupted, and says for Skipped what it depended on.
 	StageChanged(stage string, status Status, elapsed time.Duration, err error)
 	// StageProgress tells how far a running stage is.
 	StageProgress(stage string, p component.Progress)

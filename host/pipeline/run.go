@@ -109,6 +109,9 @@ func (g *Graph) await(ctx context.Context, s *stage, st *state, jobs *semaphore.
 	}
 	if o.Err != nil {
 		o.Status = Failed
+		if ctx.Err() != nil {
+			o.Status = Interrupted
+		}
 	}
 	o.Elapsed = time.Since(began)
 	g.host.Observer.StageChanged(s.name, o.Status, o.Elapsed, o.Err)

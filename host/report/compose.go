@@ -82,6 +82,8 @@ func (c *composer) missing(stage, notAsked string) string {
 		switch u.Status {
 		case "failed":
 			return fmt.Sprintf("The stage %s failed%s", stage, why)
+		case "interrupted":
+			return fmt.Sprintf("The stage %s was interrupted%s", stage, why)
 		case "skipped":
 			return fmt.Sprintf("The stage %s was not run%s", stage, why)
 		}
