@@ -97,16 +97,15 @@ func exitStatus(ctx context.Context, err error) int {
 
 func (p Program) app() *cli.App {
 	return &cli.App{
-		Name:                   "ctdb-host",
-		Usage:                  "computation-through-dynamics studies with out-of-process plugins",
-		Version:                Version(),
-		Writer:                 p.Out,
-		ErrWriter:              p.Err,
-		ExitErrHandler:         func(*cli.Context, error) {},
-		UseShortOptionHandling: false,
-		Suggest:                true,
-		EnableBashCompletion:   true,
-		OnUsageError:           onUsage,
+		Name:                 "ctdb-host",
+		Usage:                "computation-through-dynamics studies with out-of-process plugins",
+		Version:              Version(),
+		Writer:               p.Out,
+		ErrWriter:            p.Err,
+		ExitErrHandler:       func(*cli.Context, error) {},
+		Suggest:              true,
+		EnableBashCompletion: true,
+		OnUsageError:         onUsage,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "plugin-dir", Usage: "look for plugins in `DIR` first (may be repeated)"},
 			&cli.StringFlag{Name: "store", Usage: "keep results in `DIR`", EnvVars: []string{"CTDB_STORE"}, DefaultText: "in the user's data folder"},
@@ -116,7 +115,6 @@ func (p Program) app() *cli.App {
 			p.componentsCommand(), p.describeCommand(), p.examplesCommand(),
 			p.runsCommand(), p.showCommand(), p.reportCommand(), p.pluginCommand(),
 		},
-		CommandNotFound: nil,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				var names []string

@@ -48,11 +48,11 @@ func (g *Graph) Run(ctx context.Context, out string) ([]Outcome, error) {
 	for _, s := range g.stages {
 		st.waiters[s] = make(chan struct{})
 	}
-	jobs := semaphore.NewWeighted(int64(g.host.Jobs))
+	b := budget{jobs: semaphore.NewWeighted(int64(g.host.Jobs)), threads: semaphore.NewWeighted(int64(g.host.Threads))}
 	var wg sync.WaitGroup
 	for _, s := range g.stages {
 		wg.Go(func() {
-			o := g.await(ctx, s, st, jobs, out)
+			o := g.await(ctx, s, st, b, out)
 			st.mu.Lock()
 			st.done[s] = o
 			st.mu.Unlock()
@@ -77,8 +77,32 @@ func (g *Graph) Run(ctx context.Context, out string) ([]Outcome, error) {
 	return outcomes, nil
 }
 
+// budget is what the running stages share.
+type budget struct{ jobs, threads *semaphore.Weighted }
+
+// share is the number of threads that a stage may keep busy: all of them, divided among the stages that may run beside it because they are as deep in the
+// graph. What a stage computes does not depend on it.
+func (g *Graph) share(s *stage) int {
+	beside := 0
+	for _, o := range g.stages {
+		if o.depth() == s.depth() {
+			beside++
+		}
+	}
+	return max(1, g.host.Threads/min(g.host.Jobs, beside))
+}
+
+// depth is the length of the longest way to a stage.
+func (s *stage) depth() int {
+	d := 0
+	for _, n := range s.needs() {
+		d = max(d, n.depth()+1)
+	}
+	return d
+}
+
 // await waits for what a stage needs, then executes it.
-func (g *Graph) await(ctx context.Context, s *stage, st *state, jobs *semaphore.Weighted, out string) Outcome {
+func (g *Graph) await(ctx context.Context, s *stage, st *state, b budget, out string) Outcome {
 	skipped := func(err error) Outcome {
 		g.host.Observer.StageChanged(s.name, Skipped, 0, err)
 		return Outcome{Stage: s.name, Status: Skipped, Err: err}
@@ -92,13 +116,16 @@ func (g *Graph) await(ctx context.Context, s *stage, st *state, jobs *semaphore.
 			return skipped(fmt.Errorf("it needs %s", need.name))
 		}
 	}
-	if err := jobs.Acquire(ctx, 1); err != nil {
+	if err := b.jobs.Acquire(ctx, 1); err != nil {
 		return skipped(err)
 	}
-	defer jobs.Release(1)
+	defer b.jobs.Release(1)
+	threads := g.share(s)
+	if err := b.threads.Acquire(ctx, int64(threads)); err != nil {
+		return skipped(err)
+	}
+	defer b.threads.Release(int64(threads))
 	began := time.Now()
-	// Every stage may keep its share of the threads busy; what a stage computes does not depend on how many those are.
-	threads := max(1, g.host.Threads/g.host.Jobs)
 	o := Outcome{Stage: s.name, Threads: threads}
 	o.Key, o.Entry, o.Status, o.Err = g.execute(ctx, s, st, threads)
 	if o.Err == nil {

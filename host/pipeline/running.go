@@ -16,7 +16,6 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
-	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
 // role is what a component does in a stage.
@@ -58,7 +57,7 @@ type running struct {
 	procs    map[string]*launch.Process
 }
 
-// KeyUse describes a use of a component for messages.
+// use describes a use of a component for messages.
 func (r *running) use(ro role) KeyComponent { return r.parts.Components[string(ro)] }
 
 func (r *running) seed(ro role) uint64 { return r.uses[ro].seed }
@@ -201,5 +200,3 @@ func merged(layers ...param.Values) param.Values {
 	}
 	return out
 }
-
-var _ task.Task = client.Task(nil)
