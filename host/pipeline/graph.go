@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,7 +91,8 @@ type builder struct {
 	task    *use
 	trained *use
 	weights source
-	train   *stage
+	// score is the task's judgement of the trained network; nil where there is none.
+	score   *source
 	dataset *source
 	fits    map[string]fitted
 }
@@ -171,19 +173,28 @@ func (b *builder) addTrain(t *experiment.Train) error {
 			return err
 		}
 		b.trained, b.weights = &u, source{file: filepath.Join(t.Load, artifact.WeightsFile)}
+		if file := filepath.Join(t.Load, artifact.ScoreFile); isFile(file) {
+			b.score = &source{file: file}
+		}
 		return nil
 	}
 	u, err := b.find(t.Use)
 	if err != nil {
 		return err
 	}
-	b.train = b.add(&stage{
+	train := b.add(&stage{
 		name: "train", kind: "train",
 		uses: map[role]use{roleTask: *b.task, roleModel: u},
 		body: (*running).train,
 	})
-	b.trained, b.weights = &u, source{b.train, artifact.WeightsFile}
+	b.trained, b.weights, b.score = &u, source{train, artifact.WeightsFile}, &source{train, artifact.ScoreFile}
 	return nil
+}
+
+// isFile reports whether there is a regular file.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func (b *builder) addSimulate(s *experiment.Simulate) error {
@@ -247,8 +258,8 @@ func (b *builder) addCompare(c experiment.Compare) error {
 		body:          (*running).compare,
 	}
 	truth := b.dataset.from != nil && slices.Contains(c.Subjects, experiment.Truth)
-	if truth && b.train != nil {
-		st.files["score"] = source{b.train, artifact.ScoreFile}
+	if truth && b.score != nil {
+		st.files["score"] = *b.score
 	}
 	if truth && st.wantsDynamics {
 		st.uses[roleTask], st.uses[roleTruth] = *b.task, *b.trained
