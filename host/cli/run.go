@@ -27,6 +27,7 @@ func (p Program) runCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the run into `DIR`", DefaultText: "runs/NAME-TIME"},
 			setFlag(),
+			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log debugging messages too, into the run's log.jsonl"},
 			jsonFlag(),
@@ -44,6 +45,10 @@ func (p Program) run(c *cli.Context) error {
 	if out == "" {
 		out = filepath.Join(runsRoot, g.exp.Name+"-"+time.Now().Format("20060102-150405"))
 	}
+	if d := c.Duration("checkpoint-every"); d <= 0 {
+		return usagef("--checkpoint-every %v: a time above 0 is needed, e.g. 30s", d)
+	}
+	g.host.CheckpointEvery = c.Duration("checkpoint-every")
 	level := slog.LevelInfo
 	if c.Bool("verbose") {
 		level = slog.LevelDebug

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -27,6 +29,8 @@ type Host struct {
 	Store   *store.Store
 	// Threads that all running stages together may keep busy, and Jobs, the number of stages that may run side by side; at least 1 each.
 	Threads, Jobs int
+	// CheckpointEvery is the time between checkpoints of a training; 0 is DefaultCheckpointEvery. What a training computes does not depend on it.
+	CheckpointEvery time.Duration
 	// Observer is told what happens; nil for none.
 	Observer Observer
 	// Log takes the host's and the plugins' messages; nil for none.
@@ -77,6 +81,7 @@ func New(exp *experiment.Experiment, host Host) (*Graph, error) {
 	if host.Log == nil {
 		host.Log = slog.New(slog.DiscardHandler)
 	}
+	host.CheckpointEvery = cmp.Or(host.CheckpointEvery, DefaultCheckpointEvery)
 	host.Threads, host.Jobs = max(1, host.Threads), max(1, host.Jobs)
 	g := &Graph{exp: exp, host: host}
 	b := builder{Graph: g}

@@ -204,7 +204,7 @@ func (g *Graph) make(ctx context.Context, s *stage, key string, parts KeyParts, 
 		return store.Entry{}, err
 	}
 	r := &running{
-		stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, inputs: paths,
+		stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, checkpointEvery: g.host.CheckpointEvery, inputs: paths,
 		observer: g.host.Observer, log: g.host.Log.With("stage", s.name), procs: map[string]*launch.Process{},
 	}
 	r.log.Info("start", "key", key, "threads", threads)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -46,15 +47,17 @@ type use struct {
 // running is a stage in execution: its private folders, its inputs and the processes that it keeps.
 type running struct {
 	*stage
-	parts    KeyParts
-	record   artifact.Record
-	dir      string
-	scratch  string
-	threads  int
-	inputs   map[string]string
-	observer Observer
-	log      *slog.Logger
-	procs    map[string]*launch.Process
+	parts   KeyParts
+	record  artifact.Record
+	dir     string
+	scratch string
+	threads int
+	// checkpointEvery is the time between checkpoints of a training.
+	checkpointEvery time.Duration
+	inputs          map[string]string
+	observer        Observer
+	log             *slog.Logger
+	procs           map[string]*launch.Process
 }
 
 // use describes a use of a component for messages.

@@ -13,12 +13,11 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-const (
-	// exampleTrials of the validation set are kept with a trained model, for the report.
-	exampleTrials = 16
-	// checkpointEvery is the time between checkpoints of a training.
-	checkpointEvery = 30 * time.Second
-)
+// exampleTrials of the validation set are kept with a trained model, for the report.
+const exampleTrials = 16
+
+// DefaultCheckpointEvery is the time between checkpoints of a training.
+const DefaultCheckpointEvery = 30 * time.Second
 
 // train trains a model on a task, saves its weights, and lets the task score it on the validation trials.
 func (r *running) train(ctx context.Context) error {
@@ -34,7 +33,7 @@ func (r *running) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := r.fitModel(ctx, m, model.TrainRequest{Task: tk, CheckpointEvery: checkpointEvery})
+	result, err := r.fitModel(ctx, m, model.TrainRequest{Task: tk, CheckpointEvery: r.checkpointEvery})
 	if err != nil {
 		return err
 	}
