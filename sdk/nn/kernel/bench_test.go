@@ -10,11 +10,11 @@ import (
 // trainStep is a whole training step made of the kernels: forward, readout, mean squared error over every bin, backward, clip at 1, Adam. Each
 // worker takes one shard at a time through everything, so memory does not grow with the batch.
 type trainStep struct {
-	c       GRUConfig
+	c       SequenceConfig
 	x, want []float32
 	params  [][]float32 // in the order of parts
 	m, v    [][]float32
-	w       GRUWeights[float32]
+	w       SequenceWeights[float32]
 	grads   [][][]float32 // by shard
 	grad    [][]float32
 	loss    []float64
@@ -23,17 +23,17 @@ type trainStep struct {
 }
 
 type trainWorker struct {
-	g *GRU[float32]
+	g *Sequence[float32]
 	y []float32
 }
 
-func parts(w GRUWeights[float32]) [][]float32 {
+func parts(w SequenceWeights[float32]) [][]float32 {
 	return [][]float32{w.Wih, w.Whh, w.Bih, w.Bhh, w.Wout, w.Bout}
 }
 
-func newTrainStep(b testing.TB, c GRUConfig) *trainStep {
+func newTrainStep(b testing.TB, c SequenceConfig) *trainStep {
 	b.Helper()
-	k := newGRUCase[float32](c, 1)
+	k := newCase[float32](c, 1)
 	s := &trainStep{c: c, x: k.in.X, want: fill[float32](rand.New(rand.NewPCG(1, 1)), c.B*c.T*c.O, 1), w: k.w, params: parts(k.w)}
 	like := func() [][]float32 {
 		var out [][]float32
@@ -49,7 +49,7 @@ func newTrainStep(b testing.TB, c GRUConfig) *trainStep {
 	one := c
 	one.B, one.Threads = ShardRows, 1
 	for range c.Threads {
-		g, err := NewGRU[float32](one)
+		g, err := NewSequence[float32](one)
 		must(b, err)
 		b.Cleanup(func() { _ = g.Close() })
 		s.workers = append(s.workers, trainWorker{g, make([]float32, ShardRows*c.T*c.O)})
@@ -63,7 +63,7 @@ func (s *trainStep) step() (float64, error) {
 	err := Shards(c.B, c.Threads, func(worker, shard, lo, hi int) error {
 		w, n := s.workers[worker], hi-lo
 		y := w.y[:n*c.T*c.O]
-		if err := w.g.Forward(s.w, GRUInput[float32]{B: n, X: s.x[lo*c.T*c.I : hi*c.T*c.I]}, GRUOutput[float32]{Y: y}); err != nil {
+		if err := w.g.Forward(s.w, SequenceInput[float32]{B: n, X: s.x[lo*c.T*c.I : hi*c.T*c.I]}, SequenceOutput[float32]{Y: y}); err != nil {
 			return err
 		}
 		var err error
@@ -71,7 +71,7 @@ func (s *trainStep) step() (float64, error) {
 			return err
 		}
 		g := s.grads[shard]
-		return w.g.Backward(GRUCotangent[float32]{Y: y}, GRUGradient[float32]{Weights: GRUWeights[float32]{Wih: g[0], Whh: g[1], Bih: g[2], Bhh: g[3], Wout: g[4], Bout: g[5]}})
+		return w.g.Backward(SequenceCotangent[float32]{Y: y}, SequenceGradient[float32]{Weights: SequenceWeights[float32]{Wih: g[0], Whh: g[1], Bih: g[2], Bhh: g[3], Wout: g[4], Bout: g[5]}})
 	})
 	if err != nil {
 		return 0, err
@@ -100,7 +100,7 @@ func (s *trainStep) step() (float64, error) {
 func TestTrainStep(t *testing.T) {
 	var first, last []float64
 	for threads := 1; threads <= 3; threads++ {
-		s := newTrainStep(t, GRUConfig{B: 70, T: 20, I: 3, H: 16, O: 2, Threads: threads})
+		s := newTrainStep(t, SequenceConfig{B: 70, T: 20, I: 3, H: 16, O: 2, Threads: threads})
 		for i := range s.want {
 			s.want[i] = s.x[i/2*3]
 		}
@@ -123,7 +123,7 @@ func TestTrainStep(t *testing.T) {
 
 // BenchmarkTrainStep is named like the arguments of the programs that it is compared with.
 func BenchmarkTrainStep(b *testing.B) {
-	for _, c := range []GRUConfig{
+	for _, c := range []SequenceConfig{
 		{B: 256, T: 500, I: 3, H: 64, O: 3},
 		{B: 256, T: 500, I: 3, H: 128, O: 3},
 		{B: 64, T: 320, I: 20, H: 128, O: 3},

@@ -3,35 +3,42 @@
 #define CTDB_CALLS_H
 #include "kernel.h"
 
-static inline void call_gru_pack(ctdb_gru *p, const void *wih, const void *whh, const void *bih, const void *bhh, const void *wo, const void *bo)
+static inline void call_seq_pack(ctdb_seq *p, const void *wih, const void *whh, const void *bih, const void *bhh, const void *wo, const void *bo)
 {
-	p->ops->gru_pack(p, wih, whh, bih, bhh, wo, bo);
+	p->ops->seq_pack(p, wih, whh, bih, bhh, wo, bo);
 }
 
-static inline void call_gru_begin(ctdb_gru *p, int s, int rows, const void *h0, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials)
+static inline void call_seq_pack_layer(ctdb_seq *p, int layer, const void *w, const void *b) { p->ops->seq_pack_layer(p, layer, w, b); }
+
+static inline void call_seq_begin(ctdb_seq *p, int s, int rows, const void *h0, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials)
 {
-	p->ops->gru_begin(p, s, rows, h0, h0_row, nz, sd, key, trials);
+	p->ops->seq_begin(p, s, rows, h0, h0_row, nz, sd, key, trials);
 }
 
-static inline void call_gru_forward(ctdb_gru *p, int s, int k0, int k1, const void *x, long x_row, long x_bin, void *y, long y_row, long y_bin,
+static inline void call_seq_forward(ctdb_seq *p, int s, int k0, int k1, const void *x, long x_row, long x_bin, void *y, long y_row, long y_bin,
 	void *st, void *cl, long s_row, long s_bin, const void *nz, double sd, uint64_t key, const uint64_t *trials)
 {
-	p->ops->gru_forward(p, s, k0, k1, x, x_row, x_bin, y, y_row, y_bin, st, cl, s_row, s_bin, nz, sd, key, trials);
+	p->ops->seq_forward(p, s, k0, k1, x, x_row, x_bin, y, y_row, y_bin, st, cl, s_row, s_bin, nz, sd, key, trials);
 }
 
-static inline void call_gru_final(ctdb_gru *p, int s, void *out, long row) { p->ops->gru_final(p, s, out, row); }
+static inline void call_seq_final(ctdb_seq *p, int s, void *out, long row) { p->ops->seq_final(p, s, out, row); }
 
-static inline void call_gru_begin_backward(ctdb_gru *p, int s, const void *fin, long row) { p->ops->gru_begin_backward(p, s, fin, row); }
+static inline void call_seq_begin_backward(ctdb_seq *p, int s, const void *fin, long row) { p->ops->seq_begin_backward(p, s, fin, row); }
 
-static inline void call_gru_backward(ctdb_gru *p, int s, int k0, int k1, const void *y, long y_row, long y_bin, const void *st, const void *cl,
+static inline void call_seq_backward(ctdb_seq *p, int s, int k0, int k1, const void *y, long y_row, long y_bin, const void *st, const void *cl,
 	long s_row, long s_bin, int noisy, void *dx, long x_row, long x_bin)
 {
-	p->ops->gru_backward(p, s, k0, k1, y, y_row, y_bin, st, cl, s_row, s_bin, noisy, dx, x_row, x_bin);
+	p->ops->seq_backward(p, s, k0, k1, y, y_row, y_bin, st, cl, s_row, s_bin, noisy, dx, x_row, x_bin);
 }
 
-static inline void call_gru_gradients(ctdb_gru *p, int s, void *wih, void *whh, void *bih, void *bhh, void *wo, void *bo, void *h0, int shared, int add)
+static inline void call_seq_gradients(ctdb_seq *p, int s, void *wih, void *whh, void *bih, void *bhh, void *wo, void *bo, void *h0, int shared, int add)
 {
-	p->ops->gru_gradients(p, s, wih, whh, bih, bhh, wo, bo, h0, shared, add);
+	p->ops->seq_gradients(p, s, wih, whh, bih, bhh, wo, bo, h0, shared, add);
+}
+
+static inline void call_seq_layer_gradients(ctdb_seq *p, int s, int layer, void *w, void *b, int add)
+{
+	p->ops->seq_layer_gradients(p, s, layer, w, b, add);
 }
 
 static inline void call_linear_pack(ctdb_linear *p, const void *w, const void *b) { p->ops->linear_pack(p, w, b); }

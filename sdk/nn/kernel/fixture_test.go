@@ -63,41 +63,62 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// gruCase is a whole GRU problem: shape, parameters, inputs and cotangents.
-type gruCase[F Float] struct {
-	c   GRUConfig
-	w   GRUWeights[F]
-	in  GRUInput[F]
-	cot GRUCotangent[F]
+// sequenceCase is a whole problem: shape, parameters, inputs and cotangents.
+type sequenceCase[F Float] struct {
+	c   SequenceConfig
+	w   SequenceWeights[F]
+	in  SequenceInput[F]
+	cot SequenceCotangent[F]
 }
 
-func newGRUCase[F Float](c GRUConfig, seed uint64) gruCase[F] {
+func newCase[F Float](c SequenceConfig, seed uint64) sequenceCase[F] {
 	r := rand.New(rand.NewPCG(seed, 7))
-	sd := 1 / math.Sqrt(float64(c.H))
-	k := gruCase[F]{c: c}
-	k.w = GRUWeights[F]{Wih: fill[F](r, 3*c.H*c.I, 0.5), Whh: fill[F](r, 3*c.H*c.H, sd), Bih: fill[F](r, 3*c.H, 0.3), Bhh: fill[F](r, 3*c.H, 0.3),
+	sd, rows := 1/math.Sqrt(float64(c.H)), c.Cell.Gates()*c.H
+	k := sequenceCase[F]{c: c}
+	k.w = SequenceWeights[F]{Wih: fill[F](r, rows*c.I, 0.5), Whh: fill[F](r, rows*c.H, sd), Bih: fill[F](r, rows, 0.3), Bhh: fill[F](r, rows, 0.3),
 		Wout: fill[F](r, c.O*c.H, sd), Bout: fill[F](r, c.O, 0.3)}
-	k.in = GRUInput[F]{B: c.B, X: fill[F](r, c.B*c.T*c.I, 1), H0: fill[F](r, c.B*c.H, 0.5)}
-	k.cot = GRUCotangent[F]{Y: fill[F](r, c.B*c.T*c.O, 1), States: fill[F](r, c.B*c.T*c.H, 1), Clean: fill[F](r, c.B*c.T*c.H, 1), Final: fill[F](r, c.B*c.H, 1)}
+	if c.Cell == CellLeakyCompat {
+		k.w.Bhh = nil
+	}
+	for l := range c.Layers {
+		out, in := c.Map(l)
+		k.w.Maps = append(k.w.Maps, LinearWeights[F]{fill[F](r, out*in, 1/math.Sqrt(float64(in))), fill[F](r, out, 0.3)})
+	}
+	k.in = SequenceInput[F]{B: c.B, X: fill[F](r, c.B*c.T*c.I, 1), H0: fill[F](r, c.B*c.StateSize(), 0.5)}
+	k.cot = SequenceCotangent[F]{Y: fill[F](r, c.B*c.T*c.O, 1), States: fill[F](r, c.B*c.T*c.H, 1), Clean: fill[F](r, c.B*c.T*c.H, 1), Final: fill[F](r, c.B*c.StateSize(), 1)}
 	return k
 }
 
-func (k gruCase[F]) output() GRUOutput[F] {
+func (k sequenceCase[F]) output() SequenceOutput[F] {
 	n := k.c.B * k.c.T
-	return GRUOutput[F]{Y: make([]F, n*k.c.O), States: make([]F, n*k.c.H), Clean: make([]F, n*k.c.H), Final: make([]F, k.c.B*k.c.H)}
+	return SequenceOutput[F]{Y: make([]F, n*k.c.O), States: make([]F, n*k.c.H), Clean: make([]F, n*k.c.H), Final: make([]F, k.c.B*k.c.StateSize())}
 }
 
-func (k gruCase[F]) gradient() GRUGradient[F] {
-	g := GRUGradient[F]{X: make([]F, len(k.in.X)), H0: make([]F, max(len(k.in.H0), k.c.H))}
-	g.Weights = GRUWeights[F]{Wih: make([]F, len(k.w.Wih)), Whh: make([]F, len(k.w.Whh)), Bih: make([]F, len(k.w.Bih)), Bhh: make([]F, len(k.w.Bhh)),
-		Wout: make([]F, len(k.w.Wout)), Bout: make([]F, len(k.w.Bout))}
+func (k sequenceCase[F]) gradient() SequenceGradient[F] {
+	g := SequenceGradient[F]{X: make([]F, len(k.in.X)), H0: make([]F, max(len(k.in.H0), k.c.StateSize()))}
+	g.Weights = likeWeights(k.w)
+	return g
+}
+
+// likeWeights is room for the gradients of weights.
+func likeWeights[F Float](w SequenceWeights[F]) SequenceWeights[F] {
+	like := func(s []F) []F {
+		if s == nil {
+			return nil
+		}
+		return make([]F, len(s))
+	}
+	g := SequenceWeights[F]{Wih: like(w.Wih), Whh: like(w.Whh), Bih: like(w.Bih), Bhh: like(w.Bhh), Wout: like(w.Wout), Bout: like(w.Bout)}
+	for _, m := range w.Maps {
+		g.Maps = append(g.Maps, LinearWeights[F]{like(m.Weight), like(m.Bias)})
+	}
 	return g
 }
 
 // run takes the case forward and back on a plan.
-func (k gruCase[F]) run(t *testing.T, c GRUConfig) (GRUOutput[F], GRUGradient[F]) {
+func (k sequenceCase[F]) run(t *testing.T, c SequenceConfig) (SequenceOutput[F], SequenceGradient[F]) {
 	t.Helper()
-	g, err := NewGRU[F](c)
+	g, err := NewSequence[F](c)
 	must(t, err)
 	defer func() { must(t, g.Close()) }()
 	out, grad := k.output(), k.gradient()
@@ -106,14 +127,14 @@ func (k gruCase[F]) run(t *testing.T, c GRUConfig) (GRUOutput[F], GRUGradient[F]
 	return out, grad
 }
 
-func (k gruCase[F]) reference() (GRUOutput[F], GRUGradient[F]) {
+func (k sequenceCase[F]) reference() (SequenceOutput[F], SequenceGradient[F]) {
 	out, grad := k.output(), k.gradient()
 	newRefGRU[F](k.c).sequence(k.w, k.in, out, k.cot, grad)
 	return out, grad
 }
 
 // compare calls f for every array of two results.
-func compare[F Float](o1, o2 GRUOutput[F], g1, g2 GRUGradient[F], f func(name string, got, want []F)) {
+func compare[F Float](o1, o2 SequenceOutput[F], g1, g2 SequenceGradient[F], f func(name string, got, want []F)) {
 	f("Y", o1.Y, o2.Y)
 	f("States", o1.States, o2.States)
 	f("Clean", o1.Clean, o2.Clean)
@@ -123,13 +144,17 @@ func compare[F Float](o1, o2 GRUOutput[F], g1, g2 GRUGradient[F], f func(name st
 	compareWeights(g1.Weights, g2.Weights, f)
 }
 
-func compareWeights[F Float](g1, g2 GRUWeights[F], f func(name string, got, want []F)) {
+func compareWeights[F Float](g1, g2 SequenceWeights[F], f func(name string, got, want []F)) {
 	f("grad Wih", g1.Wih, g2.Wih)
 	f("grad Whh", g1.Whh, g2.Whh)
 	f("grad Bih", g1.Bih, g2.Bih)
 	f("grad Bhh", g1.Bhh, g2.Bhh)
 	f("grad Wout", g1.Wout, g2.Wout)
 	f("grad Bout", g1.Bout, g2.Bout)
+	for l := range g1.Maps {
+		f(fmt.Sprintf("grad Maps[%d].Weight", l), g1.Maps[l].Weight, g2.Maps[l].Weight)
+		f(fmt.Sprintf("grad Maps[%d].Bias", l), g1.Maps[l].Bias, g2.Maps[l].Bias)
+	}
 }
 
 // eachVariant runs a test for every instruction set of this processor.
@@ -139,6 +164,25 @@ func eachVariant(t *testing.T, f func(t *testing.T, variant string)) {
 	}
 }
 
-func (c GRUConfig) String() string {
-	return fmt.Sprintf("B=%d,T=%d,I=%d,H=%d,O=%d,reverse=%t", c.B, c.T, c.I, c.H, c.O, c.Reverse)
+// someCells has every cell, with sizes that fit no vector. B and T are left to the test.
+func someCells() []SequenceConfig {
+	out := []SequenceConfig{
+		{Cell: CellGRU, I: 3, H: 5, O: 2}, {Cell: CellTanh, I: 3, H: 5, O: 2}, {Cell: CellReLU, I: 2, H: 6, O: 2}, {Cell: CellLinear, I: 3, H: 4, O: 2},
+		{Cell: CellLSTM, I: 3, H: 5, O: 2}, {Cell: CellLeaky, I: 3, H: 5, O: 2, Gamma: 0.2}, {Cell: CellLeakyCompat, I: 3, H: 5, O: 2, Gamma: 0.2},
+		{Cell: CellNODE, I: 3, H: 4, O: 2, Layers: 3, Width: 7, DT: 0.1}, {Cell: CellNODE, I: 2, H: 3, O: 2, Layers: 1, DT: 0.3},
+		{Cell: CellNODE, I: 2, H: 3, O: 2, Layers: 2, Width: 5, DT: 0.4, RK4: true, Substeps: 2, TanhNet: true},
+		{Cell: CellNODE, I: 0, H: 18, O: 1, Layers: 4, Width: 33, DT: 0.2, Substeps: 3},
+		{Cell: CellLSTM, I: 0, H: 18, O: 1}, {Cell: CellTanh, I: 17, H: 33, O: 3},
+	}
+	return out
+}
+
+// eachCell runs a test for every cell and instruction set.
+func eachCell(t *testing.T, batch, bins int, f func(t *testing.T, c SequenceConfig)) {
+	eachVariant(t, func(t *testing.T, variant string) {
+		for _, c := range someCells() {
+			c.B, c.T, c.Variant = batch, bins, variant
+			t.Run(c.String(), func(t *testing.T) { f(t, c) })
+		}
+	})
 }

@@ -99,8 +99,8 @@ func closeTo[F Float](t *testing.T, name string, got, want []F) {
 	}
 }
 
-func goldenWeights[F Float](t *testing.T, c goldenCase, prefix, cell, suffix string) GRUWeights[F] {
-	return GRUWeights[F]{Wih: tensor[F](t, c, prefix+cell+"weight_ih"+suffix), Whh: tensor[F](t, c, prefix+cell+"weight_hh"+suffix),
+func goldenWeights[F Float](t *testing.T, c goldenCase, prefix, cell, suffix string) SequenceWeights[F] {
+	return SequenceWeights[F]{Wih: tensor[F](t, c, prefix+cell+"weight_ih"+suffix), Whh: tensor[F](t, c, prefix+cell+"weight_hh"+suffix),
 		Bih: tensor[F](t, c, prefix+cell+"bias_ih"+suffix), Bhh: tensor[F](t, c, prefix+cell+"bias_hh"+suffix)}
 }
 
@@ -122,15 +122,15 @@ func goldenGRU[F Float](t *testing.T, k goldenCase, variant string) {
 	y, hn, cot, cotHn := make([]F, B*T*D*H), make([]F, D*B*H), tensor[F](t, k, "cot_y"), tensor[F](t, k, "cot_hn")
 	gradH0 := make([]F, D*B*H)
 	for d := range D {
-		g, err := NewGRU[F](GRUConfig{B: B, T: T, I: I, H: H, Reverse: d == 1, Variant: variant, Threads: 2})
+		g, err := NewSequence[F](SequenceConfig{B: B, T: T, I: I, H: H, Reverse: d == 1, Variant: variant, Threads: 2})
 		must(t, err)
 		suffix := []string{"_l0", "_l0_reverse"}[d]
 		one := func(s []F) []F { return s[d*B*H : (d+1)*B*H] }
-		must(t, g.Forward(goldenWeights[F](t, k, "w.", "", suffix), GRUInput[F]{X: x, H0: one(h0)}, GRUOutput[F]{States: y[d*H:], Stride: D * H, Final: one(hn)}))
+		must(t, g.Forward(goldenWeights[F](t, k, "w.", "", suffix), SequenceInput[F]{X: x, H0: one(h0)}, SequenceOutput[F]{States: y[d*H:], Stride: D * H, Final: one(hn)}))
 		want := goldenWeights[F](t, k, "grad_w.", "", suffix)
-		got := GRUWeights[F]{Wih: make([]F, len(want.Wih)), Whh: make([]F, len(want.Whh)), Bih: make([]F, len(want.Bih)), Bhh: make([]F, len(want.Bhh))}
+		got := SequenceWeights[F]{Wih: make([]F, len(want.Wih)), Whh: make([]F, len(want.Whh)), Bih: make([]F, len(want.Bih)), Bhh: make([]F, len(want.Bhh))}
 		gx := make([]F, len(x))
-		must(t, g.Backward(GRUCotangent[F]{States: cot[d*H:], Stride: D * H, Final: one(cotHn)}, GRUGradient[F]{Weights: got, X: gx, H0: one(gradH0)}))
+		must(t, g.Backward(SequenceCotangent[F]{States: cot[d*H:], Stride: D * H, Final: one(cotHn)}, SequenceGradient[F]{Weights: got, X: gx, H0: one(gradH0)}))
 		must(t, Sum(gradX, true, gx))
 		compareWeights(got, want, func(name string, got, want []F) { closeTo(t, name+suffix, got, want) })
 		must(t, g.Close())
@@ -147,7 +147,8 @@ func TestGoldenGRUCell(t *testing.T) {
 	x, h, w := tensor[float64](t, k, "x"), tensor[float64](t, k, "h"), goldenWeights[float64](t, k, "w.", "", "")
 	cot := tensor[float64](t, k, "cot_h_next")
 	wantX, wantH, wantNext := tensor[float64](t, k, "grad_x"), tensor[float64](t, k, "grad_h"), tensor[float64](t, k, "h_next")
-	cell := GRUCell[float64]{I: I, H: H, W: w}
+	cell, err := NewStepMap(SequenceConfig{I: I, H: H}, w)
+	must(t, err)
 	next, gx, gh := make([]float64, B*H), make([]float64, B*I), make([]float64, B*H)
 	must(t, cell.Step(x, h, next))
 	must(t, cell.VJP(x, h, cot, gx, gh))
@@ -155,17 +156,17 @@ func TestGoldenGRUCell(t *testing.T) {
 	closeTo(t, "cell: grad_x", gx, wantX)
 	closeTo(t, "cell: grad_h", gh, wantH)
 	eachVariant(t, func(t *testing.T, variant string) {
-		g, err := NewGRU[float64](GRUConfig{B: B, T: 1, I: I, H: H, Variant: variant})
+		g, err := NewSequence[float64](SequenceConfig{B: B, T: 1, I: I, H: H, Variant: variant})
 		must(t, err)
 		defer g.Close()
-		must(t, g.Begin(w, GRUInput[float64]{H0: h}))
-		must(t, g.StepForward(0, x, GRUBin[float64]{State: next}))
+		must(t, g.Begin(w, SequenceInput[float64]{H0: h}))
+		must(t, g.StepForward(0, x, SequenceBin[float64]{State: next}))
 		closeTo(t, "h_next", next, wantNext)
 		must(t, g.BeginBackward(nil))
-		must(t, g.StepBackward(0, GRUBin[float64]{State: cot}, gx))
+		must(t, g.StepBackward(0, SequenceBin[float64]{State: cot}, gx))
 		want := goldenWeights[float64](t, k, "grad_w.", "", "")
-		got := GRUWeights[float64]{Wih: make([]float64, 3*H*I), Whh: make([]float64, 3*H*H), Bih: make([]float64, 3*H), Bhh: make([]float64, 3*H)}
-		must(t, g.EndBackward(GRUGradient[float64]{Weights: got, H0: gh}))
+		got := SequenceWeights[float64]{Wih: make([]float64, 3*H*I), Whh: make([]float64, 3*H*H), Bih: make([]float64, 3*H), Bhh: make([]float64, 3*H)}
+		must(t, g.EndBackward(SequenceGradient[float64]{Weights: got, H0: gh}))
 		closeTo(t, "grad_x", gx, wantX)
 		closeTo(t, "grad_h", gh, wantH)
 		compareWeights(got, want, func(name string, got, want []float64) { closeTo(t, name, got, want) })
@@ -186,10 +187,10 @@ func TestGoldenNoisyGRUSequence(t *testing.T) {
 			H, O := k.size(t, "latents", 2), k.size(t, "outputs", 2)
 			w := goldenWeights[float64](t, k, "w.", "cell.", "")
 			w.Wout, w.Bout = tensor[float64](t, k, "w.readout.weight"), tensor[float64](t, k, "w.readout.bias")
-			g, err := NewGRU[float64](GRUConfig{B: B, T: T, I: I, H: H, O: O, Variant: variant})
+			g, err := NewSequence[float64](SequenceConfig{B: B, T: T, I: I, H: H, O: O, Variant: variant})
 			must(t, err)
 			y, latents, cot := make([]float64, B*T*O), make([]float64, B*T*H), make([]float64, B*T*H)
-			must(t, g.Forward(w, GRUInput[float64]{X: tensor[float64](t, k, "x"), H0: tensor[float64](t, k, "w.latent_ics")}, GRUOutput[float64]{Y: y, States: latents}))
+			must(t, g.Forward(w, SequenceInput[float64]{X: tensor[float64](t, k, "x"), H0: tensor[float64](t, k, "w.latent_ics")}, SequenceOutput[float64]{Y: y, States: latents}))
 			l2, err := LatentNorm(Shape{B: B, T: T, C: H}, latents, k.number(t, "l2_wt", 0)/float64(B), cot, false)
 			must(t, err)
 			closeTo(t, k.Name+" outputs", y, tensor[float64](t, k, "outputs"))
@@ -197,10 +198,10 @@ func TestGoldenNoisyGRUSequence(t *testing.T) {
 			closeTo(t, k.Name+" latent_l2", []float64{l2}, tensor[float64](t, k, "latent_l2"))
 			want := goldenWeights[float64](t, k, "grad_w.", "cell.", "")
 			want.Wout, want.Bout = tensor[float64](t, k, "grad_w.readout.weight"), tensor[float64](t, k, "grad_w.readout.bias")
-			got := GRUWeights[float64]{Wih: make([]float64, 3*H*I), Whh: make([]float64, 3*H*H), Bih: make([]float64, 3*H), Bhh: make([]float64, 3*H),
+			got := SequenceWeights[float64]{Wih: make([]float64, 3*H*I), Whh: make([]float64, 3*H*H), Bih: make([]float64, 3*H), Bhh: make([]float64, 3*H),
 				Wout: make([]float64, O*H), Bout: make([]float64, O)}
 			gx, gh := make([]float64, B*T*I), make([]float64, H)
-			must(t, g.Backward(GRUCotangent[float64]{Y: tensor[float64](t, k, "cot"), States: cot}, GRUGradient[float64]{Weights: got, X: gx, H0: gh}))
+			must(t, g.Backward(SequenceCotangent[float64]{Y: tensor[float64](t, k, "cot"), States: cot}, SequenceGradient[float64]{Weights: got, X: gx, H0: gh}))
 			compareWeights(got, want, func(name string, got, want []float64) { closeTo(t, k.Name+" "+name, got, want) })
 			closeTo(t, k.Name+" grad_x", gx, tensor[float64](t, k, "grad_x"))
 			closeTo(t, k.Name+" grad latent_ics", gh, tensor[float64](t, k, "grad_w.latent_ics"))
@@ -219,12 +220,12 @@ func TestGoldenNoisyGRUStep(t *testing.T) {
 	w := goldenWeights[float64](t, k, "w.", "cell.", "")
 	w.Wout, w.Bout = tensor[float64](t, k, "w.readout.weight"), tensor[float64](t, k, "w.readout.bias")
 	eachVariant(t, func(t *testing.T, variant string) {
-		g, err := NewGRU[float64](GRUConfig{B: B, T: 1, I: I, H: H, O: O, Variant: variant, Inference: true})
+		g, err := NewSequence[float64](SequenceConfig{B: B, T: 1, I: I, H: H, O: O, Variant: variant, Inference: true})
 		must(t, err)
 		defer g.Close()
 		y, next := make([]float64, B*O), make([]float64, B*H)
-		in := GRUInput[float64]{X: tensor[float64](t, k, "x"), H0: tensor[float64](t, k, "h"), Noise: Noise[float64]{SD: 1, Values: tensor[float64](t, k, "noise_times_level")}}
-		must(t, g.Forward(w, in, GRUOutput[float64]{Y: y, States: next}))
+		in := SequenceInput[float64]{X: tensor[float64](t, k, "x"), H0: tensor[float64](t, k, "h"), Noise: Noise[float64]{SD: 1, Values: tensor[float64](t, k, "noise_times_level")}}
+		must(t, g.Forward(w, in, SequenceOutput[float64]{Y: y, States: next}))
 		closeTo(t, "output", y, tensor[float64](t, k, "output"))
 		closeTo(t, "h_next", next, tensor[float64](t, k, "h_next"))
 	})

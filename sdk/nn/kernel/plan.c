@@ -21,6 +21,9 @@ const ctdb_ops *ctdb_variant(int variant, int is_double)
 	return NULL;
 }
 
+// ctdb_layer_out is the padded width of a map's result.
+static size_t ctdb_layer_out(const ctdb_seq *p, int l) { return l < p->s.layers - 1 ? p->Wp : p->Hp; }
+
 static int up(int n, int to) { return (n + to - 1) / to * to; }
 
 // A layout is walked twice: first with base NULL to add up the bytes, then to hand out addresses.
@@ -36,46 +39,81 @@ static void *take(arena *a, size_t bytes)
 	return p;
 }
 
-static void gru_weights(ctdb_gru *p, arena *a)
+static void seq_weights(ctdb_seq *p, arena *a)
 {
-	const size_t e = p->ops->size, Hp = p->Hp;
-	p->wh = take(a, e * Hp * p->H * 3);
-	p->wx = take(a, e * Hp * p->I * 3);
-	p->bias = take(a, e * Hp * 4);
-	p->ut = take(a, p->inference ? 0 : e * Hp * Hp * 3);
-	p->wxt = take(a, p->inference ? 0 : e * p->Ip * Hp * 4);
-	p->wo = take(a, e * p->Op * p->H);
+	const ctdb_shape *s = &p->s;
+	const size_t e = p->ops->size, Hp = p->Hp, G = p->gates, train = !s->inference;
+	p->wh = take(a, e * Hp * s->H * G);
+	p->wx = take(a, e * Hp * s->I * G);
+	p->bias = take(a, e * Hp * (G > p->parts ? G : p->parts));
+	p->ut = take(a, train * e * Hp * Hp * G);
+	p->wxt = take(a, train * e * p->Ip * (s->cell == CTDB_NODE ? (s->layers > 1 ? p->Wp : p->Hp) : p->Hp * p->parts));
+	p->wo = take(a, e * p->Op * s->H);
 	p->bo = take(a, e * p->Op);
-	p->wob = take(a, e * Hp * p->O);
+	p->wob = take(a, e * Hp * s->O);
+	for (int l = 0; l < s->layers; l++) {
+		const size_t out = ctdb_layer_out(p, l), in = l ? p->Wp : p->Hp;
+		p->lw[l] = take(a, e * out * in);
+		p->lb[l] = take(a, e * out);
+		p->lwt[l] = take(a, train * e * in * out);
+		if (l == 0) p->lx = take(a, e * out * s->I);
+	}
 }
 
-static void gru_shard(const ctdb_gru *p, ctdb_shard *s, int rows, arena *a)
+static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 {
-	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = CTDB_FLUSH;
-	const size_t slots = p->inference ? 1 : p->T, back = p->inference ? 0 : 1;
+	const ctdb_shape *q = &p->s;
+	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = CTDB_FLUSH, G = p->gates, P = p->parts;
+	const size_t slots = q->inference ? 1 : q->T, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, S = q->stages * q->substeps;
 	s->h = take(a, e * (slots + 1) * rp * Hp);
-	s->g = take(a, e * slots * rp * Hp * 4);
+	s->c = take(a, two * e * (slots + 1) * rp * Hp);
+	s->g = take(a, e * slots * rp * Hp * p->saved);
 	s->x = take(a, e * slots * rp * p->Iq);
+	s->pre = take(a, q->cell == CTDB_GRU ? 0 : e * 2 * rp * Hp * G);
 	s->ys = take(a, e * rp * p->Op);
-	s->nz = take(a, e * up(p->H, 64));
+	s->nz = take(a, e * up(q->H, 64));
 	s->dh = take(a, back * e * rp * Hp);
-	s->dg = take(a, back * e * F * rp * Hp * 4);
+	s->dc = take(a, two * back * e * rp * Hp);
+	s->dg = take(a, back * e * F * rp * Hp * P);
 	s->dy = take(a, back * e * F * rp * p->Oq);
 	s->cl = take(a, back * e * F * rp * Hp);
 	s->dxs = take(a, back * e * rp * p->Ip);
-	s->dU = take(a, back * e * 3 * Hp * Hp);
-	s->dW = take(a, back * e * p->Iq * 4 * Hp);
-	s->db = take(a, back * e * 4 * Hp);
+	s->dU = take(a, back * e * G * Hp * Hp);
+	s->dW = take(a, back * e * p->Iq * P * Hp);
+	s->db = take(a, back * e * P * Hp);
 	s->dWo = take(a, back * e * p->Oq * Hp);
 	s->dbo = take(a, back * e * p->Oq);
+	if (q->cell != CTDB_NODE) return;
+	s->hs = take(a, e * slots * S * rp * Hp);
+	s->ks = take(a, e * q->stages * rp * Hp);
+	s->dks = take(a, back * e * q->stages * rp * Hp);
+	s->dhs = take(a, back * e * rp * Hp);
+	s->da = take(a, back * e * rp * p->Wp);
+	s->dz0 = take(a, back * e * F * rp * ctdb_layer_out(p, 0));
+	s->dLx = take(a, back * e * p->Iq * ctdb_layer_out(p, 0));
+	for (int l = 0; l < q->layers; l++) {
+		const size_t out = ctdb_layer_out(p, l), in = l ? p->Wp : p->Hp;
+		s->act[l] = take(a, l < q->layers - 1 ? e * slots * S * rp * p->Wp : 0);
+		s->dz[l] = take(a, back * e * F * S * rp * out);
+		s->dL[l] = take(a, back * e * out * in);
+		s->dLb[l] = take(a, back * e * out);
+	}
 }
 
-static void gru_sizes(ctdb_gru *p, const ctdb_ops *ops, int B, int T, int I, int H, int O, int inference)
+static void seq_sizes(ctdb_seq *p, const ctdb_ops *ops, const ctdb_shape *s)
 {
+	// gates, parts, saved
+	static const int units[][3] = {
+		[CTDB_GRU] = {3, 4, 4}, [CTDB_TANH] = {1, 1, 1}, [CTDB_RELU] = {1, 1, 1}, [CTDB_LINEAR] = {1, 1, 1}, [CTDB_LSTM] = {4, 4, 5},
+		[CTDB_LEAKY] = {1, 1, 1}, [CTDB_LEAKY_COMPAT] = {1, 2, 1}, [CTDB_NODE] = {0, 0, 1},
+	};
 	p->ops = ops;
-	p->T = T, p->I = I, p->H = H, p->O = O, p->inference = inference;
-	p->shards = (B + CTDB_SHARD_ROWS - 1) / CTDB_SHARD_ROWS;
-	p->Hp = up(H, ops->pad), p->Ip = up(I, ops->pad), p->Iq = up(I, 4), p->Op = up(O, ops->pad), p->Oq = up(O, 4);
+	p->s = *s;
+	if (s->cell != CTDB_NODE) p->s.layers = p->s.stages = p->s.substeps = 0;
+	p->gates = units[s->cell][0], p->parts = units[s->cell][1], p->saved = units[s->cell][2];
+	p->shards = (s->B + CTDB_SHARD_ROWS - 1) / CTDB_SHARD_ROWS;
+	p->Hp = up(s->H, ops->pad), p->Ip = up(s->I, ops->pad), p->Iq = up(s->I, 4), p->Op = up(s->O, ops->pad), p->Oq = up(s->O, 4);
+	p->Wp = up(s->width, ops->pad);
 }
 
 static int shard_rows(int B, int s)
@@ -84,19 +122,19 @@ static int shard_rows(int B, int s)
 	return left < CTDB_SHARD_ROWS ? left : CTDB_SHARD_ROWS;
 }
 
-size_t ctdb_gru_bytes(const ctdb_ops *ops, int B, int T, int I, int H, int O, int inference)
+size_t ctdb_seq_bytes(const ctdb_ops *ops, const ctdb_shape *shape)
 {
-	ctdb_gru p = {0};
+	ctdb_seq p = {0};
 	ctdb_shard s;
 	arena a = {0};
-	gru_sizes(&p, ops, B, T, I, H, O, inference);
-	gru_weights(&p, &a);
+	seq_sizes(&p, ops, shape);
+	seq_weights(&p, &a);
 	size_t weights = a.used;
 	a.used = 0;
-	gru_shard(&p, &s, shard_rows(B, 0), &a);
+	seq_shard(&p, &s, shard_rows(shape->B, 0), &a);
 	size_t full = a.used;
 	a.used = 0;
-	gru_shard(&p, &s, shard_rows(B, p.shards - 1), &a);
+	seq_shard(&p, &s, shard_rows(shape->B, p.shards - 1), &a);
 	return weights + full * (p.shards - 1) + a.used;
 }
 
@@ -106,34 +144,33 @@ static void *block(size_t bytes)
 	return posix_memalign(&p, 64, bytes ? bytes : 64) ? NULL : p;
 }
 
-ctdb_gru *ctdb_gru_new(const ctdb_ops *ops, int B, int T, int I, int H, int O, int reverse, int inference)
+ctdb_seq *ctdb_seq_new(const ctdb_ops *ops, const ctdb_shape *shape)
 {
-	ctdb_gru *p = calloc(1, sizeof *p);
+	ctdb_seq *p = calloc(1, sizeof *p);
 	if (!p) return NULL;
-	gru_sizes(p, ops, B, T, I, H, O, inference);
-	p->reverse = reverse;
+	seq_sizes(p, ops, shape);
 	arena a = {0};
-	gru_weights(p, &a);
+	seq_weights(p, &a);
 	p->mem = a.base = block(a.used);
 	p->sh = calloc(p->shards, sizeof *p->sh);
 	if (!p->mem || !p->sh) goto fail;
 	a.used = 0;
-	gru_weights(p, &a);
+	seq_weights(p, &a);
 	for (int i = 0; i < p->shards; i++) {
 		arena b = {0};
-		gru_shard(p, p->sh + i, shard_rows(B, i), &b);
+		seq_shard(p, p->sh + i, shard_rows(shape->B, i), &b);
 		p->sh[i].mem = b.base = block(b.used);
 		if (!b.base) goto fail;
 		b.used = 0;
-		gru_shard(p, p->sh + i, shard_rows(B, i), &b);
+		seq_shard(p, p->sh + i, shard_rows(shape->B, i), &b);
 	}
 	return p;
 fail:
-	ctdb_gru_free(p);
+	ctdb_seq_free(p);
 	return NULL;
 }
 
-void ctdb_gru_free(ctdb_gru *p)
+void ctdb_seq_free(ctdb_seq *p)
 {
 	if (!p) return;
 	for (int i = 0; p->sh && i < p->shards; i++) free(p->sh[i].mem);

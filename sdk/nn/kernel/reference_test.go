@@ -49,9 +49,9 @@ func (v view[F]) set(b, i int, x F) {
 
 // refGRU is the GRU written out element by element, in float64 inside, as a second implementation to test the kernels against.
 type refGRU[F Float] struct {
-	c                 GRUConfig
-	w                 GRUWeights[F]
-	in                GRUInput[F]
+	c                 SequenceConfig
+	w                 SequenceWeights[F]
+	in                SequenceInput[F]
 	steps             int
 	h, r, z, n, hn, x [][]float64 // by step: (B, H), x (B, I)
 	dh                []float64
@@ -60,7 +60,7 @@ type refGRU[F Float] struct {
 	dWout, dBout      []float64
 }
 
-func newRefGRU[F Float](c GRUConfig) *refGRU[F] { return &refGRU[F]{c: c} }
+func newRefGRU[F Float](c SequenceConfig) *refGRU[F] { return &refGRU[F]{c: c} }
 
 func elem[F Float](s []F, i int) float64 {
 	if s == nil {
@@ -79,7 +79,7 @@ func noiseAt[F Float](n Noise[F], trials []uint64, b, bins, t, units, j int) flo
 	return float64(n.SD) * normalOf(n.Key, trialIndex(trials, b), t, j)
 }
 
-func (g *refGRU[F]) begin(w GRUWeights[F], in GRUInput[F]) {
+func (g *refGRU[F]) begin(w SequenceWeights[F], in SequenceInput[F]) {
 	c := g.c
 	g.w, g.in, g.steps = w, in, 0
 	slots := func() [][]float64 { return make([][]float64, c.T+1) }
@@ -211,7 +211,7 @@ func (g *refGRU[F]) backward(k, t int, y, states, clean, dx view[F]) {
 	g.dh = before
 }
 
-func (g *refGRU[F]) gradients(grad GRUGradient[F]) {
+func (g *refGRU[F]) gradients(grad SequenceGradient[F]) {
 	put := func(dst []F, src []float64) {
 		for i := range dst {
 			if grad.Add {
@@ -244,7 +244,7 @@ func (g *refGRU[F]) gradients(grad GRUGradient[F]) {
 }
 
 // sequence runs the reference over whole sequences and, if cot is given, back.
-func (g *refGRU[F]) sequence(w GRUWeights[F], in GRUInput[F], out GRUOutput[F], cot GRUCotangent[F], grad GRUGradient[F]) {
+func (g *refGRU[F]) sequence(w SequenceWeights[F], in SequenceInput[F], out SequenceOutput[F], cot SequenceCotangent[F], grad SequenceGradient[F]) {
 	c := g.c
 	bin := func(k int) int {
 		if c.Reverse {

@@ -8,12 +8,15 @@
 #include "product_impl.h"
 #include "noise_impl.h"
 #include "gru_impl.h"
+#include "pointwise_impl.h"
+#include "node_impl.h"
+#include "sequence_impl.h"
 #include "linear_impl.h"
 #include "loss_impl.h"
 
 static const ctdb_ops FN(ops) = {
-	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(gru_pack), FN(gru_begin), FN(gru_forward), FN(gru_final), FN(gru_begin_backward),
-	FN(gru_backward), FN(gru_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
+	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(seq_pack), FN(seq_pack_layer), FN(seq_begin), FN(seq_forward), FN(seq_final),
+	FN(seq_begin_backward), FN(seq_backward), FN(seq_gradients), FN(seq_layer_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
 	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam),
 };
 
@@ -40,6 +43,9 @@ static const ctdb_ops FN(ops) = {
 #undef H_SLOT
 #undef G_SLOT
 #undef X_SLOT
+#undef C_SLOT
+#undef HS_SLOT
+#undef ACT_SLOT
 #undef REAL
 #undef INT
 #undef SQRT

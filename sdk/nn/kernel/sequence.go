@@ -1,20 +1,24 @@
 package kernel
 
 /*
-#cgo noescape call_gru_pack
-#cgo nocallback call_gru_pack
-#cgo noescape call_gru_begin
-#cgo nocallback call_gru_begin
-#cgo noescape call_gru_forward
-#cgo nocallback call_gru_forward
-#cgo noescape call_gru_final
-#cgo nocallback call_gru_final
-#cgo noescape call_gru_begin_backward
-#cgo nocallback call_gru_begin_backward
-#cgo noescape call_gru_backward
-#cgo nocallback call_gru_backward
-#cgo noescape call_gru_gradients
-#cgo nocallback call_gru_gradients
+#cgo noescape call_seq_pack
+#cgo nocallback call_seq_pack
+#cgo noescape call_seq_pack_layer
+#cgo nocallback call_seq_pack_layer
+#cgo noescape call_seq_layer_gradients
+#cgo nocallback call_seq_layer_gradients
+#cgo noescape call_seq_begin
+#cgo nocallback call_seq_begin
+#cgo noescape call_seq_forward
+#cgo nocallback call_seq_forward
+#cgo noescape call_seq_final
+#cgo nocallback call_seq_final
+#cgo noescape call_seq_begin_backward
+#cgo nocallback call_seq_begin_backward
+#cgo noescape call_seq_backward
+#cgo nocallback call_seq_backward
+#cgo noescape call_seq_gradients
+#cgo nocallback call_seq_gradients
 #include "calls.h"
 */
 import "C"
@@ -26,21 +30,21 @@ import (
 	"unsafe"
 )
 
-// GRU is a plan for GRU sequences, see GRUWeights for the equations. A call sequence is
+// GRU is a plan for GRU sequences, see SequenceWeights for the equations. A call sequence is
 //
 //	Forward, then Backward                                    // whole sequences
 //	Begin, StepForward for bins 0, 1, ...; then, if wanted,   // closed loop, x of a bin may depend on what earlier bins gave
 //	BeginBackward, StepBackward for the same bins in reverse, EndBackward
 //
 // Both run the same code and give the same bits.
-type GRU[F Float] struct {
-	cfg     GRUConfig
-	plan    *C.ctdb_gru // nil once closed
+type Sequence[F Float] struct {
+	cfg     SequenceConfig
+	plan    *C.ctdb_seq // nil once closed
 	cleanup runtime.Cleanup
 
 	state phase
 	done  int // bins that a closed loop has stepped and not yet gone back over
-	in    GRUInput[F]
+	in    SequenceInput[F]
 }
 
 type phase int
@@ -52,8 +56,8 @@ const (
 	phaseBack
 )
 
-// NewGRU plans a GRU and takes the memory for it, see GRUBytes.
-func NewGRU[F Float](c GRUConfig) (*GRU[F], error) {
+// NewSequence plans a sequence and takes the memory for it, see SequenceBytes.
+func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -61,17 +65,18 @@ func NewGRU[F Float](c GRUConfig) (*GRU[F], error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := C.ctdb_gru_new(ops, C.int(c.B), C.int(c.T), C.int(c.I), C.int(c.H), C.int(c.O), cBool(c.Reverse), cBool(c.Inference))
+	shape := c.shape()
+	plan := C.ctdb_seq_new(ops, &shape)
 	if plan == nil {
-		return nil, fmt.Errorf("kernel: gru: B %d, T %d, I %d, H %d, O %d: no memory for the plan", c.B, c.T, c.I, c.H, c.O)
+		return nil, fmt.Errorf("kernel: %s: no memory for the plan", c)
 	}
-	g := &GRU[F]{cfg: c, plan: plan}
-	g.cleanup = runtime.AddCleanup(g, func(p *C.ctdb_gru) { C.ctdb_gru_free(p) }, plan)
+	g := &Sequence[F]{cfg: c, plan: plan}
+	g.cleanup = runtime.AddCleanup(g, func(p *C.ctdb_seq) { C.ctdb_seq_free(p) }, plan)
 	return g, nil
 }
 
-// GRUBytes is the memory that NewGRU takes.
-func GRUBytes[F Float](c GRUConfig) (uint64, error) {
+// SequenceBytes is the memory that NewSequence takes.
+func SequenceBytes[F Float](c SequenceConfig) (uint64, error) {
 	if err := c.check(); err != nil {
 		return 0, err
 	}
@@ -79,11 +84,12 @@ func GRUBytes[F Float](c GRUConfig) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return uint64(C.ctdb_gru_bytes(ops, C.int(c.B), C.int(c.T), C.int(c.I), C.int(c.H), C.int(c.O), cBool(c.Inference))), nil
+	shape := c.shape()
+	return uint64(C.ctdb_seq_bytes(ops, &shape)), nil
 }
 
 // Config is the shape that the plan was made for.
-func (g *GRU[F]) Config() GRUConfig { return g.cfg }
+func (g *Sequence[F]) Config() SequenceConfig { return g.cfg }
 
 func cBool(b bool) C.int {
 	if b {
@@ -105,9 +111,9 @@ func trialPtr(s []uint64) *C.uint64_t { return (*C.uint64_t)(ptr(s)) }
 // rows is how an array is walked: elements from a trial to the next and from a bin to the next.
 type rows struct{ row, bin int }
 
-func (g *GRU[F]) sequence(c int) rows { return rows{g.cfg.T * c, c} }
+func (g *Sequence[F]) sequence(c int) rows { return rows{g.cfg.T * c, c} }
 
-func (g *GRU[F]) shards(f func(s, rows C.int)) {
+func (g *Sequence[F]) shards(f func(s, rows C.int)) {
 	// f cannot fail.
 	_ = Shards(g.in.B, g.cfg.threads(), func(_, s, lo, hi int) error {
 		f(C.int(s), C.int(hi-lo))
@@ -116,56 +122,62 @@ func (g *GRU[F]) shards(f func(s, rows C.int)) {
 	runtime.KeepAlive(g)
 }
 
-func (g *GRU[F]) begin(w GRUWeights[F], in GRUInput[F], sequence bool) error {
+func (g *Sequence[F]) begin(w SequenceWeights[F], in SequenceInput[F], sequence bool) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	g.state = phaseNew
-	if err := checkGRUWeights(g.cfg, w, true); err != nil {
+	if err := checkWeights(g.cfg, w, true); err != nil {
 		return err
 	}
 	if err := in.check(g.cfg, sequence); err != nil {
 		return err
 	}
 	g.in = in
-	C.call_gru_pack(g.plan, ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout))
+	C.call_seq_pack(g.plan, ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout))
+	for l, m := range w.Maps {
+		C.call_seq_pack_layer(g.plan, C.int(l), ptr(m.Weight), ptr(m.Bias))
+	}
 	return nil
 }
 
 // start sets a shard's initial state.
-func (g *GRU[F]) start(s, n C.int) {
-	in, row := &g.in, g.cfg.H
-	if len(in.H0) == g.cfg.H {
+func (g *Sequence[F]) start(s, n C.int) {
+	in, row := &g.in, g.cfg.StateSize()
+	if len(in.H0) == row {
 		row = 0
 	}
-	C.call_gru_begin(g.plan, s, n, ptr(in.H0), C.long(row), ptr(in.InitNoise.Values), C.double(in.InitNoise.SD), C.uint64_t(in.InitNoise.Key), trialPtr(in.Trials))
+	C.call_seq_begin(g.plan, s, n, ptr(in.H0), C.long(row), ptr(in.InitNoise.Values), C.double(in.InitNoise.SD), C.uint64_t(in.InitNoise.Key), trialPtr(in.Trials))
 }
 
 // forward takes shard s through the steps k0 to k1-1.
-func (g *GRU[F]) forward(s C.int, k0, k1 int, x []F, xr rows, y []F, yr rows, states, clean []F, sr rows) {
+func (g *Sequence[F]) forward(s C.int, k0, k1 int, x []F, xr rows, y []F, yr rows, states, clean []F, sr rows) {
 	n := &g.in.Noise
-	C.call_gru_forward(g.plan, s, C.int(k0), C.int(k1), ptr(x), C.long(xr.row), C.long(xr.bin), ptr(y), C.long(yr.row), C.long(yr.bin),
+	C.call_seq_forward(g.plan, s, C.int(k0), C.int(k1), ptr(x), C.long(xr.row), C.long(xr.bin), ptr(y), C.long(yr.row), C.long(yr.bin),
 		ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin), ptr(n.Values), C.double(n.SD), C.uint64_t(n.Key), trialPtr(g.in.Trials))
 }
 
 // backward takes it back from k1-1 to k0.
-func (g *GRU[F]) backward(s C.int, k0, k1 int, y []F, yr rows, states, clean []F, sr rows, dx []F, xr rows) {
-	C.call_gru_backward(g.plan, s, C.int(k0), C.int(k1), ptr(y), C.long(yr.row), C.long(yr.bin), ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin),
+func (g *Sequence[F]) backward(s C.int, k0, k1 int, y []F, yr rows, states, clean []F, sr rows, dx []F, xr rows) {
+	C.call_seq_backward(g.plan, s, C.int(k0), C.int(k1), ptr(y), C.long(yr.row), C.long(yr.bin), ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin),
 		cBool(g.in.Noise.SD != 0), ptr(dx), C.long(xr.row), C.long(xr.bin))
 }
 
 // gradients adds up the shards' gradients in their order.
-func (g *GRU[F]) gradients(grad GRUGradient[F]) {
+func (g *Sequence[F]) gradients(grad SequenceGradient[F]) {
 	w := grad.Weights
 	for s := range ShardCount(g.in.B) {
-		C.call_gru_gradients(g.plan, C.int(s), ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout), ptr(grad.H0), cBool(g.shared()),
+		C.call_seq_gradients(g.plan, C.int(s), ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout), ptr(grad.H0), cBool(g.shared()),
 			cBool(s > 0 || grad.Add))
+		for l, m := range w.Maps {
+			C.call_seq_layer_gradients(g.plan, C.int(s), C.int(l), ptr(m.Weight), ptr(m.Bias), cBool(s > 0 || grad.Add))
+		}
 	}
 	runtime.KeepAlive(g)
 }
 
 // Forward runs whole sequences. w must not change before Backward.
-func (g *GRU[F]) Forward(w GRUWeights[F], in GRUInput[F], out GRUOutput[F]) error {
+func (g *Sequence[F]) Forward(w SequenceWeights[F], in SequenceInput[F], out SequenceOutput[F]) error {
 	if err := g.begin(w, in, true); err != nil {
 		return err
 	}
@@ -178,7 +190,7 @@ func (g *GRU[F]) Forward(w GRUWeights[F], in GRUInput[F], out GRUOutput[F]) erro
 		g.start(s, n)
 		g.forward(s, 0, c.T, in.X, g.sequence(c.I), out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride))
 		if out.Final != nil {
-			C.call_gru_final(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
+			C.call_seq_final(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
 		}
 	})
 	if !c.Inference {
@@ -189,20 +201,20 @@ func (g *GRU[F]) Forward(w GRUWeights[F], in GRUInput[F], out GRUOutput[F]) erro
 
 // Backward writes the gradients of a scalar whose cotangents are cot, for the last Forward. It may be called several times, with other
 // cotangents.
-func (g *GRU[F]) Backward(cot GRUCotangent[F], grad GRUGradient[F]) error {
+func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F]) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseForward {
-		return fmt.Errorf("gru backward without a forward that keeps a tape: %w", ErrOrder)
+		return fmt.Errorf("sequence: backward without a forward that keeps a tape: %w", ErrOrder)
 	}
-	out := GRUOutput[F](cot)
+	out := SequenceOutput[F](cot)
 	if err := errors.Join(out.check(g.cfg, g.in.B), grad.check(g.cfg, g.in.B, g.shared(), true)); err != nil {
 		return err
 	}
 	c := g.cfg
 	g.shards(func(s, _ C.int) {
-		C.call_gru_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
+		C.call_seq_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
 		g.backward(s, 0, c.T, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
 	})
 	g.gradients(grad)
@@ -210,12 +222,12 @@ func (g *GRU[F]) Backward(cot GRUCotangent[F], grad GRUGradient[F]) error {
 }
 
 // shared says whether the initial state is one for all trials.
-func (g *GRU[F]) shared() bool { return g.in.H0 == nil || len(g.in.H0) == g.cfg.H }
+func (g *Sequence[F]) shared() bool { return g.in.H0 == nil || len(g.in.H0) == g.cfg.StateSize() }
 
 // Begin starts a closed loop: in.X is not used. w must not change before EndBackward.
-func (g *GRU[F]) Begin(w GRUWeights[F], in GRUInput[F]) error {
+func (g *Sequence[F]) Begin(w SequenceWeights[F], in SequenceInput[F]) error {
 	if g.cfg.Reverse {
-		return fmt.Errorf("kernel: gru: a reverse plan has no closed loop: %w", ErrOrder)
+		return fmt.Errorf("kernel: sequence: a reverse plan has no closed loop: %w", ErrOrder)
 	}
 	if err := g.begin(w, in, false); err != nil {
 		return err
@@ -226,14 +238,14 @@ func (g *GRU[F]) Begin(w GRUWeights[F], in GRUInput[F]) error {
 }
 
 // StepForward takes bin t, which must be the next one (0 after Begin), with inputs x (B, I), and writes what out wants.
-func (g *GRU[F]) StepForward(t int, x []F, out GRUBin[F]) error {
+func (g *Sequence[F]) StepForward(t int, x []F, out SequenceBin[F]) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseSteps || t != g.done || t >= g.cfg.T {
-		return fmt.Errorf("gru step forward at bin %d, %d of %d bins done: %w", t, g.done, g.cfg.T, ErrOrder)
+		return fmt.Errorf("sequence: step forward at bin %d, %d of %d bins done: %w", t, g.done, g.cfg.T, ErrOrder)
 	}
-	if err := errors.Join(wantLen("gru", "x", x, g.in.B*g.cfg.I), out.check(g.cfg, g.in.B)); err != nil {
+	if err := errors.Join(wantLen("sequence", "x", x, g.in.B*g.cfg.I), out.check(g.cfg, g.in.B)); err != nil {
 		return err
 	}
 	c := g.cfg
@@ -244,32 +256,32 @@ func (g *GRU[F]) StepForward(t int, x []F, out GRUBin[F]) error {
 	return nil
 }
 
-// BeginBackward starts to go back over the bins stepped so far; final is the cotangent (B, H) of the last state, nil for zero.
-func (g *GRU[F]) BeginBackward(final []F) error {
+// BeginBackward starts to go back over the bins stepped so far; final is the cotangent (B, StateSize) of the last state, nil for zero.
+func (g *Sequence[F]) BeginBackward(final []F) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseSteps || g.cfg.Inference {
-		return fmt.Errorf("gru begin backward without steps on a tape: %w", ErrOrder)
+		return fmt.Errorf("sequence: begin backward without steps on a tape: %w", ErrOrder)
 	}
-	if err := optLen("gru", "Final", final, g.in.B*g.cfg.H); err != nil {
+	if err := optLen("sequence", "Final", final, g.in.B*g.cfg.StateSize()); err != nil {
 		return err
 	}
-	g.shards(func(s, _ C.int) { C.call_gru_begin_backward(g.plan, s, ptr(final), C.long(g.cfg.H)) })
+	g.shards(func(s, _ C.int) { C.call_seq_begin_backward(g.plan, s, ptr(final), C.long(g.cfg.StateSize())) })
 	g.state = phaseBack
 	return nil
 }
 
 // StepBackward goes back over bin t, which must be the last one not yet gone back over, with the cotangents of what StepForward gave,
 // and writes the gradient of its inputs to dx (B, I; nil if not wanted).
-func (g *GRU[F]) StepBackward(t int, cot GRUBin[F], dx []F) error {
+func (g *Sequence[F]) StepBackward(t int, cot SequenceBin[F], dx []F) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseBack || t != g.done-1 {
-		return fmt.Errorf("gru step backward at bin %d, %d bins left: %w", t, g.done, ErrOrder)
+		return fmt.Errorf("sequence: step backward at bin %d, %d bins left: %w", t, g.done, ErrOrder)
 	}
-	if err := errors.Join(optLen("gru", "dx", dx, g.in.B*g.cfg.I), cot.check(g.cfg, g.in.B)); err != nil {
+	if err := errors.Join(optLen("sequence", "dx", dx, g.in.B*g.cfg.I), cot.check(g.cfg, g.in.B)); err != nil {
 		return err
 	}
 	c := g.cfg
@@ -281,12 +293,12 @@ func (g *GRU[F]) StepBackward(t int, cot GRUBin[F], dx []F) error {
 }
 
 // EndBackward writes the gradients of the weights and the initial state once every bin has been gone back over. grad.X must be nil.
-func (g *GRU[F]) EndBackward(grad GRUGradient[F]) error {
+func (g *Sequence[F]) EndBackward(grad SequenceGradient[F]) error {
 	if g.plan == nil {
 		return ErrClosed
 	}
 	if g.state != phaseBack || g.done != 0 {
-		return fmt.Errorf("gru end backward, %d bins left: %w", g.done, ErrOrder)
+		return fmt.Errorf("sequence: end backward, %d bins left: %w", g.done, ErrOrder)
 	}
 	if err := grad.check(g.cfg, g.in.B, g.shared(), false); err != nil {
 		return err
@@ -297,11 +309,11 @@ func (g *GRU[F]) EndBackward(grad GRUGradient[F]) error {
 }
 
 // Close frees the plan's memory; later calls return ErrClosed. It may be called again.
-func (g *GRU[F]) Close() error {
+func (g *Sequence[F]) Close() error {
 	if g.plan != nil {
 		g.cleanup.Stop()
-		C.ctdb_gru_free(g.plan)
-		g.plan, g.in = nil, GRUInput[F]{}
+		C.ctdb_seq_free(g.plan)
+		g.plan, g.in = nil, SequenceInput[F]{}
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var oddShapes = []GRUConfig{
+var oddShapes = []SequenceConfig{
 	{B: 1, T: 1, I: 1, H: 1},
 	{B: 3, T: 6, I: 0, H: 3, O: 1},
 	{B: 31, T: 5, I: 3, H: 5, O: 2, Reverse: true},
@@ -29,9 +29,9 @@ func TestGRUAgainstReference(t *testing.T) {
 	})
 }
 
-func checkReference[F Float](t *testing.T, c GRUConfig, variant string, tolerance float64) {
+func checkReference[F Float](t *testing.T, c SequenceConfig, variant string, tolerance float64) {
 	for _, noise := range []string{"none", "given", "generated"} {
-		k := newGRUCase[F](c, 1)
+		k := newCase[F](c, 1)
 		if noise != "none" {
 			k.in.Noise = Noise[F]{SD: 0.1, Key: 42}
 			k.in.InitNoise = Noise[F]{SD: 0.2, Key: 43}
@@ -55,18 +55,18 @@ func checkReference[F Float](t *testing.T, c GRUConfig, variant string, toleranc
 // Left-out arguments are zero or not wanted; a shared initial state is the same as one repeated.
 func TestGRULeftOut(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
-		c := GRUConfig{B: 35, T: 6, I: 3, H: 7, O: 2, Variant: variant}
-		k := newGRUCase[float64](c, 2)
+		c := SequenceConfig{B: 35, T: 6, I: 3, H: 7, O: 2, Variant: variant}
+		k := newCase[float64](c, 2)
 		k.w.Bih, k.w.Bhh, k.w.Bout = nil, nil, nil
 		k.in.H0 = k.in.H0[:c.H]
 		k.cot.Y, k.cot.Clean, k.cot.States = nil, nil, nil
-		g, err := NewGRU[float64](c)
+		g, err := NewSequence[float64](c)
 		must(t, err)
 		defer g.Close()
 		final, grad := make([]float64, c.B*c.H), k.gradient()
 		grad.H0, grad.Weights.Bout = make([]float64, c.H), nil
-		must(t, g.Forward(k.w, k.in, GRUOutput[float64]{Final: final}))
-		must(t, g.Backward(k.cot, GRUGradient[float64]{Weights: GRUWeights[float64]{Whh: grad.Weights.Whh}, H0: grad.H0}))
+		must(t, g.Forward(k.w, k.in, SequenceOutput[float64]{Final: final}))
+		must(t, g.Backward(k.cot, SequenceGradient[float64]{Weights: SequenceWeights[float64]{Whh: grad.Weights.Whh}, H0: grad.H0}))
 		want, wantGrad := k.output(), k.gradient()
 		wantGrad.H0 = make([]float64, c.H)
 		newRefGRU[float64](c).sequence(k.w, k.in, want, k.cot, wantGrad)
@@ -78,8 +78,8 @@ func TestGRULeftOut(t *testing.T) {
 
 func TestGRUThreadsToTheBit(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
-		c := GRUConfig{B: 170, T: 9, I: 3, H: 20, O: 3, Variant: variant, Threads: 1}
-		k := newGRUCase[float32](c, 3)
+		c := SequenceConfig{B: 170, T: 9, I: 3, H: 20, O: 3, Variant: variant, Threads: 1}
+		k := newCase[float32](c, 3)
 		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
 		o1, g1 := k.run(t, c)
 		for _, threads := range []int{2, 3} {
@@ -93,8 +93,8 @@ func TestGRUThreadsToTheBit(t *testing.T) {
 // A trial's results do not depend on the batch around it, and gradients added shard by shard are those of the whole batch.
 func TestGRUSplitsToTheBit(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
-		c := GRUConfig{B: 100, T: 6, I: 3, H: 20, O: 3, Variant: variant}
-		k := newGRUCase[float32](c, 4)
+		c := SequenceConfig{B: 100, T: 6, I: 3, H: 20, O: 3, Variant: variant}
+		k := newCase[float32](c, 4)
 		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
 		for b := range c.B {
 			k.in.Trials = append(k.in.Trials, uint64(1000+b))
@@ -102,20 +102,20 @@ func TestGRUSplitsToTheBit(t *testing.T) {
 		o1, g1 := k.run(t, c)
 		for _, size := range []int{1, 13, ShardRows, 2 * ShardRows} {
 			o2, g2 := k.output(), k.gradient()
-			plan, err := NewGRU[float32](GRUConfig{B: size, T: c.T, I: c.I, H: c.H, O: c.O, Variant: variant})
+			plan, err := NewSequence[float32](SequenceConfig{B: size, T: c.T, I: c.I, H: c.H, O: c.O, Variant: variant})
 			must(t, err)
 			for lo := 0; lo < c.B; lo += size {
 				hi := min(c.B, lo+size)
 				part := func(s []float32, width int) []float32 { return s[lo*width : hi*width] }
 				in := k.in
 				in.B, in.X, in.H0, in.Trials = hi-lo, part(k.in.X, c.T*c.I), part(k.in.H0, c.H), k.in.Trials[lo:hi]
-				must(t, plan.Forward(k.w, in, GRUOutput[float32]{Y: part(o2.Y, c.T*c.O), States: part(o2.States, c.T*c.H), Clean: part(o2.Clean, c.T*c.H), Final: part(o2.Final, c.H)}))
-				cot := GRUCotangent[float32]{Y: part(k.cot.Y, c.T*c.O), States: part(k.cot.States, c.T*c.H), Clean: part(k.cot.Clean, c.T*c.H), Final: part(k.cot.Final, c.H)}
+				must(t, plan.Forward(k.w, in, SequenceOutput[float32]{Y: part(o2.Y, c.T*c.O), States: part(o2.States, c.T*c.H), Clean: part(o2.Clean, c.T*c.H), Final: part(o2.Final, c.H)}))
+				cot := SequenceCotangent[float32]{Y: part(k.cot.Y, c.T*c.O), States: part(k.cot.States, c.T*c.H), Clean: part(k.cot.Clean, c.T*c.H), Final: part(k.cot.Final, c.H)}
 				if hi-lo == 1 {
 					// With one trial its state (H) is both shared and its own.
 					clear(part(g2.H0, c.H))
 				}
-				must(t, plan.Backward(cot, GRUGradient[float32]{Weights: g2.Weights, X: part(g2.X, c.T*c.I), H0: part(g2.H0, c.H), Add: true}))
+				must(t, plan.Backward(cot, SequenceGradient[float32]{Weights: g2.Weights, X: part(g2.X, c.T*c.I), H0: part(g2.H0, c.H), Add: true}))
 			}
 			must(t, plan.Close())
 			compare(o2, o1, g2, g1, func(name string, got, want []float32) {
@@ -136,12 +136,12 @@ func TestGRUSplitsToTheBit(t *testing.T) {
 func TestGRUStepsAreTheSequence(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
 		for _, T := range []int{1, 4, 7, 10} {
-			c := GRUConfig{B: 37, T: 10, I: 3, H: 20, O: 3, Variant: variant, Threads: 2}
-			g, err := NewGRU[float32](c)
+			c := SequenceConfig{B: 37, T: 10, I: 3, H: 20, O: 3, Variant: variant, Threads: 2}
+			g, err := NewSequence[float32](c)
 			must(t, err)
 			short := c
 			short.T = T
-			k := newGRUCase[float32](short, 5)
+			k := newCase[float32](short, 5)
 			k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
 			o1, g1 := k.run(t, short)
 			o2, g2 := k.output(), k.gradient()
@@ -159,7 +159,7 @@ func TestGRUStepsAreTheSequence(t *testing.T) {
 			}
 			must(t, g.Begin(k.w, k.in))
 			for b := range T {
-				o := GRUBin[float32]{Y: make([]float32, c.B*c.O), State: make([]float32, c.B*c.H), Clean: make([]float32, c.B*c.H)}
+				o := SequenceBin[float32]{Y: make([]float32, c.B*c.O), State: make([]float32, c.B*c.H), Clean: make([]float32, c.B*c.H)}
 				must(t, g.StepForward(b, bin(k.in.X, b, c.I), o))
 				back(o2.Y, o.Y, b, c.O)
 				back(o2.States, o.State, b, c.H)
@@ -169,7 +169,7 @@ func TestGRUStepsAreTheSequence(t *testing.T) {
 			must(t, g.BeginBackward(k.cot.Final))
 			for b := T - 1; b >= 0; b-- {
 				dx := make([]float32, c.B*c.I)
-				must(t, g.StepBackward(b, GRUBin[float32]{Y: bin(k.cot.Y, b, c.O), State: bin(k.cot.States, b, c.H), Clean: bin(k.cot.Clean, b, c.H)}, dx))
+				must(t, g.StepBackward(b, SequenceBin[float32]{Y: bin(k.cot.Y, b, c.O), State: bin(k.cot.States, b, c.H), Clean: bin(k.cot.Clean, b, c.H)}, dx))
 				back(g2.X, dx, b, c.I)
 			}
 			g2.X, g1.X = nil, nil
@@ -181,11 +181,11 @@ func TestGRUStepsAreTheSequence(t *testing.T) {
 }
 
 func TestGRUInferenceIsForward(t *testing.T) {
-	c := GRUConfig{B: 40, T: 11, I: 3, H: 20, O: 3}
-	k := newGRUCase[float32](c, 6)
+	c := SequenceConfig{B: 40, T: 11, I: 3, H: 20, O: 3}
+	k := newCase[float32](c, 6)
 	o1, _ := k.run(t, c)
 	c.Inference = true
-	g, err := NewGRU[float32](c)
+	g, err := NewSequence[float32](c)
 	must(t, err)
 	defer g.Close()
 	o2 := k.output()
@@ -196,21 +196,21 @@ func TestGRUInferenceIsForward(t *testing.T) {
 	if err := g.Backward(k.cot, k.gradient()); !errors.Is(err, ErrOrder) {
 		t.Errorf("backward without a tape: %v", err)
 	}
-	one, err := GRUBytes[float32](c)
+	one, err := SequenceBytes[float32](c)
 	must(t, err)
 	c.T = 1000
-	if many, err := GRUBytes[float32](c); err != nil || many != one {
+	if many, err := SequenceBytes[float32](c); err != nil || many != one {
 		t.Errorf("an inference plan takes %d bytes for 11 bins and %d for 1000 (%v)", one, many, err)
 	}
 }
 
 // Two directions write into one array.
 func TestGRUStride(t *testing.T) {
-	c := GRUConfig{B: 5, T: 4, I: 2, H: 3}
-	k := newGRUCase[float64](c, 7)
+	c := SequenceConfig{B: 5, T: 4, I: 2, H: 3}
+	k := newCase[float64](c, 7)
 	want, wantGrad := k.run(t, c)
 	wide, wideFinal := make([]float64, c.B*c.T*2*c.H), make([]float64, c.B*2*c.H)
-	cot := GRUCotangent[float64]{States: make([]float64, len(wide)), Clean: make([]float64, len(wide)), Final: make([]float64, len(wideFinal)), Stride: 2 * c.H, FinalStride: 2 * c.H}
+	cot := SequenceCotangent[float64]{States: make([]float64, len(wide)), Clean: make([]float64, len(wide)), Final: make([]float64, len(wideFinal)), Stride: 2 * c.H, FinalStride: 2 * c.H}
 	for i := range c.B * c.T {
 		copy(cot.States[i*2*c.H+c.H:], k.cot.States[i*c.H:(i+1)*c.H])
 		copy(cot.Clean[i*2*c.H+c.H:], k.cot.Clean[i*c.H:(i+1)*c.H])
@@ -219,10 +219,10 @@ func TestGRUStride(t *testing.T) {
 		copy(cot.Final[b*2*c.H+c.H:], k.cot.Final[b*c.H:(b+1)*c.H])
 	}
 	cot.States, cot.Clean, cot.Final = cot.States[c.H:], cot.Clean[c.H:], cot.Final[c.H:]
-	g, err := NewGRU[float64](c)
+	g, err := NewSequence[float64](c)
 	must(t, err)
 	defer g.Close()
-	must(t, g.Forward(k.w, k.in, GRUOutput[float64]{States: wide[c.H:], Final: wideFinal[c.H:], Stride: 2 * c.H, FinalStride: 2 * c.H}))
+	must(t, g.Forward(k.w, k.in, SequenceOutput[float64]{States: wide[c.H:], Final: wideFinal[c.H:], Stride: 2 * c.H, FinalStride: 2 * c.H}))
 	grad := k.gradient()
 	must(t, g.Backward(cot, grad))
 	for i := range c.B * c.T {
@@ -239,8 +239,8 @@ func TestGRUStride(t *testing.T) {
 // What is not a number shows in everything that depends on it, and only there.
 func TestGRUNotANumber(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
-		c := GRUConfig{B: 3, T: 5, I: 2, H: 4, O: 1, Variant: variant}
-		k := newGRUCase[float32](c, 8)
+		c := SequenceConfig{B: 3, T: 5, I: 2, H: 4, O: 1, Variant: variant}
+		k := newCase[float32](c, 8)
 		k.in.X[(1*c.T+2)*c.I] = float32(math.NaN())
 		o, g := k.run(t, c)
 		for b := range c.B {
@@ -260,8 +260,8 @@ func TestGRUNotANumber(t *testing.T) {
 // Saturated gates neither overflow nor leave their range.
 func TestGRUSaturated(t *testing.T) {
 	eachVariant(t, func(t *testing.T, variant string) {
-		c := GRUConfig{B: 4, T: 6, I: 2, H: 5, O: 1, Variant: variant}
-		k := newGRUCase[float32](c, 9)
+		c := SequenceConfig{B: 4, T: 6, I: 2, H: 5, O: 1, Variant: variant}
+		k := newCase[float32](c, 9)
 		for i := range k.w.Wih {
 			k.w.Wih[i] *= 1e4
 		}
@@ -280,55 +280,55 @@ func TestGRUSaturated(t *testing.T) {
 
 func TestGRUErrors(t *testing.T) {
 	var shape *ShapeError
-	for _, c := range []GRUConfig{{}, {B: 1, T: 0, H: 1}, {B: 1, T: 1, H: -3}, {B: 1, T: 1, H: 1, I: -1}, {B: 1, T: 1, H: 1, Threads: -1}, {B: 1 << 40, T: 1, H: 1}} {
-		if _, err := NewGRU[float32](c); !errors.As(err, &shape) {
+	for _, c := range []SequenceConfig{{}, {B: 1, T: 0, H: 1}, {B: 1, T: 1, H: -3}, {B: 1, T: 1, H: 1, I: -1}, {B: 1, T: 1, H: 1, Threads: -1}, {B: 1 << 40, T: 1, H: 1}} {
+		if _, err := NewSequence[float32](c); !errors.As(err, &shape) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
-	if _, err := NewGRU[float32](GRUConfig{B: 1 << 30, T: 1 << 30, H: 1 << 10}); err == nil {
+	if _, err := NewSequence[float32](SequenceConfig{B: 1 << 30, T: 1 << 30, H: 1 << 10}); err == nil {
 		t.Error("a plan beyond any memory")
 	}
-	if _, err := NewGRU[float32](GRUConfig{B: 1, T: 1, H: 1, Variant: "abacus"}); err == nil {
+	if _, err := NewSequence[float32](SequenceConfig{B: 1, T: 1, H: 1, Variant: "abacus"}); err == nil {
 		t.Error("an unknown variant")
 	}
-	c := GRUConfig{B: 3, T: 2, I: 2, H: 4, O: 1}
-	g, err := NewGRU[float64](c)
+	c := SequenceConfig{B: 3, T: 2, I: 2, H: 4, O: 1}
+	g, err := NewSequence[float64](c)
 	must(t, err)
-	k := newGRUCase[float64](c, 1)
+	k := newCase[float64](c, 1)
 	if err := g.Backward(k.cot, k.gradient()); !errors.Is(err, ErrOrder) {
 		t.Errorf("backward first: %v", err)
 	}
-	for name, spoil := range map[string]func(k *gruCase[float64], o *GRUOutput[float64]){
-		"X":          func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.X = k.in.X[1:] },
-		"Whh":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Whh = nil },
-		"Wih":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Wih = append(k.w.Wih, 1) },
-		"Bih":        func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Bih = k.w.Bih[1:] },
-		"Wout":       func(k *gruCase[float64], _ *GRUOutput[float64]) { k.w.Wout = nil },
-		"H0":         func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.H0 = k.in.H0[1:] },
-		"B":          func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.B = 4 },
-		"Trials":     func(k *gruCase[float64], _ *GRUOutput[float64]) { k.in.Trials = []uint64{1} },
-		"Y":          func(_ *gruCase[float64], o *GRUOutput[float64]) { o.Y = o.Y[1:] },
-		"States":     func(_ *gruCase[float64], o *GRUOutput[float64]) { o.States = o.States[1:] },
-		"Final":      func(_ *gruCase[float64], o *GRUOutput[float64]) { o.FinalStride = 9 },
-		"the stride": func(_ *gruCase[float64], o *GRUOutput[float64]) { o.Stride = 3 },
+	for name, spoil := range map[string]func(k *sequenceCase[float64], o *SequenceOutput[float64]){
+		"X":          func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.in.X = k.in.X[1:] },
+		"Whh":        func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.w.Whh = nil },
+		"Wih":        func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.w.Wih = append(k.w.Wih, 1) },
+		"Bih":        func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.w.Bih = k.w.Bih[1:] },
+		"Wout":       func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.w.Wout = nil },
+		"H0":         func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.in.H0 = k.in.H0[1:] },
+		"B":          func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.in.B = 4 },
+		"Trials":     func(k *sequenceCase[float64], _ *SequenceOutput[float64]) { k.in.Trials = []uint64{1} },
+		"Y":          func(_ *sequenceCase[float64], o *SequenceOutput[float64]) { o.Y = o.Y[1:] },
+		"States":     func(_ *sequenceCase[float64], o *SequenceOutput[float64]) { o.States = o.States[1:] },
+		"Final":      func(_ *sequenceCase[float64], o *SequenceOutput[float64]) { o.FinalStride = 9 },
+		"the stride": func(_ *sequenceCase[float64], o *SequenceOutput[float64]) { o.Stride = 3 },
 	} {
-		k, o := newGRUCase[float64](c, 1), GRUOutput[float64]{}
+		k, o := newCase[float64](c, 1), SequenceOutput[float64]{}
 		o = k.output()
 		spoil(&k, &o)
 		if err := g.Forward(k.w, k.in, o); !errors.As(err, &shape) {
 			t.Errorf("wrong %s: %v", name, err)
 		}
 	}
-	if err := g.StepForward(0, make([]float64, 6), GRUBin[float64]{}); !errors.Is(err, ErrOrder) {
+	if err := g.StepForward(0, make([]float64, 6), SequenceBin[float64]{}); !errors.Is(err, ErrOrder) {
 		t.Errorf("step without begin: %v", err)
 	}
 	must(t, g.Begin(k.w, k.in))
-	if err := g.StepForward(1, make([]float64, 6), GRUBin[float64]{}); !errors.Is(err, ErrOrder) {
+	if err := g.StepForward(1, make([]float64, 6), SequenceBin[float64]{}); !errors.Is(err, ErrOrder) {
 		t.Errorf("step to bin 1 first: %v", err)
 	}
-	must(t, g.StepForward(0, make([]float64, 6), GRUBin[float64]{}))
+	must(t, g.StepForward(0, make([]float64, 6), SequenceBin[float64]{}))
 	must(t, g.BeginBackward(nil))
-	if err := g.EndBackward(GRUGradient[float64]{}); !errors.Is(err, ErrOrder) {
+	if err := g.EndBackward(SequenceGradient[float64]{}); !errors.Is(err, ErrOrder) {
 		t.Errorf("end before bin 0: %v", err)
 	}
 	must(t, g.Close())

@@ -1,0 +1,238 @@
+// A recurrent sequence over any range of steps of one shard, forward and back, for every cell. A whole sequence and a single bin of a closed
+// loop are the same calls with other ranges and strides.
+
+// Which of a unit's gradients before the gates belongs to the input weights of gate q.
+INLINE int FN(input_part)(const ctdb_seq *p, int q)
+{
+	if (p->s.cell == CTDB_GRU && q == 2) return 3;
+	return p->s.cell == CTDB_LEAKY_COMPAT ? 1 : q;
+}
+
+// The leaky cells are read out before they step, and take their noise before their function.
+INLINE int FN(reads_before)(const ctdb_seq *p) { return p->s.cell == CTDB_LEAKY || p->s.cell == CTDB_LEAKY_COMPAT; }
+
+static void FN(seq_pack)(ctdb_seq *p, const void *wih_, const void *whh_, const void *bih, const void *bhh, const void *wo_, const void *bo_)
+{
+	const REAL *wih = wih_, *whh = whh_, *wo = wo_, *bo = bo_;
+	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, Ip = p->Ip, G = p->gates, P = p->parts;
+	REAL *ut = p->ut, *wxt = p->wxt;
+	if (p->s.cell == CTDB_GRU) FN(gru_pack)(p, wih, whh, bih, bhh);
+	else if (p->s.cell != CTDB_NODE) FN(pointwise_pack)(p, wih, whh, bih, bhh);
+	if (!p->s.inference && p->s.cell != CTDB_NODE) {
+		for (int u = 0; u < Hp; u++)
+			for (int q = 0; q < G; q++)
+				for (int k = 0; k < Hp; k++)
+					ut[((size_t)(u / VL) * G * Hp + q * Hp + k) * VL + u % VL] = u < H && k < H ? whh[(size_t)(q * H + k) * H + u] : 0;
+		__builtin_memset(wxt, 0, sizeof(REAL) * Ip * P * Hp);
+		for (int i = 0; i < I; i++)
+			for (int q = 0; q < G; q++)
+				for (int k = 0; k < H; k++)
+					wxt[((size_t)(i / VL) * P * Hp + FN(input_part)(p, q) * Hp + k) * VL + i % VL] = wih[(size_t)(q * H + k) * I + i];
+	}
+	if (O) {
+		REAL *pw = p->wo, *pb = p->bo, *pt = p->wob;
+		for (int o = 0; o < p->Op; o++) {
+			for (int k = 0; k < H; k++) pw[((size_t)(o / VL) * H + k) * VL + o % VL] = o < O ? wo[(size_t)o * H + k] : 0;
+			pb[o] = o < O && bo ? bo[o] : 0;
+		}
+		for (int u = 0; u < Hp; u++)
+			for (int o = 0; o < O; o++) pt[((size_t)(u / VL) * O + o) * VL + u % VL] = u < H ? wo[(size_t)o * H + u] : 0;
+	}
+}
+
+// Adds sd * noise to the n valid units of each row. The noise of a row is explicit, or made here.
+static void FN(add_noise)(ctdb_shard *s, int row0, uint64_t bin, int n, REAL *h, int ld, const REAL *nz, long nz_row, REAL sd, uint64_t key,
+	const uint64_t *trials)
+{
+	for (int i = 0; i < s->rows; i++) {
+		const REAL *e = s->nz;
+		if (nz) e = nz + (row0 + i) * nz_row;
+		else FN(normals_padded)(key, trials ? trials[row0 + i] : (uint64_t)(row0 + i), bin, n, s->nz);
+		REAL *hi = h + (long)i * ld;
+		_Pragma("GCC ivdep") for (int j = 0; j < n; j++) hi[j] += sd * e[j];
+	}
+}
+
+static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials)
+{
+	ctdb_shard *s = p->sh + shard;
+	const int row0 = shard * CTDB_SHARD_ROWS, H = p->s.H;
+	s->rows = rows;
+	s->rp = (rows + MR - 1) / MR * MR;
+	s->steps = 0;
+	REAL *h = H_SLOT(p, s, 0);
+	const REAL *h0 = h0_;
+	__builtin_memset(h, 0, sizeof(REAL) * s->rp * p->Hp);
+	if (h0) FN(scatter)(h0 + row0 * h0_row, h0_row, rows, H, h, p->Hp);
+	if (p->s.cell == CTDB_LSTM) {
+		__builtin_memset(C_SLOT(p, s, 0), 0, sizeof(REAL) * s->rp * p->Hp);
+		if (h0) FN(scatter)(h0 + row0 * h0_row + H, h0_row, rows, H, C_SLOT(p, s, 0), p->Hp);
+	}
+	if (sd != 0) FN(add_noise)(s, row0, 0, H, h, p->Hp, nz, H, (REAL)sd, key, trials);
+}
+
+static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *x_, long x_row, long x_bin, void *y_, long y_row, long y_bin,
+	void *st_, void *cl_, long s_row, long s_bin, const void *nz_, double sd, uint64_t key, const uint64_t *trials)
+{
+	ctdb_shard *s = p->sh + shard;
+	const int T = p->s.T, H = p->s.H, Hp = p->Hp, I = p->s.I, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
+	const REAL *x = x_, *nz = nz_;
+	REAL *y = y_, *st = st_, *cl = cl_;
+	for (int k = k0; k < k1; k++) {
+		const int t = p->s.reverse ? T - 1 - k : k;
+		REAL *hn = H_SLOT(p, s, k + 1), *read = before ? H_SLOT(p, s, k) : hn;
+		const REAL *nzt = nz ? nz + (long)t * H : 0;
+		if (I) FN(gather)(x + row0 * x_row + t * x_bin, x_row, s->rows, I, X_SLOT(p, s, k), rp, p->Iq);
+		if (p->s.cell == CTDB_GRU) {
+			FN(gru_advance)(p, s, k);
+		} else if (p->s.cell == CTDB_NODE) {
+			FN(node_advance)(p, s, k);
+		} else {
+			FN(pointwise_products)(p, s, k);
+			if (before && sd != 0) FN(add_noise)(s, row0, t, H, s->pre, p->gates * Hp, nzt, (long)T * H, (REAL)sd, key, trials);
+			FN(pointwise_advance)(p, s, k);
+		}
+		if (cl) FN(scatter)(read, Hp, s->rows, H, cl + row0 * s_row + t * s_bin, s_row);
+		if (y) {
+			REAL *ys = s->ys;
+			for (int i = 0; i < rp; i++) __builtin_memcpy(ys + (long)i * p->Op, p->bo, p->Op * sizeof(REAL));
+			FN(product_nn)(rp, p->Op / VL, H, read, Hp, p->wo, ys, p->Op);
+			FN(scatter)(ys, p->Op, s->rows, p->s.O, y + row0 * y_row + t * y_bin, y_row);
+		}
+		if (!before && sd != 0) FN(add_noise)(s, row0, t, H, hn, Hp, nzt, (long)T * H, (REAL)sd, key, trials);
+		if (st) FN(scatter)(hn, Hp, s->rows, H, st + row0 * s_row + t * s_bin, s_row);
+	}
+	s->steps = k1;
+	STREAM_FENCE();
+}
+
+static void FN(seq_final)(ctdb_seq *p, int shard, void *out_, long row)
+{
+	ctdb_shard *s = p->sh + shard;
+	REAL *out = (REAL *)out_ + shard * CTDB_SHARD_ROWS * row;
+	FN(scatter)(H_SLOT(p, s, s->steps), p->Hp, s->rows, p->s.H, out, row);
+	if (p->s.cell == CTDB_LSTM) FN(scatter)(C_SLOT(p, s, s->steps), p->Hp, s->rows, p->s.H, out + p->s.H, row);
+}
+
+static void FN(seq_begin_backward)(ctdb_seq *p, int shard, const void *fin_, long row)
+{
+	ctdb_shard *s = p->sh + shard;
+	const REAL *fin = fin_ ? (const REAL *)fin_ + shard * CTDB_SHARD_ROWS * row : 0;
+	const size_t Hp = p->Hp, G = p->gates, P = p->parts;
+	__builtin_memset(s->dh, 0, sizeof(REAL) * s->rp * Hp);
+	if (fin) FN(scatter)(fin, row, s->rows, p->s.H, s->dh, Hp);
+	if (p->s.cell == CTDB_LSTM) {
+		__builtin_memset(s->dc, 0, sizeof(REAL) * s->rp * Hp);
+		if (fin) FN(scatter)(fin + p->s.H, row, s->rows, p->s.H, s->dc, Hp);
+	}
+	__builtin_memset(s->dU, 0, sizeof(REAL) * G * Hp * Hp);
+	__builtin_memset(s->dW, 0, sizeof(REAL) * p->Iq * P * Hp);
+	__builtin_memset(s->db, 0, sizeof(REAL) * P * Hp);
+	__builtin_memset(s->dWo, 0, sizeof(REAL) * p->Oq * Hp);
+	__builtin_memset(s->dbo, 0, sizeof(REAL) * p->Oq);
+	if (p->s.cell == CTDB_NODE) FN(node_clear)(p, s);
+}
+
+static void FN(column_sums)(const REAL *a, long rows, int n, REAL *sum)
+{
+	for (long i = 0; i < rows; i++)
+		_Pragma("GCC ivdep") for (int j = 0; j < n; j++) sum[j] += a[i * n + j];
+}
+
+// Adds the products of the bins k to k+n-1, whose gate gradients stand in slots 0 to n-1, to the weights' gradients.
+static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, const REAL *clean)
+{
+	const int Hp = p->Hp, nv = Hp / VL, G = p->gates, P = p->parts;
+	const long K = (long)n * s->rp;
+	REAL *dg = s->dg, *dW = s->dW;
+	if (p->s.cell == CTDB_NODE) {
+		FN(node_flush)(p, s, k, n);
+	} else {
+		FN(product_tn)(G * Hp, nv, K, dg, P * Hp, H_SLOT(p, s, k), Hp, s->dU, Hp);
+		if (p->s.I && P == G) FN(product_tn)(p->Iq, P * nv, K, X_SLOT(p, s, k), p->Iq, dg, P * Hp, dW, P * Hp);
+		if (p->s.I && P != G) {
+			// The last of the gates has a part of its own for the inputs.
+			if (G > 1) FN(product_tn)(p->Iq, (G - 1) * nv, K, X_SLOT(p, s, k), p->Iq, dg, P * Hp, dW, P * Hp);
+			FN(product_tn)(p->Iq, nv, K, X_SLOT(p, s, k), p->Iq, dg + G * Hp, P * Hp, dW + G * Hp, P * Hp);
+		}
+		FN(column_sums)(dg, K, P * Hp, s->db);
+	}
+	if (with_y) {
+		const REAL *read = clean ? clean : H_SLOT(p, s, FN(reads_before)(p) ? k : k + 1);
+		FN(product_tn)(p->Oq, nv, K, s->dy, p->Oq, read, Hp, s->dWo, Hp);
+		FN(column_sums)(s->dy, K, p->Oq, s->dbo);
+	}
+}
+
+static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void *y_, long y_row, long y_bin, const void *st_, const void *cl_,
+	long s_row, long s_bin, int noisy, void *dx_, long x_row, long x_bin)
+{
+	ctdb_shard *s = p->sh + shard;
+	const int H = p->s.H, Hp = p->Hp, O = p->s.O, P = p->parts, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
+	const int node = p->s.cell == CTDB_NODE, keep = noisy && O && !before;
+	const REAL *y = y_, *st = st_, *cl = cl_;
+	REAL *dx = dx_, *dh = s->dh;
+	for (int k = k1 - 1; k >= k0; k--) {
+		const int t = p->s.reverse ? p->s.T - 1 - k : k, slot = k % CTDB_FLUSH;
+		REAL *dg = (REAL *)s->dg + (size_t)slot * rp * P * Hp, *dy = (REAL *)s->dy + (size_t)slot * rp * p->Oq;
+		REAL *clean = keep ? (REAL *)s->cl + (size_t)slot * rp * Hp : 0;
+		if (st) FN(add_rows)(st + row0 * s_row + t * s_bin, s_row, s->rows, H, dh, Hp);
+		for (int late = 0; late < 2; late++) {
+			// What is read out before the step gets its gradient after the step was taken back.
+			if (late == before) {
+				if (cl) FN(add_rows)(cl + row0 * s_row + t * s_bin, s_row, s->rows, H, dh, Hp);
+				if (O) {
+					FN(gather)(y ? y + row0 * y_row + t * y_bin : 0, y_row, y ? s->rows : 0, O, dy, rp, p->Oq);
+					if (y) FN(product_nn)(rp, Hp / VL, O, dy, p->Oq, p->wob, dh, Hp);
+				}
+			}
+			if (late) continue;
+			if (p->s.cell == CTDB_GRU) FN(gru_retreat)(p, s, k, dg, clean);
+			else if (node) FN(node_retreat)(p, s, k, slot, clean);
+			else FN(pointwise_retreat)(p, s, k, dg, clean);
+		}
+		if (dx && p->s.I) {
+			REAL *dxs = s->dxs;
+			const int n = node ? FN(layer_out)(p, 0) : P * Hp;
+			__builtin_memset(dxs, 0, sizeof(REAL) * rp * p->Ip);
+			FN(product_nn)(rp, p->Ip / VL, n, node ? (REAL *)s->dz0 + (size_t)slot * rp * n : dg, n, p->wxt, dxs, p->Ip);
+			FN(scatter)(dxs, p->Ip, s->rows, p->s.I, dx + row0 * x_row + t * x_bin, x_row);
+		}
+		if (slot == 0) {
+			int n = s->steps - k < CTDB_FLUSH ? s->steps - k : CTDB_FLUSH;
+			FN(seq_flush)(p, s, k, n, O > 0, keep ? s->cl : 0);
+		}
+	}
+}
+
+static void FN(seq_gradients)(ctdb_seq *p, int shard, void *wih_, void *whh_, void *bih_, void *bhh_, void *wo_, void *bo_, void *h0_, int shared, int add)
+{
+	ctdb_shard *s = p->sh + shard;
+	REAL *wih = wih_, *whh = whh_, *bih = bih_, *bhh = bhh_, *wo = wo_, *bo = bo_, *h0 = h0_;
+	const REAL *dU = s->dU, *dW = s->dW, *db = s->db, *dWo = s->dWo, *dbo = s->dbo;
+	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, P = p->parts, states = p->s.cell == CTDB_LSTM ? 2 : 1;
+	for (int q = 0; q < p->gates; q++)
+		for (int j = 0; j < H; j++) {
+			int in = FN(input_part)(p, q) * Hp + j, row = q * H + j;
+			for (int i = 0; whh && i < H; i++) FN(put)(whh + (long)row * H + i, dU[(long)(q * Hp + j) * Hp + i], add);
+			for (int i = 0; wih && i < I; i++) FN(put)(wih + (long)row * I + i, dW[(long)i * P * Hp + in], add);
+			if (bih) FN(put)(bih + row, db[in], add);
+			if (bhh) FN(put)(bhh + row, db[q * Hp + j], add);
+		}
+	for (int o = 0; o < O; o++) {
+		for (int i = 0; wo && i < H; i++) FN(put)(wo + (long)o * H + i, dWo[(long)o * Hp + i], add);
+		if (bo) FN(put)(bo + o, dbo[o], add);
+	}
+	for (int c = 0; h0 && c < states; c++) {
+		const REAL *d = c ? s->dc : s->dh;
+		if (!shared) {
+			FN(scatter)(d, Hp, s->rows, H, h0 + ((long)shard * CTDB_SHARD_ROWS * states + c) * H, (long)states * H);
+			continue;
+		}
+		for (int j = 0; j < H; j++) {
+			REAL sum = 0;
+			for (int i = 0; i < s->rows; i++) sum += d[(long)i * Hp + j];
+			FN(put)(h0 + c * H + j, sum, add);
+		}
+	}
+}
