@@ -60,7 +60,7 @@ func (c GRU[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) 
 
 // Map is the kernel's own.
 func (c GRU[F]) Map(values map[string][]float64, prefix string, inputs int) (StepMap, error) {
-	m := kernel.GRUCell[float64]{I: inputs, H: c.H, W: kernel.GRUWeights[float64]{Wih: values[prefix+".weight_ih"], Whh: values[prefix+".weight_hh"],
+	m := kernel.GRUCell[float64]{I: inputs, H: c.H, W: kernel.SequenceWeights[float64]{Wih: values[prefix+".weight_ih"], Whh: values[prefix+".weight_hh"],
 		Bih: values[prefix+".bias_ih"], Bhh: values[prefix+".bias_hh"]}}
 	if len(m.W.Wih) != 3*c.H*inputs || len(m.W.Whh) != 3*c.H*c.H || len(m.W.Bih) != 3*c.H || len(m.W.Bhh) != 3*c.H {
 		return nil, fmt.Errorf("nn: gru: parameters under %q do not fit %d inputs and %d units", prefix, inputs, c.H)

@@ -9,7 +9,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
-// GRUWeights are the nodes of a GRU's parameters, see kernel.GRUWeights for shapes and equations. Biases and the readout may be nil.
+// GRUWeights are the nodes of a GRU's parameters, see kernel.SequenceWeights for shapes and equations. Biases and the readout may be nil.
 type GRUWeights struct {
 	WeightIH, WeightHH, BiasIH, BiasHH *Node
 	// ReadoutWeight (O, H) and ReadoutBias (O) add y = W clean + b in the same pass over memory.
@@ -121,7 +121,7 @@ type gruState[F kernel.Float] struct {
 	name       string
 	t, i, h, o int
 	opt        GRUOptions
-	plans      []*kernel.GRU[F] // one for each direction
+	plans      []*kernel.Sequence[F] // one for each direction
 	args       []argument
 	values     [heads][]F // results that are wanted
 	nodes      [heads]*Node
@@ -206,7 +206,7 @@ func (s *gruState[F]) plan(x *Node, dirs []GRUWeights, initial []*Node) error {
 			}
 			s.args = append(s.args, argument{h0, d, argH0})
 		}
-		p, err := g.memory.gru(g.slot(), kernel.GRUConfig{B: g.config.Rows, T: s.t, I: s.i, H: s.h, O: s.o, Reverse: d == 1,
+		p, err := g.memory.gru(g.slot(), kernel.SequenceConfig{B: g.config.Rows, T: s.t, I: s.i, H: s.h, O: s.o, Reverse: d == 1,
 			Threads: g.threads(), Inference: !g.config.Training})
 		if err != nil {
 			return err
@@ -286,7 +286,7 @@ func (s *gruState[F]) direction(a []F, d int) []F {
 	return a[d*s.h:]
 }
 
-func (s *gruState[F]) weights(in []gorgonia.Value, dir int) (w kernel.GRUWeights[F], x, h0 []F, err error) {
+func (s *gruState[F]) weights(in []gorgonia.Value, dir int) (w kernel.SequenceWeights[F], x, h0 []F, err error) {
 	for k, a := range s.args {
 		if a.dir != dir && a.kind != argX {
 			continue
@@ -307,7 +307,7 @@ func (s *gruState[F]) weights(in []gorgonia.Value, dir int) (w kernel.GRUWeights
 	return w, x, h0, nil
 }
 
-func slot[F kernel.Float](w *kernel.GRUWeights[F], kind int) *[]F {
+func slot[F kernel.Float](w *kernel.SequenceWeights[F], kind int) *[]F {
 	switch kind {
 	case argWih:
 		return &w.Wih
@@ -339,8 +339,8 @@ func (s *gruState[F]) forward(in []gorgonia.Value) (gorgonia.Value, error) {
 			return nil, err
 		}
 		stride := s.h * len(s.plans)
-		err = plan.Forward(w, kernel.GRUInput[F]{B: s.g.config.Rows, X: x, H0: h0, Trials: p.Trials, Noise: noiseOf[F](p, s.opt.Noise), InitNoise: noiseOf[F](p, s.opt.InitialNoise)},
-			kernel.GRUOutput[F]{Y: s.values[headOutputs], States: s.direction(s.values[headStates], d), Clean: s.direction(s.values[headClean], d),
+		err = plan.Forward(w, kernel.SequenceInput[F]{B: s.g.config.Rows, X: x, H0: h0, Trials: p.Trials, Noise: noiseOf[F](p, s.opt.Noise), InitNoise: noiseOf[F](p, s.opt.InitialNoise)},
+			kernel.SequenceOutput[F]{Y: s.values[headOutputs], States: s.direction(s.values[headStates], d), Clean: s.direction(s.values[headClean], d),
 				Final: s.direction(s.values[headFinal], d), Stride: stride, FinalStride: stride})
 		if err != nil {
 			return nil, err
@@ -373,7 +373,7 @@ func (s *gruState[F]) backward(in gorgonia.Nodes, _, grad *Node) (gorgonia.Nodes
 func (s *gruState[F]) runBack([]gorgonia.Value) (gorgonia.Value, error) {
 	stride := s.h * len(s.plans)
 	for d, plan := range s.plans {
-		var grad kernel.GRUGradient[F]
+		var grad kernel.SequenceGradient[F]
 		for k, a := range s.args {
 			switch {
 			case a.kind == argX:
@@ -388,7 +388,7 @@ func (s *gruState[F]) runBack([]gorgonia.Value) (gorgonia.Value, error) {
 				*slot(&grad.Weights, a.kind) = s.grads[k]
 			}
 		}
-		err := plan.Backward(kernel.GRUCotangent[F]{Y: s.cots[headOutputs], States: s.direction(s.cots[headStates], d), Clean: s.direction(s.cots[headClean], d),
+		err := plan.Backward(kernel.SequenceCotangent[F]{Y: s.cots[headOutputs], States: s.direction(s.cots[headStates], d), Clean: s.direction(s.cots[headClean], d),
 			Final: s.direction(s.cots[headFinal], d), Stride: stride, FinalStride: stride}, grad)
 		if err != nil {
 			return nil, err

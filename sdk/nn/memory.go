@@ -10,18 +10,18 @@ import (
 // (the last shard of a batch may be smaller) or in whether they train. Operations at the same place of two graphs of one network share what they
 // can. The zero value is ready. It belongs to one goroutine at a time.
 type Memory[F kernel.Float] struct {
-	grus    map[gruKey]*kernel.GRU[F]
+	grus    map[gruKey]*kernel.Sequence[F]
 	linears map[kernel.LinearConfig]*kernel.Linear[F]
 	arrays  map[int][]F
 }
 
 type gruKey struct {
-	config kernel.GRUConfig
+	config kernel.SequenceConfig
 	slot   int
 }
 
 // gru returns a plan for at least c.B trials. A tape belongs to one operation, so plans with one are told apart by the slot.
-func (m *Memory[F]) gru(slot int, c kernel.GRUConfig) (*kernel.GRU[F], error) {
+func (m *Memory[F]) gru(slot int, c kernel.SequenceConfig) (*kernel.Sequence[F], error) {
 	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
 	k := gruKey{c, slot}
 	if c.Inference {
@@ -30,12 +30,12 @@ func (m *Memory[F]) gru(slot int, c kernel.GRUConfig) (*kernel.GRU[F], error) {
 	if p, ok := m.grus[k]; ok {
 		return p, nil
 	}
-	p, err := kernel.NewGRU[F](c)
+	p, err := kernel.NewSequence[F](c)
 	if err != nil {
 		return nil, err
 	}
 	if m.grus == nil {
-		m.grus = make(map[gruKey]*kernel.GRU[F])
+		m.grus = make(map[gruKey]*kernel.Sequence[F])
 	}
 	m.grus[k] = p
 	return p, nil

@@ -28,7 +28,20 @@ type trainWorker struct {
 }
 
 func parts(w SequenceWeights[float32]) [][]float32 {
-	return [][]float32{w.Wih, w.Whh, w.Bih, w.Bhh, w.Wout, w.Bout}
+	out := [][]float32{w.Wih, w.Whh, w.Bih, w.Bhh, w.Wout, w.Bout}
+	for _, m := range w.Maps {
+		out = append(out, m.Weight, m.Bias)
+	}
+	return out
+}
+
+// weightsOf is the other way round.
+func weightsOf(p [][]float32) SequenceWeights[float32] {
+	w := SequenceWeights[float32]{Wih: p[0], Whh: p[1], Bih: p[2], Bhh: p[3], Wout: p[4], Bout: p[5]}
+	for l := 6; l < len(p); l += 2 {
+		w.Maps = append(w.Maps, LinearWeights[float32]{p[l], p[l+1]})
+	}
+	return w
 }
 
 func newTrainStep(b testing.TB, c SequenceConfig) *trainStep {
@@ -71,7 +84,7 @@ func (s *trainStep) step() (float64, error) {
 			return err
 		}
 		g := s.grads[shard]
-		return w.g.Backward(SequenceCotangent[float32]{Y: y}, SequenceGradient[float32]{Weights: SequenceWeights[float32]{Wih: g[0], Whh: g[1], Bih: g[2], Bhh: g[3], Wout: g[4], Bout: g[5]}})
+		return w.g.Backward(SequenceCotangent[float32]{Y: y}, SequenceGradient[float32]{Weights: weightsOf(g)})
 	})
 	if err != nil {
 		return 0, err
@@ -127,9 +140,12 @@ func BenchmarkTrainStep(b *testing.B) {
 		{B: 256, T: 500, I: 3, H: 64, O: 3},
 		{B: 256, T: 500, I: 3, H: 128, O: 3},
 		{B: 64, T: 320, I: 20, H: 128, O: 3},
+		{Cell: CellLSTM, B: 256, T: 500, I: 3, H: 64, O: 3},
+		{Cell: CellTanh, B: 256, T: 500, I: 3, H: 64, O: 3},
+		{Cell: CellNODE, B: 256, T: 500, I: 3, H: 3, O: 3, Layers: 3, Width: 128, DT: 0.1},
 	} {
 		for c.Threads = 1; c.Threads <= 2; c.Threads++ {
-			b.Run(fmt.Sprintf("gru/B=%d/T=%d/I=%d/H=%d/threads=%d", c.B, c.T, c.I, c.H, c.Threads), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/B=%d/T=%d/I=%d/H=%d/threads=%d", c.Cell, c.B, c.T, c.I, c.H, c.Threads), func(b *testing.B) {
 				s := newTrainStep(b, c)
 				_, err := s.step()
 				must(b, err)
@@ -137,7 +153,11 @@ func BenchmarkTrainStep(b *testing.B) {
 					_, err := s.step()
 					must(b, err)
 				}
-				products := float64(c.B) * float64(c.T) * (6*3*float64(c.H)*float64(c.H+c.I) + 6*float64(c.H*c.O))
+				products := float64(c.B) * float64(c.T) * (6*float64(c.Cell.Gates()*c.H*(c.H+c.I)) + 6*float64(c.H*c.O))
+				for l := range c.Layers {
+					out, in := c.Map(l)
+					products += 6 * float64(c.B*c.T*out*in)
+				}
 				b.ReportMetric(products*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 			})
 		}
