@@ -108,5 +108,12 @@ func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog)
 			return nil, usageError{err}
 		}
 	}
-	return experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
+	study, err := experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
+	if err != nil {
+		return nil, err
+	}
+	if len(study.Points) > 1 {
+		return nil, usagef("%s: a study of %d points: one experiment is needed", name, len(study.Points))
+	}
+	return study.Points[0].Experiment, nil
 }

@@ -13,7 +13,9 @@ import (
 // fields is a mapping of which the keys are known to be allowed.
 type fields struct {
 	*node
-	place place
+	// source is the mapping as it stands in the tree.
+	source *node
+	place  place
 }
 
 func (d *decoder) complain(p place, key string, onKey bool, hint, format string, args ...any) {
@@ -22,7 +24,7 @@ func (d *decoder) complain(p place, key string, onKey bool, hint, format string,
 
 // mapping checks the keys of a mapping. Keys that are not allowed are reported and left out.
 func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool) {
-	f := fields{node: &node{kind: mapping, at: n.at}, place: place{file: d.file, path: path, at: n.at, entries: map[string]span{}}}
+	f := fields{node: &node{kind: mapping, at: n.at}, source: n, place: place{file: d.file, path: path, at: n.at, entries: map[string]span{}}}
 	if n.kind != mapping {
 		d.complain(f.place, "", false, "", "%s: a mapping is needed, with the keys %s", n.show(), strings.Join(allowed, ", "))
 		return f, false
