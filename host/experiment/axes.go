@@ -29,15 +29,13 @@ type axis struct {
 type variations struct {
 	*decoder
 	axes []axis
-	// missing are the paths of the axes that could not be read.
+	// broken is true where anything is wrong; missing are the paths of the axes of which no value could be read.
+	broken  bool
 	missing []string
 	// place is the file's, and key what the points as a whole are told of by.
 	place place
 	key   string
 }
-
-// whole reports whether every axis could be read.
-func (v *variations) whole() bool { return len(v.missing) == 0 }
 
 // variations reads seeds and matrix. An axis that is wrong in part keeps its sound values.
 func (d *decoder) variations(root *node) *variations {
@@ -54,15 +52,13 @@ func (d *decoder) variations(root *node) *variations {
 	return v
 }
 
-// lose notes an axis of which something is wrong.
-func (v *variations) lose(path string) { v.missing = append(v.missing, path) }
-
 func (v *variations) wrong(key string, onKey bool, hint, format string, args ...any) {
+	v.broken = true
 	v.complain(v.place, key, onKey, hint, format, args...)
 }
 
 // list returns the values of an axis, which must be a list of some.
-func (v *variations) list(key string, n *node, example string) ([]*node, bool) {
+func (v *variations) list(key string, n *node, example string) []*node {
 	switch {
 	case n.kind == null:
 		v.wrong(key, true, "e.g. "+example, "a list of values is needed")
@@ -71,9 +67,9 @@ func (v *variations) list(key string, n *node, example string) ([]*node, bool) {
 	case len(n.items) == 0:
 		v.wrong(key, false, "leave it out", "is an empty list: at least one value is needed")
 	default:
-		return n.items, true
+		return n.items
 	}
-	return nil, false
+	return nil
 }
 
 // enter notes where an element of a list stands, and returns its key.
@@ -103,13 +99,8 @@ func (v *variations) seeds(n *node, both bool) {
 	v.key = "seeds"
 	if both {
 		v.wrong("seeds", true, "", "seed and seeds are both given: one of them is needed")
-		v.lose("seed")
 	}
-	items, ok := v.list("seeds", n, "seeds: [0, 1, 2]")
-	if !ok {
-		v.lose("seed")
-		return
-	}
+	items := v.list("seeds", n, "seeds: [0, 1, 2]")
 	a := axis{key: "seeds", path: "seed", parts: []string{"seed"}, place: []string{"seed"}, keyAt: v.place.entries["seeds"].key}
 	seen := map[string]*node{}
 	for i, item := range items {
@@ -124,10 +115,8 @@ func (v *variations) seeds(n *node, both bool) {
 			n := &node{value: seed, at: item.at}
 			if !v.repeated(seen, key, n) {
 				a.nodes = append(a.nodes, n)
-				continue
 			}
 		}
-		v.lose("seed")
 	}
 	if len(a.nodes) > 0 {
 		v.axes = append(v.axes, a)
@@ -147,18 +136,14 @@ func (n *node) seed() (int64, bool) {
 
 func (v *variations) matrix(root, n *node) {
 	v.key = "matrix"
-	if n.kind != mapping {
+	switch {
+	case n.kind != mapping:
 		v.wrong("matrix", n.kind == null, "e.g. matrix: {fit.NAME.params.latent: [8, 16]}", "%s: a mapping from paths to lists of values is needed", n.show())
-		v.lose("")
 		return
-	}
-	if len(n.entries) == 0 {
+	case len(n.entries) == 0:
 		v.wrong("matrix", false, "leave it out", "is empty: at least one path with a list of values is needed")
-		v.lose("")
-	}
-	if len(n.entries) > maxAxes {
+	case len(n.entries) > maxAxes:
 		v.wrong("matrix", true, "", "%d paths: at most %d are allowed", len(n.entries), maxAxes)
-		v.lose("")
 		return
 	}
 	var taken []axis
@@ -173,15 +158,15 @@ func (v *variations) matrix(root, n *node) {
 		}
 		if trouble != nil {
 			v.wrong(key, true, trouble.hint, "%s", trouble.message)
-			v.lose(e.key)
 		}
 		v.values(&a, e.value)
-		if trouble != nil || !v.apart(taken, a) {
-			continue
-		}
-		taken = append(taken, a)
-		if len(a.nodes) > 0 {
+		switch {
+		case trouble == nil && !v.apart(taken, a):
+		case trouble == nil && len(a.nodes) > 0:
 			v.axes = append(v.axes, a)
+			taken = append(taken, a)
+		default:
+			v.missing = append(v.missing, e.key)
 		}
 	}
 }
@@ -197,23 +182,17 @@ func allDefine(items []*node) bool {
 
 // values reads the values of an axis of the matrix.
 func (v *variations) values(a *axis, n *node) {
-	items, ok := v.list(a.key, n, a.path+": [8, 16]")
-	if !ok {
-		v.lose(a.path)
-		return
-	}
 	seen := map[string]*node{}
-	for i, item := range items {
+	for i, item := range v.list(a.key, n, a.path+": [8, 16]") {
 		key := v.enter(a.key, i, item.at)
+		name := item.get("name")
 		if message := item.varies(); message != "" {
 			v.wrong(key, false, "", "%s", message)
-		} else if name := item.get("name"); name != nil && len(a.parts) == 2 && (a.parts[0] == "fit" || a.parts[0] == "compare") && name.value != a.parts[1] {
+		} else if name != nil && len(a.parts) == 2 && (a.parts[0] == "fit" || a.parts[0] == "compare") && name.value != a.parts[1] {
 			v.wrong(key, false, fmt.Sprintf("leave the name out: it is %s", a.parts[1]), "a name cannot be varied: comparisons and results go by it")
 		} else if !v.repeated(seen, key, item) {
 			a.nodes = append(a.nodes, item)
-			continue
 		}
-		v.lose(a.path)
 	}
 }
 
@@ -262,7 +241,6 @@ func (v *variations) apart(taken []axis, a axis) bool {
 		default:
 			v.wrong(a.key, true, "", "is a part of %s, which is varied as a whole%s", b.path, line)
 		}
-		v.lose(a.path)
 		return false
 	}
 	return true
@@ -283,6 +261,19 @@ func (v *variations) at(i int) []int {
 	for k := len(v.axes) - 1; k >= 0; k-- {
 		n := len(v.axes[k].nodes)
 		out[k], i = i%n, i/n
+	}
+	return out
+}
+
+// eachValue returns points that have every value of every axis once, beside the first of the others; at most a number of them.
+func (v *variations) eachValue(limit int) [][]int {
+	out := [][]int{make([]int, len(v.axes))}
+	for k, a := range v.axes {
+		for i := 1; i < len(a.nodes) && len(out) < limit; i++ {
+			at := make([]int, len(v.axes))
+			at[k] = i
+			out = append(out, at)
+		}
 	}
 	return out
 }

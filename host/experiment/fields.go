@@ -33,6 +33,9 @@ func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool)
 		f.place.entries[e.key] = span{e.at, e.value.at}
 		if !slices.Contains(allowed, e.key) {
 			hint := param.DidYouMean(e.key, allowed)
+			if path == "" && isSweep(e.key) {
+				hint = "what is varied stands under matrix, e.g. matrix: {fit.NAME.params.latent: [8, 16]}, and under seeds"
+			}
 			if hint == "" {
 				hint = "keys are " + strings.Join(allowed, ", ")
 			}
@@ -42,6 +45,16 @@ func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool)
 		f.entries = append(f.entries, e)
 	}
 	return f, true
+}
+
+// isSweep reports whether a key is what other programs call a matrix.
+func isSweep(key string) bool {
+	for _, word := range []string{"sweep", "grid", "axes", "axis", "vary", "variation", "search", "product", "points", "hyperparam", "study", "studies"} {
+		if strings.Contains(strings.ToLower(key), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // given returns the value of a key; false where the key is not there, or has no value, which is reported unless it may be empty.

@@ -117,13 +117,15 @@ func brief(v any) string {
 		}
 		return strings.Join(parts, "-")
 	case map[string]any:
-		var parts []string
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			switch key {
-			case "name", "use", "load", "dataset", "params", "task":
-				parts = append(parts, brief(v[key]))
-			default:
-				parts = append(parts, key+"-"+brief(v[key]))
+		var parts, seen []string
+		first := []string{"name", "use", "load", "dataset", "task", "params"}
+		for _, key := range append(first, slices.Sorted(maps.Keys(v))...) {
+			x, ok := v[key]
+			switch named := slices.Contains(first, key); {
+			case ok && named && !slices.Contains(seen, key):
+				parts, seen = append(parts, brief(x)), append(seen, key)
+			case !named:
+				parts = append(parts, key+"-"+brief(x))
 			}
 		}
 		return strings.Join(parts, "-")

@@ -76,7 +76,7 @@ func Parse(file string, data []byte, overrides []string) (*Study, error) {
 
 // parsed is what could be read beside what could not.
 type parsed struct {
-	// study is nil where nothing could be read; where an axis is wrong it has no axes, and one point in place of all.
+	// study is nil where nothing could be read; where seeds or matrix are wrong it has no axes, and some points in place of all.
 	study    *Study
 	problems []Problem
 	// missing are the paths of axes that could not be read: what is said of these places may follow from that.
@@ -137,18 +137,22 @@ func parse(file string, data []byte, overrides []string) *parsed {
 	base := root.without("seeds", "matrix")
 	s := &Study{File: file, root: root}
 	out := &parsed{study: s, missing: v.missing}
-	n := 1
-	if v.whole() && d.affordable(v, base) {
-		s.Axes, n = v.exported(), v.points()
+	sound := !v.broken && d.affordable(v, base)
+	var points [][]int
+	if sound {
+		s.Axes = v.exported()
+		for i := range v.points() {
+			points = append(points, v.at(i))
+		}
+	} else {
+		points = v.eachValue(min(maxPoints, maxWork/base.size()))
 	}
 	out.problems, r.problems = r.problems, nil
-	s.Points = make([]Point, n)
-	found := make([][]Problem, n)
+	s.Points = make([]Point, len(points))
+	found := make([][]Problem, len(points))
 	name := newNamer(s.Axes)
-	for i := range s.Points {
-		at := v.at(i)
-		s.Points[i].Index = i
-		s.Points[i].Experiment = d.point(base, v, at)
+	for i, at := range points {
+		s.Points[i] = Point{Index: i, Experiment: d.point(base, v, at)}
 		if len(s.Axes) > 0 {
 			s.Points[i].Name, s.Points[i].Values = name.point(at), s.values(at)
 		}
