@@ -60,6 +60,8 @@ type StageUse struct {
 	Error   string `json:"error,omitempty"`
 	Seconds Number `json:"seconds"`
 	Threads int    `json:"threads"`
+	// Retried says what ended the first attempt where a second was made; empty where one was enough.
+	Retried string `json:"retried,omitempty"`
 }
 
 // Write writes DIR/provenance.json; that of a shard of a study, which is no point's, is DIR/provenance-2-of-4.json.
@@ -134,8 +136,8 @@ func readProvenances(dir string) ([]Provenance, error) {
 	return []Provenance{whole}, nil
 }
 
-// joinProvenances is what several shards did together: from the first start to the last end, with every stage and plugin once, and for the rest the newest.
-func joinProvenances(all []Provenance) Provenance {
+// JoinProvenances is what several shards did together: from the first start to the last end, with every stage and plugin once, and for the rest the newest.
+func JoinProvenances(all []Provenance) Provenance {
 	if len(all) == 1 {
 		return all[0]
 	}

@@ -119,7 +119,7 @@ func (r *Run) Provenance() (Provenance, error) {
 	if err != nil {
 		return Provenance{}, err
 	}
-	return joinProvenances(all), nil
+	return JoinProvenances(all), nil
 }
 
 // Status is that of the provenance, "" where there is none that can be read. Where it says "running" and no host holds the folder's lock, it is
@@ -146,6 +146,31 @@ func (s Stage) Path(file string) string { return filepath.Join(s.Dir, file) }
 
 // Has reports whether the stage has a file.
 func (s Stage) Has(file string) bool { return exists(s.Path(file)) }
+
+// Check compares a file of the stage with its checksum in [SumsFile]: libhdf5 may crash on a file that is damaged, so it is checked first. A file that differs,
+// is missing or is not in the list is a *[SumsError]; where there is no list, and where the stage never had the file, the error wraps fs.ErrNotExist.
+func (s Stage) Check(file string) error {
+	sums, err := ReadSums(s.Dir)
+	if err != nil {
+		return err
+	}
+	want, listed := sums[file]
+	if !listed && !s.Has(file) {
+		return fmt.Errorf("artifact: %s: %w", s.Path(file), fs.ErrNotExist)
+	}
+	if !listed {
+		return &SumsError{Dir: s.Dir, Extra: []string{file}}
+	}
+	switch got, err := HashFile(s.Path(file)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return &SumsError{Dir: s.Dir, Missing: []string{file}}
+	case err != nil:
+		return err
+	case got != want:
+		return &SumsError{Dir: s.Dir, Changed: []string{file}}
+	}
+	return nil
+}
 
 // Metrics reads metrics.jsonl. Where a stage lacks the file, the errors of this and the following methods wrap fs.ErrNotExist.
 func (s Stage) Metrics() ([]component.Metric, error) { return ReadMetrics(s.Dir) }

@@ -52,6 +52,9 @@ func exitStatus(ctx context.Context, err error) int {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return Interrupted
 	}
+	if errors.Is(err, pipeline.ErrStages) {
+		return Failure
+	}
 	var usage usageError
 	var file *experiment.Error
 	var format *artifact.FormatError
@@ -60,8 +63,10 @@ func exitStatus(ctx context.Context, err error) int {
 	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) {
 		return Usage
 	}
-	if errors.Is(err, pipeline.ErrFolder) {
-		return Usage
+	for _, refused := range []error{pipeline.ErrFolder, pipeline.ErrShard, pipeline.ErrStudies, artifact.ErrRunLocked} {
+		if errors.Is(err, refused) {
+			return Usage
+		}
 	}
 	if errors.Is(err, component.ErrInvalidArgument) && !errors.Is(err, errReported) {
 		return Usage

@@ -116,8 +116,8 @@ func readExperiment(name string) (string, []byte, error) {
 	return "", nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
 }
 
-// load reads an experiment, from a file or by the name of an example, and resolves it.
-func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Experiment, error) {
+// load reads a study, from a file or by the name of an example, and resolves it.
+func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Study, error) {
 	name, err := oneArg(c, "an experiment file or the name of an example")
 	if err != nil {
 		return nil, err
@@ -129,12 +129,5 @@ func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog)
 	if err != nil {
 		return nil, err
 	}
-	study, err := experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
-	if err != nil {
-		return nil, err
-	}
-	if len(study.Points) > 1 {
-		return nil, usagef("%s: a study of %d points: one experiment is needed", name, len(study.Points))
-	}
-	return study.Points[0].Experiment, nil
+	return experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
 }
