@@ -46,18 +46,22 @@ func HashFile(path string) (string, error) {
 // HashFolder is the digest of a folder: the SHA-256 of the list of its files' names, relative and sorted, with their SHA-256. Modes, times, empty folders
 // and [SumsFile] at the top do not count. A symbolic link or another special file is an error.
 func HashFolder(dir string) (string, error) {
-	sums, err := sumsOf(context.Background(), dir)
+	sums, err := sumsOf(context.Background(), dir, refuse)
 	if err != nil {
 		return "", err
 	}
 	return HashBytes(sums.encode()), nil
 }
 
-// WriteSums writes [SumsFile] into a folder and returns the folder's digest, which is the SHA-256 of that file.
+// WriteSums writes [SumsFile] into a folder and returns the folder's digest, which is the SHA-256 of that file. A folder without files is an error that wraps
+// [ErrSums], since an empty list is what a list is that was cut off.
 func WriteSums(dir string) (digest string, err error) {
-	sums, err := sumsOf(context.Background(), dir)
+	sums, err := sumsOf(context.Background(), dir, refuse)
 	if err != nil {
 		return "", err
+	}
+	if len(sums) == 0 {
+		return "", fmt.Errorf("%w: %s holds no files", ErrSums, dir)
 	}
 	b := sums.encode()
 	return HashBytes(b), WriteFile(filepath.Join(dir, SumsFile), b)
@@ -70,13 +74,17 @@ func CheckSums(ctx context.Context, dir string) (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	have, err := sumsOf(ctx, dir)
+	bad := &SumsError{Dir: dir}
+	have, err := sumsOf(ctx, dir, func(name, _ string) error {
+		bad.Special = append(bad.Special, name)
+		return nil
+	})
 	if err != nil {
 		return "", err
 	}
-	bad := &SumsError{Dir: dir}
 	for name, sum := range want {
 		switch got, ok := have[name]; {
+		case slices.Contains(bad.Special, name):
 		case !ok:
 			bad.Missing = append(bad.Missing, name)
 		case got != sum:
@@ -88,20 +96,22 @@ func CheckSums(ctx context.Context, dir string) (digest string, err error) {
 			bad.Extra = append(bad.Extra, name)
 		}
 	}
-	if len(bad.Missing)+len(bad.Changed)+len(bad.Extra) == 0 {
+	if len(bad.Missing)+len(bad.Changed)+len(bad.Extra)+len(bad.Special) == 0 {
 		return HashBytes(want.encode()), nil
 	}
 	slices.Sort(bad.Missing)
 	slices.Sort(bad.Changed)
 	slices.Sort(bad.Extra)
+	slices.Sort(bad.Special)
 	return "", bad
 }
 
 // SumsError says which files of a folder are not what its list of checksums says.
 type SumsError struct {
 	Dir string
-	// Changed, Missing and Extra are names relative to Dir, sorted.
-	Changed, Missing, Extra []string
+	// Changed, Missing and Extra are names relative to Dir, sorted; so are Special, of what cannot have a checksum: symbolic links, pipes and the like, and files
+	// whose names a list cannot hold.
+	Changed, Missing, Extra, Special []string
 }
 
 // Error lists the files.
@@ -110,12 +120,21 @@ func (e *SumsError) Error() string {
 	for _, p := range []struct {
 		what  string
 		names []string
-	}{{"changed", e.Changed}, {"missing", e.Missing}, {"not in the list", e.Extra}} {
+	}{{"changed", e.Changed}, {"missing", e.Missing}, {"not in the list", e.Extra}, {"not a regular file or name", e.Special}} {
 		if len(p.names) > 0 {
-			parts = append(parts, p.what+": "+strings.Join(p.names, ", "))
+			parts = append(parts, p.what+": "+listed(p.names))
 		}
 	}
 	return fmt.Sprintf("artifact: %s differs from its checksums: %s", e.Dir, strings.Join(parts, "; "))
+}
+
+// listed is at most ten names, and how many more there are.
+func listed(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // Sums maps a file's slash-separated relative name to its SHA-256 in hexadecimal.
@@ -126,6 +145,12 @@ var sumsLine = regexp.MustCompile(`^([0-9a-f]{64})  (.+)$`)
 // ReadSums reads a folder's [SumsFile] without reading the files that it lists.
 func ReadSums(dir string) (Sums, error) {
 	path := filepath.Join(dir, SumsFile)
+	// Opening a pipe would wait for somebody to write.
+	if info, err := os.Lstat(path); err != nil {
+		return nil, fmt.Errorf("artifact: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrSums, path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("artifact: %w", err)
@@ -140,8 +165,13 @@ func ReadSums(dir string) (Sums, error) {
 		}
 		sums[m[2]] = m[1]
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, fmt.Errorf("%w: %s: a line is too long", ErrSums, path)
+	} else if err != nil {
 		return nil, fmt.Errorf("artifact: reading %s: %w", path, err)
+	}
+	if len(sums) == 0 {
+		return nil, fmt.Errorf("%w: %s is empty", ErrSums, path)
 	}
 	return sums, nil
 }
@@ -154,7 +184,11 @@ func (s Sums) encode() []byte {
 	return []byte(b.String())
 }
 
-func sumsOf(ctx context.Context, dir string) (Sums, error) {
+// refuse makes what cannot have a checksum an error.
+func refuse(name, why string) error { return fmt.Errorf("%q: %s", name, why) }
+
+// sumsOf hashes the files of a folder; odd is called for what is no regular file and for names that a list cannot hold.
+func sumsOf(ctx context.Context, dir string, odd func(name, why string) error) (Sums, error) {
 	sums := Sums{}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -172,9 +206,9 @@ func sumsOf(ctx context.Context, dir string) (Sums, error) {
 		case name == SumsFile:
 			return nil
 		case !d.Type().IsRegular():
-			return fmt.Errorf("%s is not a regular file", path)
-		case strings.ContainsAny(name, "\n\\"):
-			return errors.New("a file name with a backslash or a line break: " + fmt.Sprintf("%q", path))
+			return odd(name, "not a regular file")
+		case strings.ContainsAny(name, "\n\r\\"):
+			return odd(name, "a file name with a backslash or a line break")
 		}
 		sums[name], err = HashFile(path)
 		return err

@@ -9,7 +9,7 @@
 // every call is made under one lock in this package: any number of goroutines may read and write different files, and wait for each other.
 package artifact
 
-// The names of the files in a run's folder.
+// The names of the files in a run's folder. That of a study has [StudyFile] and [PointsDir] besides, and no stages of its own.
 const (
 	ExperimentFile = "experiment.yaml"
 	ProvenanceFile = "provenance.json"

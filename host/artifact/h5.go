@@ -11,8 +11,10 @@ package artifact
 
 static void ctdb_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); H5Eclear2(H5E_DEFAULT); }
 
+#define CTDB_MAX_SAID 8192 // what the library says of a failed read or write holds the file's path
+
 static herr_t ctdb_first_error(unsigned n, const H5E_error2_t *e, void *text) {
-	if (n == 0 && e->desc != NULL) snprintf((char *)text, 256, "%s", e->desc);
+	if (n == 0 && e->desc != NULL) snprintf((char *)text, CTDB_MAX_SAID, "%s", e->desc);
 	return 0;
 }
 
@@ -186,8 +188,11 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
+	"strconv"
 	"sync"
+	"syscall"
 	"unsafe"
 
 	"gonum.org/v1/hdf5"
@@ -210,14 +215,23 @@ func locked(f func() error) error {
 
 // h5Error adds what the library says to err, which tells what was being done. It is called with the lock held, right after the failure.
 func h5Error(format string, args ...any) error {
-	var text [256]C.char
+	var text [C.CTDB_MAX_SAID]C.char
 	C.ctdb_error_text(&text[0])
 	message := fmt.Sprintf(format, args...)
-	if said := C.GoString(&text[0]); said != "" {
+	said := C.GoString(&text[0])
+	if m := systemError.FindStringSubmatch(said); m != nil {
+		if number, err := strconv.Atoi(m[1]); err == nil && number > 0 {
+			return fmt.Errorf("%s: %w", message, syscall.Errno(number))
+		}
+	}
+	if said != "" {
 		message += ": " + said
 	}
 	return errors.New(message)
 }
+
+// systemError is how the library tells the error of a system call, among addresses and times that say nothing to a user.
+var systemError = regexp.MustCompile(`errno = (\d+)`)
 
 func memoryType(t tensor.DType) C.int {
 	switch t {

@@ -1,14 +1,12 @@
 package artifact
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -23,10 +21,12 @@ const (
 	CompareStage  = "compare"
 )
 
-// Run is a run's folder. It is read when it is opened; what is added later is not seen.
+// Run is a run's folder, or a study's. It is read when it is opened; what is added later is not seen.
 type Run struct {
-	dir    string
-	stages []Stage
+	dir      string
+	stages   []Stage
+	study    *Study
+	problems []error
 }
 
 // Stage is a stage's folder within a run.
@@ -37,8 +37,8 @@ type Stage struct {
 	Record            Record
 }
 
-// OpenRun opens a run's folder: one that has an experiment.yaml, a provenance.json or at least one stage with a record.json. The folder
-// may have been moved or copied. A record that cannot be read is an error.
+// OpenRun opens a run's folder: one that has an experiment.yaml, a study.json, a provenance or at least one stage with a record.json. The folder
+// may have been moved or copied. A stage whose record cannot be read is left out, see [Run.Problems]; a study.json that cannot be read is an error.
 func OpenRun(dir string) (*Run, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -48,28 +48,36 @@ func OpenRun(dir string) (*Run, error) {
 		return nil, fmt.Errorf("artifact: %s is not a run's folder: a folder with %s is needed", dir, ExperimentFile)
 	}
 	r := &Run{dir: dir}
+	study, err := ReadStudy(dir)
+	switch {
+	case err == nil:
+		r.study = &study
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
 	for _, kind := range []string{TrainStage, SimulateStage} {
-		if err := r.add(kind, kind, ""); err != nil {
-			return nil, err
-		}
+		r.add(kind, kind, "")
 	}
 	for _, kind := range []string{FitStage, CompareStage} {
 		labels, err := os.ReadDir(filepath.Join(dir, kind))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("artifact: %w", err)
+			r.problems = append(r.problems, fmt.Errorf("artifact: %w", err))
 		}
 		for _, l := range labels {
 			if l.IsDir() {
-				if err := r.add(kind+"/"+l.Name(), kind, l.Name()); err != nil {
-					return nil, err
-				}
+				r.add(kind+"/"+l.Name(), kind, l.Name())
 			}
 		}
 	}
-	if len(r.stages) == 0 && !exists(filepath.Join(dir, ExperimentFile)) && !exists(filepath.Join(dir, ProvenanceFile)) {
+	if len(r.stages) == 0 && len(r.problems) == 0 && r.study == nil && !isRun(dir) {
 		return nil, fmt.Errorf("artifact: %s is not a run's folder: it has no %s, no %s and no stages", dir, ExperimentFile, ProvenanceFile)
 	}
 	return r, nil
+}
+
+// isRun reports whether a folder has what the host writes first.
+func isRun(dir string) bool {
+	return exists(filepath.Join(dir, ExperimentFile)) || exists(filepath.Join(dir, ProvenanceFile)) || exists(filepath.Join(dir, StudyFile)) || len(shardFiles(dir)) > 0
 }
 
 func exists(path string) bool {
@@ -78,18 +86,19 @@ func exists(path string) bool {
 }
 
 // add adds a stage if it has a record.
-func (r *Run) add(name, kind, label string) error {
+func (r *Run) add(name, kind, label string) {
 	dir := filepath.Join(r.dir, filepath.FromSlash(name))
 	record, err := ReadRecord(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	switch {
+	case err == nil:
+		r.stages = append(r.stages, Stage{Name: name, Kind: kind, Label: label, Dir: dir, Record: record})
+	case !errors.Is(err, fs.ErrNotExist):
+		r.problems = append(r.problems, fmt.Errorf("%s: %w", name, err))
 	}
-	if err != nil {
-		return err
-	}
-	r.stages = append(r.stages, Stage{Name: name, Kind: kind, Label: label, Dir: dir, Record: record})
-	return nil
 }
+
+// Problems are the stages that are not listed because their records cannot be read.
+func (r *Run) Problems() []error { return slices.Clone(r.problems) }
 
 // Dir is the run's folder.
 func (r *Run) Dir() string { return r.dir }
@@ -103,8 +112,19 @@ func (r *Run) Experiment() ([]byte, error) {
 	return b, nil
 }
 
-// Provenance reads provenance.json. Where there is none the error wraps fs.ErrNotExist.
-func (r *Run) Provenance() (Provenance, error) { return ReadProvenance(r.dir) }
+// Provenance reads provenance.json; of a study that was run in shards, what its provenance-I-of-N.json say together. Where there is none the error
+// wraps fs.ErrNotExist.
+func (r *Run) Provenance() (Provenance, error) {
+	all, err := readProvenances(r.dir)
+	if err != nil {
+		return Provenance{}, err
+	}
+	return JoinProvenances(all), nil
+}
+
+// Status is that of the provenance, "" where there is none that can be read. Where it says "running" and no host holds the folder's lock, it is
+// "killed". A study that was run in shards is "incomplete" where all that were run are done and points are lacking.
+func (r *Run) Status() string { return folderStatus(r.dir, r.study) }
 
 // Results reads the run's results.json. Where there is none the error wraps fs.ErrNotExist.
 func (r *Run) Results() (Results, error) { return ReadResults(r.dir) }
@@ -126,6 +146,31 @@ func (s Stage) Path(file string) string { return filepath.Join(s.Dir, file) }
 
 // Has reports whether the stage has a file.
 func (s Stage) Has(file string) bool { return exists(s.Path(file)) }
+
+// Check compares a file of the stage with its checksum in [SumsFile]: libhdf5 may crash on a file that is damaged, so it is checked first. A file that differs,
+// is missing or is not in the list is a *[SumsError]; where there is no list, and where the stage never had the file, the error wraps fs.ErrNotExist.
+func (s Stage) Check(file string) error {
+	sums, err := ReadSums(s.Dir)
+	if err != nil {
+		return err
+	}
+	want, listed := sums[file]
+	if !listed && !s.Has(file) {
+		return fmt.Errorf("artifact: %s: %w", s.Path(file), fs.ErrNotExist)
+	}
+	if !listed {
+		return &SumsError{Dir: s.Dir, Extra: []string{file}}
+	}
+	switch got, err := HashFile(s.Path(file)); {
+	case errors.Is(err, fs.ErrNotExist):
+		return &SumsError{Dir: s.Dir, Missing: []string{file}}
+	case err != nil:
+		return err
+	case got != want:
+		return &SumsError{Dir: s.Dir, Changed: []string{file}}
+	}
+	return nil
+}
 
 // Metrics reads metrics.jsonl. Where a stage lacks the file, the errors of this and the following methods wrap fs.ErrNotExist.
 func (s Stage) Metrics() ([]component.Metric, error) { return ReadMetrics(s.Dir) }
@@ -150,57 +195,3 @@ func (s Stage) Dataset() (*Dataset, error) { return OpenDataset(s.Path(DatasetFi
 
 // Arrays opens one of rollout.h5, inferred.h5 and matrices.h5.
 func (s Stage) Arrays(file string) (*Arrays, error) { return OpenArrays(s.Path(file)) }
-
-// RunSummary is a line in a list of runs.
-type RunSummary struct {
-	Dir string
-	// Name and Status are those of the provenance; empty where there is none.
-	Name, Status      string
-	Started, Finished time.Time
-	// Stages are the names of the complete stages.
-	Stages []string
-	// Err says what is wrong with the folder.
-	Err error
-}
-
-// ListRuns lists the runs in the folders of root, newest first. Folders that are not runs are left out, those with broken files have Err set. A root
-// that does not exist has no runs.
-func ListRuns(root string) ([]RunSummary, error) {
-	entries, err := os.ReadDir(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("artifact: %w", err)
-	}
-	var out []RunSummary
-	for _, e := range entries {
-		dir := filepath.Join(root, e.Name())
-		if !exists(filepath.Join(dir, ExperimentFile)) && !exists(filepath.Join(dir, ProvenanceFile)) {
-			continue
-		}
-		out = append(out, summarizeRun(dir))
-	}
-	slices.SortStableFunc(out, func(a, b RunSummary) int {
-		return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.Dir, a.Dir))
-	})
-	return out, nil
-}
-
-func summarizeRun(dir string) RunSummary {
-	s := RunSummary{Dir: dir}
-	p, err := ReadProvenance(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Err = err
-	}
-	s.Name, s.Status, s.Started, s.Finished = p.Name, p.Status, p.Started, p.Finished
-	r, err := OpenRun(dir)
-	if err != nil {
-		s.Err = errors.Join(s.Err, err)
-		return s
-	}
-	for _, stage := range r.stages {
-		s.Stages = append(s.Stages, stage.Name)
-	}
-	return s
-}

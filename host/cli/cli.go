@@ -7,10 +7,10 @@
 //	1    something failed while it ran: a stage, a plugin, a file
 //	2    the command line, the experiment file or what it names is wrong; nothing was started
 //	130  interrupted
+//	137  the run that was followed was killed
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,20 +21,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/ctdb-host/ctdb/host/artifact"
-	"github.com/ctdb-host/ctdb/host/catalog"
-	"github.com/ctdb-host/ctdb/host/experiment"
-	"github.com/ctdb-host/ctdb/host/pipeline"
-	"github.com/ctdb-host/ctdb/sdk/component"
-)
-
-// The exit statuses.
-const (
-	Success     = 0
-	Failure     = 1
-	Usage       = 2
-	Interrupted = 130
 )
 
 // Program is what the commands need to know of the program that they are in.
@@ -53,158 +39,76 @@ func Main(ctx context.Context, args []string, p Program) int {
 		return Success
 	}
 	app := p.app()
-	err := app.RunContext(ctx, flagsFirst(app, args))
+	if len(args) > 2 && args[len(args)-1] == completionFlag {
+		p.complete(ctx, app, args[:len(args)-1])
+		return Success
+	}
+	l := takeApart(app, args)
+	err := p.start(ctx, l)
 	status := exitStatus(ctx, err)
 	if err != nil && !errors.Is(err, errReported) {
-		fmt.Fprintf(p.Err, "ctdb-host: %s\n", err)
+		p.tell(err, status, l.has("json"))
 	}
 	return status
 }
 
-// errReported marks an error that the user has been told of.
-var errReported = errors.New("reported")
-
-// usageError is an error of the one who calls.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-func exitStatus(ctx context.Context, err error) int {
-	if err == nil {
-		return Success
+// start runs what a command line asks for, once it is known that there is such a command with such flags.
+func (p Program) start(ctx context.Context, l line) error {
+	c := l.command()
+	names := commandNames(l.app.Commands)
+	if c != nil {
+		names = commandNames(c.Subcommands)
 	}
-	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
-		return Interrupted
+	if len(l.positional) > 0 && len(names) > 0 {
+		given := l.positional[0]
+		if c != nil {
+			return usagef("%s: no command %q%s; `ctdb-host help %s` lists them", l.name(), given, nearest(given, names), l.name())
+		}
+		return usagef("no command %q%s; `ctdb-host help` lists them", given, nearest(given, names))
 	}
-	var usage usageError
-	var file *experiment.Error
-	var format *artifact.FormatError
-	var missing *catalog.NotFoundError
-	var ambiguous *catalog.AmbiguousError
-	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) {
-		return Usage
+	switch {
+	case l.has("help"):
+		return p.helpOn(l.app, strings.Fields(l.name()))
+	case l.has("version"):
+		fmt.Fprintf(p.Out, "%s version %s\n", l.app.Name, l.app.Version)
+		return nil
 	}
-	if errors.Is(err, pipeline.ErrFolder) {
-		return Usage
+	if err := l.check(); err != nil {
+		return err
 	}
-	if errors.Is(err, component.ErrInvalidArgument) && !errors.Is(err, errReported) {
-		return Usage
+	if len(names) > 0 {
+		return p.helpOn(l.app, strings.Fields(l.name()))
 	}
-	return Failure
+	return l.app.RunContext(ctx, l.args)
 }
 
 func (p Program) app() *cli.App {
 	return &cli.App{
-		Name:                 "ctdb-host",
-		Usage:                "computation-through-dynamics studies with out-of-process plugins",
-		Version:              Version(),
-		Writer:               p.Out,
-		ErrWriter:            p.Err,
-		ExitErrHandler:       func(*cli.Context, error) {},
-		Suggest:              true,
-		EnableBashCompletion: true,
-		OnUsageError:         onUsage,
+		Name:           "ctdb-host",
+		Usage:          "computation-through-dynamics studies with out-of-process plugins",
+		Version:        Version(),
+		Writer:         p.Out,
+		ErrWriter:      p.Err,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   onUsage,
+		// Help, the version and completion are this package's own, which knows the width of the terminal and what a command line is about.
+		HideHelp: true, HideVersion: true,
+		// A list such as [1, 2] is one value of --set.
+		DisableSliceFlagSeparator: true,
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "plugin-dir", Usage: "look for plugins in `DIR` first (may be repeated)"},
-			&cli.StringFlag{Name: "store", Usage: "keep results in `DIR`", EnvVars: []string{"CTDB_STORE"}, DefaultText: "in the user's data folder"},
+			&cli.StringFlag{Name: "store", Usage: "keep results in `DIR`", EnvVars: []string{"CTDB_STORE"}, DefaultText: "ctdb/store in the user's data folder"},
 		},
-		Commands: []*cli.Command{
-			p.runCommand(), p.validateCommand(), p.planCommand(),
-			p.componentsCommand(), p.describeCommand(), p.examplesCommand(),
-			p.runsCommand(), p.showCommand(), p.reportCommand(), p.pluginCommand(),
-		},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				var names []string
-				for _, cmd := range c.App.Commands {
-					names = append(names, cmd.Name)
-				}
-				return usagef("no command %q%s; `ctdb-host help` lists them", c.Args().First(), nearest(c.Args().First(), names))
-			}
-			return cli.ShowAppHelp(c)
-		},
+		Commands: grouped([]*cli.Command{
+			p.runCommand(), p.validateCommand(), p.planCommand(), p.examplesCommand(),
+			p.showCommand(), p.runsCommand(), p.reportCommand(),
+			p.componentsCommand(), p.describeCommand(), p.pluginCommand(),
+			p.completionCommand(), p.helpCommand(),
+		}),
 	}
 }
 
 func onUsage(_ *cli.Context, err error, _ bool) error { return usageError{err} }
-
-// flagsFirst moves flags to where the flag package wants them, the program's own before the command and a command's before its arguments, so that
-// `run nbff --jobs 2 --store DIR` works.
-func flagsFirst(app *cli.App, args []string) []string {
-	if len(args) == 0 {
-		return args
-	}
-	var global, out []string
-	rest := args[1:]
-	flags, commands := app.Flags, app.Commands
-	for {
-		var front, back []string
-		var sub *cli.Command
-		for i := 0; i < len(rest); i++ {
-			a := rest[i]
-			if a == "--" {
-				back = append(back, rest[i:]...)
-				break
-			}
-			if len(a) > 1 && a[0] == '-' {
-				own, ofApp := flagOf(flags, a), flagOf(app.Flags, a)
-				moved := []string{a}
-				if f := cmp.Or(own, ofApp); f != nil && takesValue(f, a) && i+1 < len(rest) {
-					i++
-					moved = append(moved, rest[i])
-				}
-				if ofApp != nil && (own == nil || own == ofApp) {
-					global = append(global, moved...)
-				} else {
-					front = append(front, moved...)
-				}
-				continue
-			}
-			if len(back) == 0 {
-				sub = find(commands, a)
-			}
-			if sub != nil {
-				out = append(append(out, front...), a)
-				rest = rest[i+1:]
-				break
-			}
-			back = append(back, a)
-		}
-		if sub == nil {
-			out = append(append(out, front...), back...)
-			return append(append([]string{args[0]}, global...), out...)
-		}
-		flags, commands = sub.Flags, sub.Subcommands
-	}
-}
-
-func find(commands []*cli.Command, name string) *cli.Command {
-	for _, c := range commands {
-		if c.HasName(name) {
-			return c
-		}
-	}
-	return nil
-}
-
-// flagOf is the flag that is written so; nil where there is none.
-func flagOf(flags []cli.Flag, arg string) cli.Flag {
-	name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-	for _, f := range flags {
-		if slices.Contains(f.Names(), name) {
-			return f
-		}
-	}
-	return nil
-}
-
-// takesValue reports whether a flag as written is followed by its value.
-func takesValue(f cli.Flag, arg string) bool {
-	_, isBool := f.(*cli.BoolFlag)
-	return !isBool && !strings.Contains(arg, "=")
-}
 
 // Version is the program's version: that of its module, with the revision that it was built from where that is known.
 func Version() string {

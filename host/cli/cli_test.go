@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestFlagsFirst(t *testing.T) {
+func TestFlagsComeFirst(t *testing.T) {
 	app := Program{}.app()
 	for _, c := range []struct{ given, want string }{
 		{"h", "h"},
@@ -23,7 +23,7 @@ func TestFlagsFirst(t *testing.T) {
 		{"h nosuch run --x", "h --x nosuch run"},
 		{"h nosuch --x y", "h --x nosuch y"},
 	} {
-		if got := flagsFirst(app, strings.Fields(c.given)); !slices.Equal(got, strings.Fields(c.want)) {
+		if got := takeApart(app, strings.Fields(c.given)).args; !slices.Equal(got, strings.Fields(c.want)) {
 			t.Errorf("%s: got %s, want %s", c.given, strings.Join(got, " "), c.want)
 		}
 	}

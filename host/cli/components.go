@@ -208,12 +208,6 @@ func (p Program) pluginCommand() *cli.Command {
 			Flags:  []cli.Flag{jsonFlag()},
 			Action: p.listPlugins,
 		}},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usagef("plugin: no command %q%s", c.Args().First(), nearest(c.Args().First(), []string{"list"}))
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/host/machine"
 	"github.com/ctdb-host/ctdb/host/store"
 	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -27,14 +29,14 @@ const runsRoot = "runs"
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON"} }
 
 func setFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "set", Usage: "override a value of the file, e.g. `fit.gru-64.params.latent=16` (may be repeated)"}
+	return &cli.StringSliceFlag{Name: "set", Usage: "override a value of the file with `PATH=VALUE`, e.g. fit.gru-64.params.latent=16 (may be repeated)"}
 }
 
 // budgetFlags say how much of the machine a run may use.
 func budgetFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "run up to `N` independent stages side by side"},
-		&cli.IntFlag{Name: "threads", Value: runtime.NumCPU(), Usage: "keep at most `N` threads busy, over all stages"},
+		&cli.IntFlag{Name: "threads", Value: machine.Threads(), Usage: "keep at most `N` threads busy, over all stages"},
 	}
 }
 
@@ -64,27 +66,58 @@ func nearest(given string, valid []string) string {
 	return ""
 }
 
-// catalog finds the plugins that there are.
-func (p Program) catalog(c *cli.Context) (*catalog.Catalog, error) {
+// search is where plugins are looked for.
+func (p Program) search(pluginDirs []string) (registry.Search, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("finding the built-in plugin: %w", err)
+		return registry.Search{}, fmt.Errorf("finding the built-in plugin: %w", err)
 	}
 	builtin := &registry.Candidate{Path: self, Args: p.Builtin, Source: registry.Builtin}
-	search := registry.NewSearch(c.StringSlice("plugin-dir"), os.Getenv(registry.PathEnv), builtin)
-	return catalog.Discover(c.Context, search, catalog.Options{CacheDir: catalog.DefaultCacheDir(), Jobs: runtime.NumCPU()})
+	return registry.NewSearch(pluginDirs, os.Getenv(registry.PathEnv), builtin), nil
 }
 
-func openStore(c *cli.Context) (*store.Store, error) {
-	dir := c.String("store")
-	if dir == "" {
-		dir = filepath.Join(xdg.DataHome, "ctdb", "store")
+// discover finds the plugins that there are.
+func (p Program) discover(ctx context.Context, pluginDirs []string) (*catalog.Catalog, error) {
+	search, err := p.search(pluginDirs)
+	if err != nil {
+		return nil, err
 	}
-	return store.Open(dir)
+	return catalog.Discover(ctx, search, catalog.Options{CacheDir: catalog.DefaultCacheDir(), Jobs: runtime.NumCPU()})
 }
 
-// load reads an experiment, from a file or by the name of an example, and resolves it.
-func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Experiment, error) {
+// catalog finds the plugins that there are for a command.
+func (p Program) catalog(c *cli.Context) (*catalog.Catalog, error) {
+	return p.discover(c.Context, c.StringSlice("plugin-dir"))
+}
+
+// storeDir is where results are kept.
+func storeDir(c *cli.Context) string {
+	return cmp.Or(c.String("store"), filepath.Join(xdg.DataHome, "ctdb", "store"))
+}
+
+func openStore(c *cli.Context) (*store.Store, error) { return store.Open(storeDir(c)) }
+
+// readExperiment reads an experiment file, or the example of that name, and returns the name that messages have for it.
+func readExperiment(name string) (string, []byte, error) {
+	data, err := os.ReadFile(name)
+	if err == nil {
+		return name, data, nil
+	}
+	if example, ok := experiment.FindExample(name); ok {
+		return name + ".yaml", example.Data, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", nil, usageError{err}
+	}
+	var names []string
+	for _, e := range experiment.Examples() {
+		names = append(names, e.Name)
+	}
+	return "", nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
+}
+
+// load reads a study, from a file or by the name of an example, and resolves it.
+func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Study, error) {
 	name, err := oneArg(c, "an experiment file or the name of an example")
 	if err != nil {
 		return nil, err
@@ -92,21 +125,9 @@ func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(name)
+	name, data, err := readExperiment(name)
 	if err != nil {
-		example, ok := experiment.FindExample(name)
-		switch {
-		case ok:
-			data, name = example.Data, name+".yaml"
-		case errors.Is(err, fs.ErrNotExist):
-			var names []string
-			for _, e := range experiment.Examples() {
-				names = append(names, e.Name)
-			}
-			return nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
-		default:
-			return nil, usageError{err}
-		}
+		return nil, err
 	}
 	return experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
 }

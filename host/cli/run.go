@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
@@ -27,49 +32,64 @@ func (p Program) runCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the run into `DIR`", DefaultText: "runs/NAME-TIME"},
 			setFlag(),
+			&cli.StringFlag{Name: "shard", Usage: "run the `I/N`-th share of a study's points, e.g. 2/4; shares may run at once, into one folder or several, see report"},
 			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},
+			&cli.DurationFlag{Name: "stall", Usage: "end a stage that makes no progress for `TIME`, e.g. 30m", DefaultText: "never, but the log says so"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
 			&cli.BoolFlag{Name: "verbose", Usage: "log debugging messages too, into the run's log.jsonl"},
-			jsonFlag(),
+			jsonFlag(), memoryFlag(),
 		}, budgetFlags()...),
 		Action: p.run,
 	}
 }
 
+// memoryFlag is the most that a plugin process may use.
+func memoryFlag() cli.Flag {
+	return &cli.StringFlag{Name: "memory", Usage: "let each plugin use at most `SIZE` of memory, e.g. 8GB; what needs more is refused before it starts", DefaultText: "what the machine has"}
+}
+
 func (p Program) run(c *cli.Context) error {
+	if d := c.Duration("checkpoint-every"); d <= 0 {
+		return usagef("--checkpoint-every %v: a time above 0 is needed, e.g. 30s", d)
+	}
+	if d := c.Duration("stall"); d < 0 || d == 0 && c.IsSet("stall") {
+		return usagef("--stall %v: a time above 0 is needed, e.g. 30m", d)
+	}
+	if _, err := pipeline.ParseShard(c.String("shard")); err != nil {
+		return usagef("--shard: %w", err)
+	}
 	g, err := p.prepare(c, true)
 	if err != nil {
 		return err
 	}
 	out := c.String("out")
 	if out == "" {
-		out = filepath.Join(runsRoot, g.exp.Name+"-"+time.Now().Format("20060102-150405"))
+		if out, err = newRunFolder(runsRoot, g.study.Name, time.Now()); err != nil {
+			return err
+		}
 	}
-	if d := c.Duration("checkpoint-every"); d <= 0 {
-		return usagef("--checkpoint-every %v: a time above 0 is needed, e.g. 30s", d)
-	}
-	g.host.CheckpointEvery = c.Duration("checkpoint-every")
+	g.host.CheckpointEvery, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("stall")
 	level := slog.LevelInfo
 	if c.Bool("verbose") {
 		level = slog.LevelDebug
 	}
 	watch := p.newWatch(c.Bool("quiet") || c.Bool("json"))
 	g.host.Observer = watch
-	run := pipeline.Run{Experiment: g.exp, Host: g.host, Out: out, Version: Version(), Command: os.Args, LogLevel: level}
-	_, runErr := run.Execute(c.Context)
+	run := pipeline.Run{Study: g.study, Host: g.host, Out: out, Shard: c.String("shard"), Version: Version(), Command: os.Args, LogLevel: level}
+	outcomes, runErr := run.Execute(c.Context)
 	watch.close()
-	if runErr != nil && errors.Is(runErr, context.Canceled) {
-		return fmt.Errorf("interrupted; `ctdb-host run %s` goes on where this run stopped: %w", c.Args().First(), context.Canceled)
+	if outcomes == nil && runErr != nil {
+		return runErr // nothing was started
 	}
-	if runErr != nil && !errors.Is(runErr, pipeline.ErrStages) {
-		return runErr
-	}
-	// A run in which some stages failed still has a report of the others.
-	finished, err := artifact.OpenRun(out)
-	if err == nil {
-		err = report.Write(context.WithoutCancel(c.Context), finished)
+	// A run that was cut short, or in which stages failed, still has a report of the others.
+	finished, err := writeReport(context.WithoutCancel(c.Context), out)
+	if errors.Is(runErr, context.Canceled) {
+		return errors.Join(fmt.Errorf("interrupted; `%s` goes on where this run stopped: %w", again(os.Args, c.IsSet("out"), out), runErr), err)
 	}
 	if runErr != nil || err != nil {
+		if runErr != nil && finished != nil {
+			fmt.Fprintf(p.Err, "run     %s\nreport  %s\n", out, filepath.Join(out, artifact.ReportFile))
+		}
 		return errors.Join(runErr, err)
 	}
 	if c.Bool("json") {
@@ -86,9 +106,63 @@ func (p Program) run(c *cli.Context) error {
 	return nil
 }
 
-// prepared is an experiment with all that is needed to run it.
+// writeReport writes the report of a run's folder, while no other shard of a study writes its own.
+func writeReport(ctx context.Context, out string) (*artifact.Run, error) {
+	finished, err := artifact.OpenRun(out)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := finished.Study(); !ok {
+		return finished, report.Write(ctx, finished)
+	}
+	unlock, err := artifact.LockStudy(ctx, out)
+	if err != nil {
+		return finished, err
+	}
+	return finished, errors.Join(report.Write(ctx, finished), unlock())
+}
+
+// newRunFolder makes a folder that no other run has, named after the experiment and the time.
+func newRunFolder(root, name string, now time.Time) (string, error) {
+	if err := os.MkdirAll(root, 0o777); err != nil {
+		return "", fmt.Errorf("run folder: %w", err)
+	}
+	stem := filepath.Join(root, name+"-"+now.Format("20060102-150405"))
+	for n := 1; ; n++ {
+		dir := stem
+		if n > 1 {
+			dir = fmt.Sprintf("%s-%d", stem, n)
+		}
+		err := os.Mkdir(dir, 0o777)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("run folder: %w", err)
+		}
+	}
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// again is the command line that goes on with a run, as a shell reads it: the one that was given, with the folder that was chosen.
+func again(args []string, hasOut bool, out string) string {
+	if !hasOut {
+		args = append(slices.Clone(args), "--out", out)
+	}
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = a
+		if !plainWord.MatchString(a) {
+			words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// prepared is a study with all that is needed to run it.
 type prepared struct {
-	exp   *experiment.Experiment
+	study *experiment.Study
 	host  pipeline.Host
 	graph *pipeline.Graph
 }
@@ -101,11 +175,15 @@ func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
 	if n := c.Int("threads"); c.IsSet("threads") && n < 1 {
 		return nil, usagef("--threads %d: at least 1 is needed", n)
 	}
+	memory, err := bytesOf(c.String("memory"))
+	if err != nil {
+		return nil, usagef("--memory: %w", err)
+	}
 	cat, err := p.catalog(c)
 	if err != nil {
 		return nil, err
 	}
-	exp, err := p.load(c.Context, c, cat)
+	study, err := p.load(c.Context, c, cat)
 	if err != nil {
 		return nil, err
 	}
@@ -113,22 +191,34 @@ func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &prepared{exp: exp, host: pipeline.Host{Catalog: cat, Store: st, Threads: max(1, c.Int("threads")), Jobs: max(1, c.Int("jobs"))}}
+	out := &prepared{study: study, host: pipeline.Host{Catalog: cat, Store: st, Budget: pipeline.NewBudget(c.Int("threads"), c.Int("jobs")), Memory: memory}}
 	if ask {
-		if err := pipeline.Validate(c.Context, exp, out.host); err != nil {
+		if err := pipeline.Validate(c.Context, study, out.host); err != nil {
 			return nil, err
 		}
 	}
-	if out.graph, err = pipeline.New(exp, out.host); err != nil {
+	if out.graph, err = pipeline.New(study, nil, out.host); err != nil {
 		return nil, usageError{err}
 	}
 	return out, nil
 }
 
+// bytesOf reads a size, e.g. 8GB or 512MiB; nothing is 0.
+func bytesOf(size string) (int64, error) {
+	if size == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(size)
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, fmt.Errorf("%q: a size above 0 is needed, e.g. 8GB or 512MiB", size)
+	}
+	return int64(n), nil
+}
+
 func (p Program) validateCommand() *cli.Command {
 	return &cli.Command{
 		Name: "validate", Usage: "check an experiment without running it", ArgsUsage: "FILE|EXAMPLE", OnUsageError: onUsage,
-		Flags: []cli.Flag{setFlag(), jsonFlag()},
+		Flags: []cli.Flag{setFlag(), memoryFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			g, err := p.prepare(c, true)
 			if c.Bool("json") {
@@ -137,7 +227,7 @@ func (p Program) validateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Out, "%s is valid: %s\n", g.exp.Name, strings.Join(g.graph.Stages(), ", "))
+			fmt.Fprintf(p.Out, "%s is valid: %s\n", g.study.Name, strings.Join(g.graph.Stages(), ", "))
 			return nil
 		},
 	}

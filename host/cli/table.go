@@ -12,10 +12,11 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
-// table returns an empty table with a header, plain enough to be read by awk as well.
+// table returns an empty table with a header, that fits the terminal; elsewhere plain enough to be read by awk as well.
 func (p Program) table(header ...any) table.Writer {
-	t := table.NewWriter()
+	t := &fittedTable{Writer: table.NewWriter(), width: newScreen(p.Out).columns()}
 	t.SetOutputMirror(p.Out)
+	t.SuppressTrailingSpaces()
 	style := table.StyleDefault
 	style.Format.Header = text.FormatDefault
 	style.Options = table.Options{SeparateColumns: false, SeparateHeader: true}

@@ -205,14 +205,3 @@ func plainLine(stage string, s *watched, p component.Progress) string {
 	}
 	return line
 }
-
-// human shows a duration with as many digits as one wants to read.
-func human(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
-}

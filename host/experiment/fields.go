@@ -13,7 +13,9 @@ import (
 // fields is a mapping of which the keys are known to be allowed.
 type fields struct {
 	*node
-	place place
+	// source is the mapping as it stands in the tree.
+	source *node
+	place  place
 }
 
 func (d *decoder) complain(p place, key string, onKey bool, hint, format string, args ...any) {
@@ -22,7 +24,7 @@ func (d *decoder) complain(p place, key string, onKey bool, hint, format string,
 
 // mapping checks the keys of a mapping. Keys that are not allowed are reported and left out.
 func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool) {
-	f := fields{node: &node{kind: mapping, at: n.at}, place: place{file: d.file, path: path, at: n.at, entries: map[string]span{}}}
+	f := fields{node: &node{kind: mapping, at: n.at}, source: n, place: place{file: d.file, path: path, at: n.at, entries: map[string]span{}}}
 	if n.kind != mapping {
 		d.complain(f.place, "", false, "", "%s: a mapping is needed, with the keys %s", n.show(), strings.Join(allowed, ", "))
 		return f, false
@@ -31,6 +33,9 @@ func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool)
 		f.place.entries[e.key] = span{e.at, e.value.at}
 		if !slices.Contains(allowed, e.key) {
 			hint := param.DidYouMean(e.key, allowed)
+			if path == "" && isSweep(e.key) {
+				hint = "what is varied stands under matrix, e.g. matrix: {fit.NAME.params.latent: [8, 16]}, and under seeds"
+			}
 			if hint == "" {
 				hint = "keys are " + strings.Join(allowed, ", ")
 			}
@@ -40,6 +45,16 @@ func (d *decoder) mapping(n *node, path string, allowed []string) (fields, bool)
 		f.entries = append(f.entries, e)
 	}
 	return f, true
+}
+
+// isSweep reports whether a key is what other programs call a matrix.
+func isSweep(key string) bool {
+	for _, word := range []string{"sweep", "grid", "axes", "axis", "vary", "variation", "search", "product", "points", "hyperparam", "study", "studies"} {
+		if strings.Contains(strings.ToLower(key), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // given returns the value of a key; false where the key is not there, or has no value, which is reported unless it may be empty.

@@ -79,7 +79,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := Parse("x.yaml", data, nil)
+		s, err := Parse("x.yaml", data, nil)
 		if err != nil {
 			var all *Error
 			if !errors.As(err, &all) || len(all.Problems) == 0 {
@@ -87,7 +87,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		again, err := Parse("y.yaml", e.YAML(), nil)
+		e := s.Points[0].Experiment
+		again, err := single("y.yaml", string(e.YAML()))
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, e.YAML())
 		}

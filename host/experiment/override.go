@@ -2,19 +2,13 @@ package experiment
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
-var segmentForm = regexp.MustCompile(`^([A-Za-z0-9_-]+)(?:\[([0-9]{1,6})\])?$`)
-
-// override sets one value in the tree: PATH=VALUE, where the path's parts are joined by dots, an element of a list is named by its name or
-// as LIST[INDEX], and the value is YAML.
-func (r *reader) override(root *node, set string) {
+// override returns the tree with one value set: PATH=VALUE, where the path's parts are joined by dots, an element of a list is named by its name or
+// as LIST[INDEX], and the value is YAML. What was set is added to sets.
+func (r *reader) override(root *node, set string, sets *[]assignment) *node {
 	path, text, ok := strings.Cut(set, "=")
 	path = strings.TrimSpace(path)
 	at := position{set: set}
@@ -23,11 +17,11 @@ func (r *reader) override(root *node, set string) {
 	}
 	if !ok || path == "" {
 		bad("", "", "PATH=VALUE is needed, e.g. fit.gru-64.params.latent=16")
-		return
+		return root
 	}
 	if strings.TrimSpace(text) == "" {
 		bad(path, "", "a value is needed after the =")
-		return
+		return root
 	}
 	inner := reader{file: r.file, set: set, path: path}
 	value := inner.read(text)
@@ -36,128 +30,55 @@ func (r *reader) override(root *node, set string) {
 		if len(inner.problems) == 0 {
 			bad(path, "", "a value is needed after the =")
 		}
-		return
+		return root
 	}
 	if len(inner.problems) > 0 {
-		return
+		return root
 	}
 	var parts []string
-	for part := range strings.SplitSeq(path, ".") {
-		m := segmentForm.FindStringSubmatch(part)
-		if m == nil {
-			bad(path, "", "%q is no name: names joined by dots are needed, e.g. fit.gru-64.params.latent", part)
-			return
-		}
-		parts = append(parts, m[1])
-		if m[2] != "" {
-			parts = append(parts, "["+m[2]+"]")
-		}
-	}
-	n := root
-	// Where the path ends in a mistake, what was made on the way is taken back.
-	var grown *node
-	var before node
-	takeBack := func() {
-		if grown != nil {
-			*grown = before
+	switch axis, within := strings.CutPrefix(path, "matrix."); {
+	case within:
+		// An axis is one key of the matrix, dots and all.
+		parts = []string{"matrix", axis}
+	default:
+		var wrong *trouble
+		if parts, wrong = splitPath(path); wrong != nil {
+			bad(path, wrong.hint, "%s", wrong.message)
+			return root
 		}
 	}
-	for i, part := range parts {
-		last := i == len(parts)-1
-		here := strings.ReplaceAll(strings.Join(parts[:i], "."), ".[", "[")
-		switch {
-		case n.kind == sequence:
-			k, names := element(n, part)
-			if k < 0 {
-				hint := param.DidYouMean(part, names)
-				if hint == "" && len(names) > 0 {
-					hint = "there are " + strings.Join(names, ", ")
-				}
-				if strings.HasPrefix(part, "[") {
-					bad(path, "", "%s has %d entries: there is no %s", here, len(n.items), part)
-					return
-				}
-				bad(path, hint, "%s has no %s", here, part)
-				return
-			}
-			if last {
-				n.items[k] = value
-				return
-			}
-			n = n.items[k]
-		case strings.HasPrefix(part, "["):
-			bad(path, "", "%s is not a list", here)
-			takeBack()
-			return
-		case n.kind == scalar:
-			bad(path, "", "%s is %s: it has no %s", here, n.show(), part)
-			return
-		case (here == "fit" || here == "compare") && n.kind == null:
-			bad(path, "", "%s is empty: it has no %s", here, part)
-			takeBack()
-			return
-		default:
-			j := slices.IndexFunc(n.entries, func(e entry) bool { return e.key == part })
-			if j < 0 {
-				j = len(n.entries)
-				if grown == nil {
-					grown, before = n, *n
-				}
-				n.kind = mapping
-				n.entries = append(n.entries, entry{part, at, &node{kind: null, at: at}})
-			}
-			if last {
-				// Where the key stands keeps its place; what is wrong with the value is the override's.
-				n.entries[j].value = value
-				return
-			}
-			n = n.entries[j].value
-		}
+	if root.get("matrix") == nil && path != "matrix" && len(parts) == 2 && parts[0] == "matrix" && value.kind == null {
+		return root
 	}
+	changed, wrong := assign(root, parts, 0, value, at)
+	if wrong != nil {
+		bad(path, wrong.hint, "%s", wrong.message)
+		return root
+	}
+	switch {
+	case path == "seed":
+		changed = changed.without("seeds")
+	case path == "seeds" && value.kind == null, path == "matrix" && value.kind == null:
+		changed = changed.without(path)
+	case path == "seeds":
+		changed = changed.without("seed")
+	case parts[0] == "matrix" && value.kind == null:
+		changed = changed.lessAxis(parts[1])
+	}
+	if parts[0] != "matrix" {
+		*sets = append(*sets, assignment{set, path, parts})
+	}
+	return changed
 }
 
-// element finds an element of a list by [INDEX] or by its name, given or by default, and returns all names.
-func element(list *node, part string) (int, []string) {
-	if strings.HasPrefix(part, "[") {
-		k, err := strconv.Atoi(strings.Trim(part, "[]"))
-		if err != nil || k >= len(list.items) {
-			return -1, nil
-		}
-		return k, nil
+// lessAxis is the file without an axis of its matrix, and without a matrix that had no other.
+func (n *node) lessAxis(path string) *node {
+	m := n.get("matrix").without(path)
+	if len(m.entries) == 0 {
+		return n.without("matrix")
 	}
-	found := -1
-	var names []string
-	for k, item := range list.items {
-		name := item.name()
-		if name == part && found < 0 {
-			found = k
-		}
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	return found, names
-}
-
-// name is what an element of fit or compare is called, before anything was checked; empty where nothing can be said.
-func (n *node) name() string {
-	text := func(key string) string {
-		if v := n.get(key); v != nil && v.kind == scalar {
-			s, _ := v.value.(string)
-			return s
-		}
-		return ""
-	}
-	if s := text("name"); s != "" {
-		return s
-	}
-	if s := text("use"); s != "" {
-		return s[strings.LastIndexByte(s, '/')+1:]
-	}
-	if s := strings.TrimRight(text("load"), "/"); s != "" {
-		return s[strings.LastIndexByte(s, '/')+1:]
-	}
-	return ""
+	out, _ := assign(n, []string{"matrix"}, 0, m, m.at)
+	return out
 }
 
 // show is a value in a message.

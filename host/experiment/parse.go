@@ -23,59 +23,40 @@ var (
 
 const nameWanted = "1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit"
 
-// Read is [Parse] and [Experiment.Resolve] in one, so that the problems of both are reported together.
-func Read(file string, data []byte, overrides []string, lookup Lookup) (*Experiment, error) {
-	e, problems := parse(file, data, overrides)
-	if e != nil {
-		resolved, more := e.resolve(lookup)
-		e, problems = resolved, append(problems, more...)
-	}
-	if err := Join(problems...); err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-// Parse reads an experiment from data. file is shown in messages, and its folder is what relative paths in the file start from. overrides are what --set
-// gives, PATH=VALUE, applied in order; relative paths in them start from the working folder. The error is an [*Error] with all problems.
-func Parse(file string, data []byte, overrides []string) (*Experiment, error) {
-	e, problems := parse(file, data, overrides)
-	if err := Join(problems...); err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-// parse returns what could be read beside what could not; nil where that is nothing.
-func parse(file string, data []byte, overrides []string) (*Experiment, []Problem) {
-	r := reader{file: file}
-	root := r.read(string(data))
-	if len(r.problems) == 0 && root == nil {
-		r.report(position{}, "", "is empty: an experiment needs at least version and one of train, simulate, fit, compare")
-	}
-	if root != nil && root.kind != mapping {
-		r.report(root.at, "", "%s: a mapping is needed, with the keys %s", root.show(), strings.Join(topKeys, ", "))
-		root = nil
-	}
-	if root == nil {
-		return nil, r.problems
-	}
-	for _, set := range overrides {
-		r.override(root, set)
-	}
-	d := decoder{reader: &r, folder: filepath.Dir(file)}
-	return d.experiment(root), r.problems
-}
-
-var topKeys = []string{"version", "name", "seed", "task", "train", "simulate", "fit", "compare"}
-
 type decoder struct {
 	*reader
 	folder string
+	// uses are the components that were read: points of a study share those that are the same.
+	uses map[useKey]readUse
+}
+
+type useKey struct {
+	source *node
+	path   string
+	seed   uint64
+}
+
+type readUse struct {
+	use      *Use
+	problems []Problem
 }
 
 // use reads the keys use, params and seed.
 func (d *decoder) use(f fields, kind component.Kind, seed uint64) *Use {
+	key := useKey{f.source, f.place.path, seed}
+	known, ok := d.uses[key]
+	if !ok {
+		before := d.problems
+		d.problems = nil
+		known = readUse{d.readUse(f, kind, seed), d.problems}
+		d.problems = before
+		d.uses[key] = known
+	}
+	d.problems = append(d.problems, known.problems...)
+	return known.use
+}
+
+func (d *decoder) readUse(f fields, kind component.Kind, seed uint64) *Use {
 	u := &Use{Params: param.Values{}, Seed: d.number(f, "seed", 0, maxSeed, seed), place: f.place}
 	if ref, ok := d.text(f, "use"); ok {
 		r, err := registry.ParseRef(ref)
@@ -162,7 +143,7 @@ func (d *decoder) one(f fields, use, other string, onlyUse ...string) string {
 
 func (d *decoder) experiment(root *node) *Experiment {
 	e := &Experiment{File: d.file}
-	f, _ := d.mapping(root, "", topKeys)
+	f, _ := d.mapping(root, "", topKeys())
 	if f.get("version") == nil {
 		d.problems = append(d.problems, Problem{File: d.file, Line: root.at.line, Column: root.at.column, Set: root.at.set, Path: "version", Message: fmt.Sprintf("is required: %d", Version)})
 	} else {
@@ -171,7 +152,7 @@ func (d *decoder) experiment(root *node) *Experiment {
 	e.Name = d.name(f)
 	e.Seed = d.number(f, "seed", 0, maxSeed, 0)
 	if n, ok := d.given(f, "task", true); ok {
-		if t, ok := d.mapping(n, "task", []string{"use", "params", "seed"}); ok {
+		if t, ok := d.mapping(n, "task", keysAt("task")); ok {
 			if t.get("use") == nil {
 				d.complain(t.place, "use", true, "", "is required: a task, e.g. task/nbff")
 			}
@@ -214,7 +195,7 @@ func (d *decoder) name(f fields) string {
 
 func (d *decoder) train(n *node, seed uint64) *Train {
 	t := &Train{}
-	f, ok := d.mapping(n, "train", []string{"use", "params", "seed", "load"})
+	f, ok := d.mapping(n, "train", keysAt("train"))
 	t.place = f.place
 	if !ok {
 		return t
@@ -230,7 +211,7 @@ func (d *decoder) train(n *node, seed uint64) *Train {
 
 func (d *decoder) simulate(n *node, seed uint64) *Simulate {
 	s := &Simulate{}
-	f, ok := d.mapping(n, "simulate", []string{"use", "params", "seed", "task", "dataset"})
+	f, ok := d.mapping(n, "simulate", keysAt("simulate"))
 	s.place = f.place
 	if !ok {
 		return s
@@ -251,7 +232,7 @@ func (d *decoder) trials(f fields) *Use {
 	if !ok {
 		return &Use{Params: param.Values{}, Seed: DefaultTrialsSeed, place: place{file: d.file, path: "simulate.task", at: f.place.at}}
 	}
-	inner, ok := d.mapping(n, "simulate.task", []string{"params", "seed"})
+	inner, ok := d.mapping(n, "simulate.task", keysAt("simulate.task"))
 	if !ok {
 		return nil
 	}
@@ -318,7 +299,7 @@ func (d *decoder) fits(f fields, n *node, seed uint64) []Fit {
 	var out []Fit
 	s := names{"fit", map[string]int{}}
 	for i, item := range d.list(f, "fit", n) {
-		g, ok := d.mapping(item, s.element(item, i), []string{"name", "use", "params", "seed", "load"})
+		g, ok := d.mapping(item, s.element(item, i), keysAt("fit"))
 		fit := Fit{place: g.place}
 		if ok {
 			switch d.one(g, "use", "load", "params", "seed") {
@@ -352,7 +333,7 @@ func (d *decoder) compares(f fields, n *node, e *Experiment) []Compare {
 	var out []Compare
 	s := names{"compare", map[string]int{}}
 	for i, item := range d.list(f, "compare", n) {
-		g, ok := d.mapping(item, s.element(item, i), []string{"name", "use", "params", "seed", "subjects"})
+		g, ok := d.mapping(item, s.element(item, i), keysAt("compare"))
 		c := Compare{place: g.place}
 		if ok {
 			if g.get("use") == nil {

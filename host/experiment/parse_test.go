@@ -27,8 +27,17 @@ compare:
   - {name: two, use: comparator/metrics, subjects: [lfads, truth]}
 `
 
+// single reads a file that is one experiment.
+func single(file, text string, set ...string) (*Experiment, error) {
+	s, err := Parse(file, []byte(text), set)
+	if err != nil {
+		return nil, err
+	}
+	return s.Points[0].Experiment, nil
+}
+
 func TestParse(t *testing.T) {
-	e, err := Parse("x.yaml", []byte(canonical), nil)
+	e, err := single("x.yaml", canonical)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +69,7 @@ func TestParse(t *testing.T) {
 
 func TestPathsStartFromTheFile(t *testing.T) {
 	dir := t.TempDir()
-	e, err := Parse(filepath.Join(dir, "a.yaml"), []byte("version: 1\nsimulate: {dataset: d.h5}\nfit:\n- load: runs/old\n- load: /abs/new\ncompare:\n- use: comparator/metrics\n"), []string{"fit.new.load=here/new"})
+	e, err := single(filepath.Join(dir, "a.yaml"), "version: 1\nsimulate: {dataset: d.h5}\nfit:\n- load: runs/old\n- load: /abs/new\ncompare:\n- use: comparator/metrics\n", "fit.new.load=here/new")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,10 +83,10 @@ func TestPathsStartFromTheFile(t *testing.T) {
 }
 
 func TestOverride(t *testing.T) {
-	e, err := Parse("x.yaml", []byte(canonical), []string{
+	e, err := single("x.yaml", canonical, []string{
 		"fit.gru-64.params.latent=16", "task.params.n_bits=4", "seed=3", "fit[1].name=other", "train.params.dropout=0.5", "simulate.params={link: softplus}",
 		"compare.two.subjects=[gru-64]", "train.params.lr=1e-2", "fit.gru-64.params.sizes=[3]",
-	})
+	}...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +95,7 @@ func TestOverride(t *testing.T) {
 		!reflect.DeepEqual(e.Compare[1].Subjects, []string{"gru-64"}) || !reflect.DeepEqual(e.Fit[0].Use.Params["sizes"], []any{int64(3)}) {
 		t.Errorf("got %+v", e)
 	}
-	if e, err = Parse("x.yaml", []byte(canonical), []string{"compare=null", "fit=~", "simulate=null"}); err != nil || e.Simulate != nil || e.Fit != nil || e.Compare != nil {
+	if e, err = single("x.yaml", canonical, "compare=null", "fit=~", "simulate=null"); err != nil || e.Simulate != nil || e.Fit != nil || e.Compare != nil {
 		t.Errorf("stages left out: %+v, error %v", e, err)
 	}
 }
@@ -128,7 +137,7 @@ func catalogue(ref string, kind component.Kind) (component.Info, error) {
 func TestResolveAndRoundTrip(t *testing.T) {
 	text := strings.Replace(canonical, "lfads@^1.2:model/lfads", "model/sae-gru", 1)
 	text = strings.Replace(strings.Replace(text, "subjects: [lfads,", "subjects: [sae-gru,", 1), "latent: 64", "hidden: 0x20", 1)
-	e, err := Parse("x.yaml", []byte(text), nil)
+	e, err := single("x.yaml", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +152,7 @@ func TestResolveAndRoundTrip(t *testing.T) {
 	if len(e.Fit[1].Use.Params) != 0 || e.Fit[1].Use.Info.Version != "" {
 		t.Error("resolving changed the original")
 	}
-	again, err := Parse("/elsewhere/y.yaml", r.YAML(), nil)
+	again, err := single("/elsewhere/y.yaml", string(r.YAML()))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, r.YAML())
 	}
@@ -159,8 +168,13 @@ func TestResolveAndRoundTrip(t *testing.T) {
 func same(t *testing.T, a, b *Experiment) {
 	t.Helper()
 	bare := func(e *Experiment) *Experiment {
-		e = e.clone()
+		e = e.with(func(u *Use) *Use { c := *u; return &c })
 		e.File = ""
+		if e.Simulate != nil && e.Simulate.Trials != nil {
+			c := *e.Simulate.Trials
+			c.place = place{}
+			e.Simulate.Trials = &c
+		}
 		for _, u := range e.Uses() {
 			u.place = place{}
 		}
@@ -189,7 +203,7 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("examples are %v", all)
 	}
 	for _, x := range all {
-		e, err := Parse(x.Name, x.Data, nil)
+		e, err := single(x.Name, string(x.Data))
 		if err != nil {
 			t.Errorf("%s: %v", x.Name, err)
 			continue

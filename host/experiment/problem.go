@@ -19,11 +19,13 @@ type Problem struct {
 	Set string
 	// Path leads to the field, e.g. "fit.gru-64.params.latent"; empty where the file as a whole is meant.
 	Path string
+	// Point says at which points of a study it is so, e.g. "at latent=0"; empty for all of them.
+	Point string
 	// Message says what was given and what is allowed, Hint what to do; Hint may be empty.
 	Message, Hint string
 }
 
-// String returns file:line:column: path: message (hint) on one line.
+// String returns file:line:column: path: message, points (hint) on one line.
 func (p Problem) String() string {
 	var b strings.Builder
 	switch {
@@ -34,7 +36,11 @@ func (p Problem) String() string {
 	default:
 		fmt.Fprintf(&b, "%s: ", p.File)
 	}
-	b.WriteString(param.Problem{Path: p.Path, Message: p.Message, Hint: p.Hint}.String())
+	message := p.Message
+	if p.Point != "" {
+		message += ", " + p.Point
+	}
+	b.WriteString(param.Problem{Path: p.Path, Message: message, Hint: p.Hint}.String())
 	return b.String()
 }
 

@@ -16,10 +16,26 @@ import (
 // gives message and hint apart.
 type Lookup func(ref string, kind component.Kind) (component.Info, error)
 
+// resolver looks components and files up, each once for all points of a study.
+type resolver struct {
+	lookup Lookup
+	uses   map[*Use]readUse
+	trials map[laidOver]readUse
+	files  map[string]fs.FileInfo
+	absent map[string]error
+}
+
+// laidOver is a simulation's trials over a task.
+type laidOver struct{ trials, task *Use }
+
+func newResolver(lookup Lookup) *resolver {
+	return &resolver{lookup: lookup, uses: map[*Use]readUse{}, trials: map[laidOver]readUse{}, files: map[string]fs.FileInfo{}, absent: map[string]error{}}
+}
+
 // Resolve returns a copy of the experiment in which every component is found, its parameters are complete and of the schema's types, and the files that the
 // experiment names are there. It checks what the components can do against what the stages ask of them. The error is an [*Error] with all problems.
 func (e *Experiment) Resolve(lookup Lookup) (*Experiment, error) {
-	out, problems := e.resolve(lookup)
+	out, problems := e.resolve(newResolver(lookup))
 	if err := Join(problems...); err != nil {
 		return nil, err
 	}
@@ -27,28 +43,34 @@ func (e *Experiment) Resolve(lookup Lookup) (*Experiment, error) {
 }
 
 // resolve takes an experiment of which parts could not be read: a component without a reference is passed over.
-func (e *Experiment) resolve(lookup Lookup) (*Experiment, []Problem) {
-	out := e.clone()
+func (e *Experiment) resolve(r *resolver) (*Experiment, []Problem) {
 	var problems []Problem
-	for _, u := range out.Uses() {
-		if u.Ref.Name.Short != "" {
-			problems = append(problems, u.resolve(lookup)...)
+	out := e.with(func(u *Use) *Use {
+		known, ok := r.uses[u]
+		if !ok {
+			c := *u
+			known.use = &c
+			if u.Ref.Name.Short != "" {
+				known.problems = c.resolve(r.lookup)
+			}
+			r.uses[u] = known
 		}
-	}
-	problems = append(problems, out.trials()...)
+		problems = append(problems, known.problems...)
+		return known.use
+	})
+	problems = append(problems, out.layTrials(r)...)
 	problems = append(problems, out.capabilities()...)
-	return out, append(problems, out.files()...)
+	return out, append(problems, out.files(r)...)
 }
 
-// clone copies everything that Resolve changes.
-func (e *Experiment) clone() *Experiment {
+// with copies the experiment, with other components in place of its own; trials are kept.
+func (e *Experiment) with(other func(*Use) *Use) *Experiment {
 	out := *e
 	use := func(u *Use) *Use {
 		if u == nil {
 			return nil
 		}
-		c := *u
-		return &c
+		return other(u)
 	}
 	out.Task = use(e.Task)
 	if e.Train != nil {
@@ -58,7 +80,7 @@ func (e *Experiment) clone() *Experiment {
 	}
 	if e.Simulate != nil {
 		s := *e.Simulate
-		s.Use, s.Trials = use(s.Use), use(s.Trials)
+		s.Use = use(s.Use)
 		out.Simulate = &s
 	}
 	out.Fit, out.Compare = nil, nil
@@ -96,15 +118,30 @@ func (u *Use) resolve(lookup Lookup) []Problem {
 	return out
 }
 
-// trials checks the parameters that are laid over the task's for the simulation: those that are given, and no others.
-func (e *Experiment) trials() []Problem {
-	if e.Simulate == nil || e.Simulate.Trials == nil || !found(e.Task) {
+// layTrials completes what is laid over the task for the simulation.
+func (e *Experiment) layTrials(r *resolver) []Problem {
+	if e.Simulate == nil || e.Simulate.Trials == nil {
 		return nil
 	}
-	t := e.Simulate.Trials
-	t.Ref, t.Info = e.Task.Ref, e.Task.Info
+	key := laidOver{e.Simulate.Trials, e.Task}
+	known, ok := r.trials[key]
+	if !ok {
+		known.use, known.problems = laid(key)
+		r.trials[key] = known
+	}
+	e.Simulate.Trials = known.use
+	return known.problems
+}
+
+// laid checks the parameters that are laid over the task's: those that are given, and no others.
+func laid(l laidOver) (*Use, []Problem) {
+	t := *l.trials
+	if !found(l.task) {
+		return &t, nil
+	}
+	t.Ref, t.Info = l.task.Ref, l.task.Info
 	given := t.Params
-	whole, wrong := t.Info.Params.Resolve(merged(e.Task.Params, given))
+	whole, wrong := t.Info.Params.Resolve(merged(l.task.Params, given))
 	t.Params = param.Values{}
 	for name := range given {
 		if v, ok := whole[name]; ok {
@@ -117,7 +154,7 @@ func (e *Experiment) trials() []Problem {
 			out = append(out, t.Problem(p))
 		}
 	}
-	return out
+	return &t, out
 }
 
 func merged(under, over param.Values) param.Values {
@@ -183,8 +220,16 @@ func ref(u *Use) string {
 	return u.Ref.String()
 }
 
+// stat looks a file up once.
+func (r *resolver) stat(path string) (fs.FileInfo, error) {
+	if _, ok := r.files[path]; !ok {
+		r.files[path], r.absent[path] = os.Stat(path)
+	}
+	return r.files[path], r.absent[path]
+}
+
 // files checks that what the experiment loads is there and of the right kind.
-func (e *Experiment) files() []Problem {
+func (e *Experiment) files(r *resolver) []Problem {
 	var out []Problem
 	check := func(p place, key, path string, folder bool) {
 		if path == "" {
@@ -194,7 +239,7 @@ func (e *Experiment) files() []Problem {
 		if folder {
 			want = "a folder"
 		}
-		info, err := os.Stat(path)
+		info, err := r.stat(path)
 		message := ""
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -40,10 +40,10 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
 		}},
 		{"a scalar", "hello\n", nil, []string{
-			"x.yaml:1:1: \"hello\": a mapping is needed, with the keys version, name, seed, task, train, simulate, fit, compare",
+			"x.yaml:1:1: \"hello\": a mapping is needed, with the keys version, name, seed, seeds, matrix, task, train, simulate, fit, compare",
 		}},
 		{"a list", "- 1\n- 2\n", nil, []string{
-			"x.yaml:1:1: a list of 2: a mapping is needed, with the keys version, name, seed, task, train, simulate, fit, compare",
+			"x.yaml:1:1: a list of 2: a mapping is needed, with the keys version, name, seed, seeds, matrix, task, train, simulate, fit, compare",
 		}},
 		{"unclosed bracket", "version: 1\ntask: {use: task/nbff\n", nil, []string{
 			"x.yaml:2:7: is not YAML: could not find flow mapping end token '}'",
@@ -101,10 +101,10 @@ func TestWrongFiles(t *testing.T) {
 		{"task alone", head + "task: {use: task/nbff}\n", nil, []string{
 			"x.yaml:1:1: nothing to do: one of train, simulate, fit, compare is needed (a task alone makes nothing: add train)",
 		}},
-		{"unknown stage", head + train + "evaluate: {}\nsimulat: {}\nseeds: [1]\n", nil, []string{
-			"x.yaml:4:1: evaluate: no such key (keys are version, name, seed, task, train, simulate, fit, compare)",
+		{"unknown stage", head + train + "evaluate: {}\nsimulat: {}\nsede: [1]\n", nil, []string{
+			"x.yaml:4:1: evaluate: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
 			"x.yaml:5:1: simulat: no such key (did you mean \"simulate\"?)",
-			"x.yaml:6:1: seeds: no such key (did you mean \"seed\"?)",
+			"x.yaml:6:1: sede: no such key (did you mean \"seed\"?)",
 		}},
 		{"name escapes", head + train + "name: ../../etc\n", nil, []string{
 			"x.yaml:4:7: name: \"../../etc\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",

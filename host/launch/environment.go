@@ -1,9 +1,6 @@
 package launch
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,19 +27,27 @@ func handedOn(name string) bool {
 	return false
 }
 
+// goMemory is the share of a process's memory that Go's collector is told to stay below (GOMEMLIMIT): C libraries need the rest.
+const goMemory = 0.8
+
 // environment is what the process gets, from what the host has. Thread pools are told the budget, except OpenBLAS's, which is told 1: code that
 // shares its work over goroutines calls it from several of them.
-func environment(host []string, s Spec, token string) []string {
+func environment(host []string, s Spec, token, folder string) []string {
 	var out []string
 	budget := strconv.Itoa(s.Threads)
 	ours := map[string]string{
-		client.TokenEnv: token,
+		client.TokenEnv:    token,
+		client.LifelineEnv: client.LifelineStdin,
+		FolderEnv:          folder,
 		// At least 2, so that a thread is left to answer Health.
 		"GOMAXPROCS":           strconv.Itoa(max(s.Threads, 2)),
 		"OMP_NUM_THREADS":      budget,
 		"MKL_NUM_THREADS":      budget,
 		"NUMEXPR_NUM_THREADS":  budget,
 		"OPENBLAS_NUM_THREADS": "1",
+	}
+	if s.Memory > 0 {
+		ours["GOMEMLIMIT"] = strconv.FormatInt(int64(goMemory*float64(s.Memory)), 10)
 	}
 	for _, entry := range host {
 		name, _, ok := strings.Cut(entry, "=")
@@ -55,30 +60,4 @@ func environment(host []string, s Spec, token string) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// maxSocketBase is the longest folder under which a socket's path still fits the 108 bytes that the system allows: go-plugin adds two
-// names of its own below ours.
-const maxSocketBase = 40
-
-// privateFolder makes a folder that nobody else may enter, with a short path. Its name holds the host's process number, so that what a killed host left behind can
-// be told from what is in use.
-func privateFolder() (string, error) {
-	var first error
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
-		if base == "" || !filepath.IsAbs(base) || len(base) > maxSocketBase {
-			continue
-		}
-		folder, err := os.MkdirTemp(base, fmt.Sprintf("ctdb-%d-", os.Getpid()))
-		if err == nil {
-			return folder, nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	if first == nil {
-		first = fmt.Errorf("no folder for sockets with a path of at most %d bytes: set TMPDIR to one", maxSocketBase)
-	}
-	return "", first
 }

@@ -2,7 +2,11 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -35,15 +39,23 @@ type ExitError struct {
 	PID          int
 	// State is how it ended, e.g. "exit status 2" or "signal: killed".
 	State string
+	// Advice is what that usually means, and what to do about it.
+	Advice string
 	// Lines are the last that it logged or printed.
 	Lines []string
 	// Err is the call's error that the death showed itself by; may be nil.
 	Err error
 }
 
-// Error names the plugin, how it ended, and its last lines.
-func (e *ExitError) Error() string {
-	return fmt.Sprintf("launch: plugin %s (process %d) died: %s", e.Plugin, e.PID, e.State) + lastLines(e.Lines)
+// Error names the plugin, how it ended, what to do, and its last lines.
+func (e *ExitError) Error() string { return e.say("died: " + e.State) }
+
+func (e *ExitError) say(what string) string {
+	s := fmt.Sprintf("launch: plugin %s (process %d) %s", e.Plugin, e.PID, what)
+	if e.Advice != "" {
+		s += ": " + e.Advice
+	}
+	return s + lastLines(e.Lines)
 }
 
 // Is makes errors.Is(err, component.ErrUnavailable) true.
@@ -51,6 +63,75 @@ func (e *ExitError) Is(target error) bool { return target == component.ErrUnavai
 
 // Unwrap returns the call's error.
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// HangError says that a plugin was killed because it did not answer. It is an [*ExitError] too.
+type HangError struct {
+	*ExitError
+	// Unanswered is how long it was asked for its health in vain.
+	Unanswered time.Duration
+}
+
+// Error says for how long it was silent, and what to do.
+func (e *HangError) Error() string {
+	return e.say(fmt.Sprintf("was killed, for it hangs: it has not answered for %v", e.Unanswered.Round(time.Millisecond)))
+}
+
+// Unwrap returns the death.
+func (e *HangError) Unwrap() error { return e.ExitError }
+
+// MemoryError says that a plugin was killed because it used too much memory. It is an [*ExitError] too.
+type MemoryError struct {
+	*ExitError
+	// Used is what the process and all that it had started held in memory, Limit what it may, in bytes.
+	Used, Limit int64
+}
+
+// Error says how much was used and allowed, and what to do.
+func (e *MemoryError) Error() string {
+	return e.say(fmt.Sprintf("was killed, for it used %s of memory: its limit is %s", humanize.IBytes(uint64(e.Used)), humanize.IBytes(uint64(e.Limit))))
+}
+
+// Unwrap returns the death.
+func (e *MemoryError) Unwrap() error { return e.ExitError }
+
+// What to do about a plugin that ended.
+const (
+	again       = "run the same command again: it goes on from the last checkpoint"
+	report      = "report it to the plugin's author, with the lines below and the run's log"
+	lessMemory  = "free memory, run fewer stages at once (--jobs), or choose smaller batches or models; then " + again
+	hangAdvice  = "if it was only busy, give it longer, e.g. " + HealthEnv + "=10m; " + again + "; if it hangs again, " + report
+	limitAdvice = "raise the limit (--memory), or choose smaller batches or models; then " + again
+)
+
+// adviceOn says what an end usually means. starved is set where the kernel has meanwhile killed processes for want of memory.
+func adviceOn(state string, lines []string, starved bool) string {
+	has := func(texts ...string) bool {
+		return slices.ContainsFunc(lines, func(l string) bool {
+			return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(l, t) })
+		})
+	}
+	signal, signalled := strings.CutPrefix(state, "signal: ")
+	signal, _, _ = strings.Cut(signal, " (")
+	switch {
+	case has("fatal error: runtime: out of memory", "cannot allocate memory", "MemoryError", "std::bad_alloc", "CUDA out of memory"):
+		return "it could not get the memory that it asked for: " + lessMemory
+	case signal == "killed" && starved:
+		return "the kernel has killed processes because memory was short, and most likely this one: " + lessMemory
+	case signal == "killed":
+		return "not by this program: somebody, or a limit of the system (memory, time of a batch job), has; " + again
+	case signal == "terminated", signal == "hangup", signal == "interrupt", signal == "user defined signal 1", signal == "CPU time limit exceeded":
+		return "somebody, or a limit of the system, has ended it; " + again
+	case signal == "illegal instruction":
+		return "it was built for another processor than this one: rebuild it here, or " + report
+	case signal == "bus error":
+		return "a file that it had mapped was cut short, or a disk is full or failing: check the disks, then " + again
+	case signalled, has("fatal error: ", "SIGSEGV"):
+		return "it crashed: " + report
+	case has("panic: ", "Traceback (most recent call last)"):
+		return "an error in the plugin: " + report
+	}
+	return "it ended although it was in use: " + report
+}
 
 func lastLines(lines []string) string {
 	if len(lines) == 0 {

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"errors"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,4 +20,13 @@ func awaitExit(pid int) bool {
 			return err == nil
 		}
 	}
+}
+
+// changeTime is when a file's content, name or rights last changed.
+func changeTime(info os.FileInfo) int64 {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return s.Ctim.Nano()
 }

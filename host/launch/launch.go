@@ -5,6 +5,11 @@
 // input; noise on standard output before the handshake is logged and passed over; lines on standard error are parsed here, where odd ones do no harm; and
 // stopping is bounded in time. Sockets are in a folder of the process's own that nobody else may enter, removed with it. The environment is an allow-list.
 //
+// What a process starts ends with it, also where it has left the process group: on Linux it is found by an entry in its environment ([FolderEnv]), so what both leaves the group
+// and starts with another environment is beyond reach. When the host itself is killed its [Janitor] does all this in its place. [Sweep] removes what is left where both are killed.
+//
+// A process that does not answer is killed ([Spec].Health), and so is one that uses more memory than it may ([Spec].Memory).
+//
 // A plugin is not confined: it is a program that runs with the user's rights.
 package launch
 
@@ -17,7 +22,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +29,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 
-	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/client"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -34,6 +37,8 @@ import (
 const (
 	// DefaultStartTimeout is from starting a process to the end of the handshake. Python's imports take seconds.
 	DefaultStartTimeout = 60 * time.Second
+	// DefaultHealthTimeout is how long a process may leave the question for its health unanswered.
+	DefaultHealthTimeout = 60 * time.Second
 	// DrainTimeout is what running calls have to end in when a process is stopped without a deadline.
 	DrainTimeout = 10 * time.Second
 	// exitTimeout is what a drained process has to exit in, and reapTimeout what a killed one has.
@@ -48,7 +53,8 @@ type Spec struct {
 	Args []string
 	// Name is the plugin's, for messages and the log; the file's name by default.
 	Name string
-	// SHA256 that the executable must have, in hexadecimal; empty for any. It is checked just before the start.
+	// SHA256 that the executable must have, in hexadecimal; empty for any. It is checked just before the start. On Linux what is run is the file that was checked; a script,
+	// and elsewhere a program, that is replaced between the check and the start is killed before it is called.
 	SHA256 string
 	// Dir is the working folder; empty for a private one that is removed afterwards.
 	Dir string
@@ -60,6 +66,12 @@ type Spec struct {
 	Log *slog.Logger
 	// StartTimeout ends a start; 0 is DefaultStartTimeout.
 	StartTimeout time.Duration
+	// Health is how long the process may leave the question for its health unanswered before it is held to hang and is killed, see [HangError]; 0 is what the environment
+	// variable [HealthEnv] says, else DefaultHealthTimeout; below 0 it is never asked.
+	Health time.Duration
+	// Memory is what the process and all that it starts may hold in memory together, in bytes; above it they are killed, see [MemoryError]. 0 is no limit. It is looked at every
+	// tenth of a second, on Linux only. A Go plugin's collector is told to keep below four fifths of it.
+	Memory int64
 }
 
 // Process is a running plugin. It must be stopped.
@@ -67,10 +79,14 @@ type Process struct {
 	// Client calls the plugin.
 	Client *client.Plugin
 
-	spec   Spec
-	run    *run
-	plugin *plugin.Client
-	folder string
+	spec    Spec
+	janitor *Janitor
+	run     *run
+	plugin  *plugin.Client
+	folder  *private
+	// watched ends when nothing watches over the process any more.
+	watched sync.WaitGroup
+	unwatch context.CancelFunc
 
 	// stopping is set before the process is told to end: from then on its end is no failure.
 	stopping atomic.Bool
@@ -78,7 +94,10 @@ type Process struct {
 	stopErr  error
 }
 
-// Start starts a plugin and waits until it can be called. ctx bounds the start alone. The error is a [*StartError], or wraps the context's error.
+// HealthEnv is the environment variable with the time, e.g. "5m", that a plugin may leave the question for its health unanswered where [Spec] does not say.
+const HealthEnv = "CTDB_HEALTH_TIMEOUT"
+
+// Start starts a plugin and waits until it can be called. ctx bounds the start alone, and its [Janitor], if it has one, cleans up where the host is killed. The error is a [*StartError], or wraps the context's error.
 func Start(ctx context.Context, s Spec) (*Process, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("launch: %w", err)
@@ -94,27 +113,44 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	}
 	s.Threads = max(s.Threads, 1)
 	failed := func(err error) error { return &StartError{Plugin: s.Name, Path: s.Path, Err: err} }
-	if s.SHA256 != "" {
-		sum, err := registry.Checksum(s.Path)
-		if err != nil {
-			return nil, failed(err)
-		}
-		if sum != s.SHA256 {
-			return nil, failed(fmt.Errorf("the executable's checksum is %s, %s is expected: it was replaced", sum, s.SHA256))
+	if s.Health == 0 {
+		s.Health = DefaultHealthTimeout
+		if text := os.Getenv(HealthEnv); text != "" {
+			d, err := time.ParseDuration(text)
+			if err != nil || d <= 0 {
+				return nil, failed(fmt.Errorf("environment variable %s is %q: a time above 0 is needed, e.g. 5m", HealthEnv, text))
+			}
+			s.Health = d
 		}
 	}
-	folder, err := privateFolder()
+	janitor := JanitorOf(ctx)
+	if s.Memory < 0 {
+		return nil, failed(fmt.Errorf("memory limit of %d bytes: 0 for none, or more, is needed", s.Memory))
+	}
+	if s.Dir != "" {
+		if err := checkDir(s.Dir); err != nil {
+			return nil, failed(err)
+		}
+	}
+	exe, err := openExecutable(s.Path, s.SHA256)
 	if err != nil {
 		return nil, failed(err)
 	}
-	if s.Dir == "" {
-		s.Dir = folder
-	}
+	defer exe.close()
 	token, err := newToken()
 	if err != nil {
-		return nil, errors.Join(failed(err), os.RemoveAll(folder))
+		return nil, failed(err)
 	}
-	p := &Process{spec: s, folder: folder, run: newRun(s, environment(os.Environ(), s, token))}
+	folder, err := newPrivate()
+	if err != nil {
+		return nil, failed(err)
+	}
+	janitor.warn(s.Log, janitor.guard(folder.path, true))
+	if s.Dir == "" {
+		s.Dir = folder.path
+	}
+	p := &Process{spec: s, janitor: janitor, folder: folder, unwatch: func() {}}
+	p.run = newRun(s, janitor, exe, environment(os.Environ(), s, token, folder.path), markOf(folder.path))
 	p.plugin = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  client.Handshake(),
 		Plugins:          client.PluginSet(),
@@ -124,13 +160,18 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		Logger:           hclog.NewNullLogger(),
 		StartTimeout:     s.StartTimeout,
 		GRPCDialOptions:  client.DialOptions(),
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder.path},
 		SyncStdout:       p.run.lines.writer("stdout"),
 		SyncStderr:       p.run.lines.writer("stderr"),
 	})
 	limited, cancel := context.WithTimeoutCause(ctx, s.StartTimeout, errTimeout)
 	defer cancel()
-	if err := p.connect(limited, token); err != nil {
+	err = p.connect(limited, token)
+	if err == nil {
+		err = exe.unchanged()
+	}
+	if err != nil {
+		var replaced *replacedError
 		p.stopping.Store(true)
 		if limited.Err() == nil {
 			// It may be about to end of itself, and how it does is what the user must know.
@@ -142,6 +183,8 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 			return nil, fmt.Errorf("launch: plugin %s: %w", s.Name, own)
 		}
 		switch {
+		case errors.As(err, &replaced):
+			return nil, failed(replaced)
 		case errors.Is(context.Cause(limited), errTimeout):
 			err = fmt.Errorf("it did not answer within %v of its start", s.StartTimeout)
 		case p.run.silent():
@@ -149,6 +192,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		}
 		return nil, &StartError{Plugin: s.Name, Path: s.Path, State: p.run.diedOf(), Lines: p.LastLines(), Err: err}
 	}
+	p.watch()
 	return p, nil
 }
 
@@ -215,7 +259,7 @@ func (p *Process) Done() <-chan struct{} { return p.run.done }
 // LastLines are the last lines that the process logged or printed, oldest first.
 func (p *Process) LastLines() []string { return p.run.lines.last() }
 
-// Err is nil while the process runs and after it was stopped; else it is an [*ExitError].
+// Err is nil while the process runs and after it was stopped; else it is an [*ExitError], or a [*HangError] or [*MemoryError] that holds one.
 func (p *Process) Err() error {
 	select {
 	case <-p.run.done:
@@ -225,10 +269,20 @@ func (p *Process) Err() error {
 	if p.stopping.Load() {
 		return nil
 	}
-	return &ExitError{Plugin: p.spec.Name, Path: p.spec.Path, PID: p.PID(), State: p.run.state(), Lines: p.LastLines()}
+	exit := &ExitError{Plugin: p.spec.Name, Path: p.spec.Path, PID: p.PID(), State: p.run.state(), Lines: p.LastLines()}
+	switch cause := p.run.condemned().(type) {
+	case *HangError:
+		exit.Advice = hangAdvice
+		return &HangError{ExitError: exit, Unanswered: cause.Unanswered}
+	case *MemoryError:
+		exit.Advice = limitAdvice
+		return &MemoryError{ExitError: exit, Used: cause.Used, Limit: cause.Limit}
+	}
+	exit.Advice = adviceOn(exit.State, exit.Lines, killedForMemory() > p.run.starved)
+	return exit
 }
 
-// Wrap adds to the error of a call that the process has died, of what, and its last lines; other errors, and nil, come back as they are. A call may fail a
+// Wrap adds to the error of a call that the process has died, of what, what to do, and its last lines; other errors, and nil, come back as they are. A call may fail a
 // moment before the process's end is known, so where the error is component.ErrUnavailable Wrap waits up to a second for it.
 func (p *Process) Wrap(err error) error {
 	if err == nil {
@@ -237,85 +291,11 @@ func (p *Process) Wrap(err error) error {
 	if errors.Is(err, component.ErrUnavailable) {
 		p.run.settle(pipeGrace)
 	}
+	end := p.Err()
 	var died *ExitError
-	if !errors.As(p.Err(), &died) {
+	if !errors.As(end, &died) {
 		return err
 	}
 	died.Err = err
-	return died
-}
-
-// Stop ends the process: its running calls are drained until ctx's deadline, or DrainTimeout; then it is told to exit; then its whole process group is
-// killed. Where ctx has ended already, or ends meanwhile, it is killed at once. Stop returns when the process is gone and its folder removed. It may be called
-// several times. The error is an [*ExitError] where the process had died before, or says that it cannot be killed.
-func (p *Process) Stop(ctx context.Context) error {
-	p.stop.Do(func() {
-		if p.stopErr = p.Err(); p.stopErr == nil {
-			p.stopping.Store(true)
-		}
-		if ctx.Err() == nil && p.stopErr == nil {
-			p.drain(ctx)
-		}
-		if err := p.end(ctx); err != nil {
-			p.stopErr = err
-		}
-	})
-	return p.stopErr
-}
-
-// Kill ends the process without asking it.
-func (p *Process) Kill() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = p.Stop(ended)
-}
-
-func (p *Process) drain(ctx context.Context) {
-	limited, cancel := context.WithTimeout(ctx, DrainTimeout)
-	defer cancel()
-	go func() {
-		// A process that dies meanwhile needs no draining.
-		select {
-		case <-p.run.done:
-			cancel()
-		case <-limited.Done():
-		}
-	}()
-	if err := p.Client.Drain(limited); err != nil {
-		p.spec.Log.Debug("plugin did not drain", "plugin", p.spec.Name, "error", err)
-	}
-}
-
-// end shuts the process down by go-plugin's means, and kills its group where that takes too long. go-plugin's own Kill blocks as long as a process is
-// stopped by a signal, which killing the group ends.
-func (p *Process) end(ctx context.Context) error {
-	if ctx.Err() != nil {
-		p.run.kill()
-	}
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		p.plugin.Kill()
-	}()
-	gentle := time.NewTimer(exitTimeout)
-	defer gentle.Stop()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-		p.run.kill()
-	case <-gentle.C:
-		p.spec.Log.Warn("plugin did not exit in time and is killed", "plugin", p.spec.Name, "pid", p.PID())
-		p.run.kill()
-	}
-	last := time.NewTimer(reapTimeout)
-	defer last.Stop()
-	select {
-	case <-finished:
-	case <-last.C:
-		return fmt.Errorf("launch: plugin %s (process %s) does not end even when killed", p.spec.Name, strconv.Itoa(p.PID()))
-	}
-	if err := os.RemoveAll(p.folder); err != nil {
-		return fmt.Errorf("launch: plugin %s: %w", p.spec.Name, err)
-	}
-	return nil
+	return end
 }

@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		behave(os.Args[2])
 		return
 	}
+	if janitorUnderTest().Is(os.Args[1:]) {
+		ServeJanitor(os.Stdin)
+		return
+	}
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,6 +45,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// janitorUnderTest makes the test binary a janitor.
+func janitorUnderTest() *Janitor { return NewJanitor("janitor-under-test") }
 
 // behave is a plugin, good or bad in the way that its name says.
 func behave(how string) {
@@ -85,7 +92,7 @@ func behave(how string) {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println(p.PID(), p.folder)
+		fmt.Println(p.PID(), p.folder.path)
 		untilHostGone()
 	case "environment":
 		for _, entry := range os.Environ() {
@@ -187,7 +194,7 @@ func TestStartUseStop(t *testing.T) {
 	}
 	s.SHA256 = sum
 	p := start(t, s)
-	folder := p.folder
+	folder := p.folder.path
 	if info, err := os.Stat(folder); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("private folder: %v, %v", info, err)
 	}
@@ -397,7 +404,7 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("OPENBLAS_CORETYPE", "Haswell")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "no")
 	t.Setenv("WANTED", "yes")
-	got := environment(append(os.Environ(), "CTDB_PLUGIN_TOKEN=stale", "GOMAXPROCS=64"), Spec{Env: []string{"WANTED"}, Threads: 3}, "fresh")
+	got := environment(append(os.Environ(), "CTDB_PLUGIN_TOKEN=stale", "GOMAXPROCS=64"), Spec{Env: []string{"WANTED"}, Threads: 3}, "fresh", "/folder")
 	for _, want := range []string{"CTDB_SOMETHING=1", "OPENBLAS_CORETYPE=Haswell", "WANTED=yes", "OMP_NUM_THREADS=3", "GOMAXPROCS=3", "OPENBLAS_NUM_THREADS=1", "CTDB_PLUGIN_TOKEN=fresh"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no %s", want)

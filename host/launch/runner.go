@@ -2,10 +2,8 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
@@ -24,9 +22,15 @@ const pipeGrace = time.Second
 
 // run runs one process for go-plugin. It deals with the process's output itself: go-plugin sees the one line that is the handshake, and no log.
 type run struct {
-	spec  Spec
-	env   []string
-	lines *lineLog
+	spec    Spec
+	janitor *Janitor
+	exe     *executable
+	env     []string
+	lines   *lineLog
+	// mark is the entry in the environment of the process and of all that it starts.
+	mark string
+	// starved is how many processes the kernel had killed for want of memory before the start.
+	starved int64
 
 	// handshake carries the line from the process's standard output to go-plugin.
 	handshake *io.PipeReader
@@ -40,14 +44,16 @@ type run struct {
 	ended   bool
 	killed  bool
 	started bool
+	// cause is why the process was killed here before anybody had asked it to end.
+	cause error
 	// greeted is set when the handshake was seen.
 	greeted bool
 }
 
 var _ runner.Runner = (*run)(nil)
 
-func newRun(s Spec, env []string) *run {
-	r := &run{spec: s, env: env, lines: newLineLog(s.Log, s.Name), done: make(chan struct{})}
+func newRun(s Spec, j *Janitor, exe *executable, env []string, mark string) *run {
+	r := &run{spec: s, janitor: j, exe: exe, env: env, mark: mark, starved: killedForMemory(), lines: newLineLog(s.Log, s.Name), done: make(chan struct{})}
 	r.handshake, r.announce = io.Pipe()
 	return r
 }
@@ -87,10 +93,14 @@ func (r *run) Start(context.Context) error {
 		closeAll()
 		return err
 	}
-	cmd := exec.Command(r.spec.Path, r.spec.Args...)
-	cmd.Env, cmd.Dir = r.env, r.spec.Dir
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdoutWriter, stderrWriter
-	cmd.SysProcAttr = ownGroup()
+	command := func() *exec.Cmd {
+		cmd := exec.Command(r.exe.run)
+		cmd.Args = append([]string{r.spec.Path}, r.spec.Args...)
+		cmd.Env, cmd.Dir = r.env, r.spec.Dir
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdoutWriter, stderrWriter
+		cmd.SysProcAttr = ownGroup()
+		return cmd
+	}
 	r.mu.Lock()
 	if r.killed {
 		r.mu.Unlock()
@@ -103,8 +113,10 @@ func (r *run) Start(context.Context) error {
 		// The signal that the process gets when its parent dies is sent when this very thread ends, so the thread waits for the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		cmd, err := startCommand(command)
 		if err == nil {
+			// Until now its folder's name, which is in its environment, and the signal at the end of this thread have stood for it.
+			r.janitor.warn(r.spec.Log, r.janitor.watch(cmd.Process.Pid))
 			r.mu.Lock()
 			r.cmd, r.started = cmd, true
 			if r.killed {
@@ -163,7 +175,12 @@ func (r *run) wait(cmd *exec.Cmd, lifeline, stdout, stderr *os.File) {
 	}
 	r.end, r.ended = err, true
 	r.mu.Unlock()
+	r.janitor.ended(cmd.Process.Pid)
 	lifeline.Close()
+	// What has left the group carries the mark.
+	if n := killMarked(r.mark); n > 0 {
+		r.spec.Log.Debug("killed what the plugin had left running", "plugin", r.spec.Name, "processes", n)
+	}
 	finished := make(chan struct{})
 	go func() {
 		readers.Wait()
@@ -200,6 +217,23 @@ func (r *run) kill() {
 	if r.started {
 		killGroup(r.cmd.Process)
 	}
+}
+
+// condemn kills the process for a reason, unless it has ended or was killed already.
+func (r *run) condemn(cause error) {
+	r.mu.Lock()
+	if !r.ended && !r.killed && r.cause == nil {
+		r.cause = cause
+	}
+	r.mu.Unlock()
+	r.kill()
+}
+
+// condemned is the reason for which the process was killed; nil where it was not.
+func (r *run) condemned() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cause
 }
 
 // silent reports whether there was no handshake yet.
@@ -294,23 +328,4 @@ func (r *run) PluginToHost(network, address string) (string, string, error) {
 // HostToPlugin leaves an address as it is.
 func (r *run) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
-}
-
-// explain says what an error of starting a program usually means.
-func explain(path string, err error) error {
-	var hint string
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		hint = "it does not exist"
-		if _, missing := os.Stat(path); missing == nil {
-			hint = "the interpreter that its first line names, or its working folder, does not exist"
-		}
-	case errors.Is(err, fs.ErrPermission):
-		hint = "it may not be run: is it executable, and is its file system mounted without noexec?"
-	case isBadFormat(err):
-		hint = "it is no program for this machine"
-	default:
-		return err
-	}
-	return fmt.Errorf("%s: %w", hint, err)
 }

@@ -4,26 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/cpu"
-
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/host/launch"
 )
 
-// Run is one execution of an experiment: what goes into a run's folder beside the stages.
+// Run is one execution of a study: what goes into a run's folder beside the stages.
 type Run struct {
-	Experiment *experiment.Experiment
-	Host       Host
-	// Out is the run's folder. It is made; if it is there already it must be empty or a run of an experiment of the same name, which is then gone on with.
+	Study *experiment.Study
+	Host  Host
+	// Out is the run's folder. It is made; if it is there already it must be empty or that of a run of the same name, which is then gone on with.
 	Out string
+	// Points are the indices of the points to run; nil for all, or the shard's.
+	Points []int
+	// Shard is the share of the points that is run, e.g. "2/4"; empty for all. Several shards may run into one folder at the same time.
+	Shard string
 	// Version is the program's.
 	Version string
 	// Command is the command line, for the provenance.
@@ -32,198 +34,149 @@ type Run struct {
 	LogLevel slog.Level
 }
 
-// Execute runs the experiment into the folder: it writes the resolved experiment, runs the graph, gathers the results of all comparisons into
-// results.json and says in provenance.json how it went. The folder is complete but for the report even where stages failed.
-func (x Run) Execute(ctx context.Context) ([]Outcome, error) {
-	if err := x.prepare(); err != nil {
+// Execute runs the study into the folder: it runs the graph, links what the stages made into the folders of the points that have them, gathers the results of all
+// comparisons into results.json and says in provenance.json how it went. The folder is complete but for the report even where stages failed or the run
+// was cut short. The error wraps [ErrFolder] where the folder will not do, [artifact.ErrRunLocked] where another host writes into it, and is otherwise that of
+// [Graph.Run].
+func (x Run) Execute(ctx context.Context) (outcomes []Outcome, err error) {
+	points, err := x.points()
+	if err != nil {
 		return nil, err
 	}
-	logFile, err := os.OpenFile(filepath.Join(x.Out, artifact.LogFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
+	g, err := New(x.Study, points, x.Host)
+	if err != nil {
+		return nil, err
+	}
+	f, err := x.claim(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.unlock()) }()
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	logFile, err := os.OpenFile(filepath.Join(x.Out, artifact.ShardFile(artifact.LogFile, x.shard())), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	defer logFile.Close()
-	x.Host.Log = slog.New(slog.NewJSONHandler(logFile, &slog.HandlerOptions{Level: x.LogLevel}))
+	g.host.Log = slog.New(newLogHandler(logFile, x.LogLevel))
+	g.host.Observer = newLogged(g.host.Observer, g.host.Log)
+	f.log = g.host.Log
+	if gone, err := launch.Sweep(ctx); err != nil || len(gone) > 0 {
+		g.host.Log.Info("removed what dead hosts left", "folders", gone, "error", err)
+	}
+	g.host.Log.Info("run", "status", "running", "name", x.Study.Name, "points", len(g.points), "stages", len(g.stages), "shard", x.Shard, "version", x.Version)
+	outcomes, runErr := g.run(ctx, f)
+	runErr = errors.Join(runErr, failures(f.failed()))
+	status := statusOf(outcomes)
+	if runErr != nil && status == statusDone {
+		status = statusFailed
+	}
+	// What there is is told even where the run was cut short.
+	err = f.finish(context.WithoutCancel(ctx), outcomes, status)
+	g.host.Log.Info("run", "status", status)
+	return outcomes, errors.Join(runErr, err)
+}
 
-	g, err := New(x.Experiment, x.Host)
+// newLogHandler writes JSON lines with the time in UTC.
+func newLogHandler(w io.Writer, level slog.Level) slog.Handler {
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			a.Value = slog.TimeValue(a.Value.Time().UTC())
+		}
+		return a
+	}})
+}
+
+// points are the indices of the points to run; nil for all.
+func (x Run) points() ([]int, error) {
+	shard, err := ParseShard(x.Shard)
 	if err != nil {
 		return nil, err
 	}
-	p := x.provenance(g)
-	if err := p.Write(x.Out); err != nil {
-		return nil, err
+	if shard.N > 1 && !x.isStudy() {
+		return nil, fmt.Errorf("%w: shard %s: %s has neither seeds nor a matrix, so there is nothing to share", ErrShard, x.Shard, x.Study.Name)
 	}
-	outcomes, runErr := g.Run(ctx, x.Out)
-	p.Finished = time.Now().UTC()
-	p.Status = "done"
 	switch {
-	case ctx.Err() != nil:
-		p.Status = "interrupted"
-	case runErr != nil:
-		p.Status = "failed"
+	case !x.isStudy():
+		return nil, nil
+	case x.Points != nil || x.Shard == "":
+		return x.Points, nil
 	}
-	p.Stages = nil
-	for _, o := range outcomes {
-		s := artifact.StageUse{Stage: o.Stage, Key: o.Key, Stored: o.Status == Stored, Status: "done", Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads}
-		if o.Err != nil {
-			s.Status, s.Error = string(o.Status), o.Err.Error()
-		}
-		p.Stages = append(p.Stages, s)
-	}
-	return outcomes, errors.Join(runErr, x.gather(), p.Write(x.Out))
+	return shard.Points(len(x.Study.Points)), nil
 }
 
-// ErrFolder is wrapped by the error of a run into a folder that holds something else.
-var ErrFolder = errors.New("pipeline: run folder")
+// ErrShard is wrapped where a share of a single experiment is asked for.
+var ErrShard = errors.New("pipeline")
 
-// clear removes what an earlier run linked into its folder, since its stages may not be those of this one; the store has them still. Other files
-// are let be.
-func (x Run) clear() error {
-	stages := []string{artifact.TrainStage, artifact.SimulateStage}
-	for _, kind := range []string{artifact.FitStage, artifact.CompareStage} {
-		labels, err := os.ReadDir(filepath.Join(x.Out, kind))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("pipeline: run folder: %w", err)
-		}
-		for _, l := range labels {
-			stages = append(stages, filepath.Join(kind, l.Name()))
-		}
+// isStudy reports whether there are points that have folders of their own.
+func (x Run) isStudy() bool { return len(x.Study.Axes) > 0 }
+
+// shard is what files are named after; empty where there is no other.
+func (x Run) shard() string {
+	if !x.isStudy() {
+		return ""
 	}
-	gone := []string{artifact.ResultsFile, artifact.ReportFile}
-	for _, stage := range stages {
-		sums, err := artifact.ReadSums(filepath.Join(x.Out, stage))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		gone = append(gone, filepath.Join(stage, artifact.SumsFile))
-		for name := range sums {
-			gone = append(gone, filepath.Join(stage, filepath.FromSlash(name)))
-		}
-	}
-	for _, name := range gone {
-		if err := os.Remove(filepath.Join(x.Out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("pipeline: run folder: %w", err)
-		}
-	}
-	return nil
+	return x.Shard
 }
 
-// loads lists the paths that the experiment loads from, absolute.
-func (x Run) loads() []string {
-	var out []string
-	if t := x.Experiment.Train; t != nil && t.Load != "" {
-		out = append(out, t.Load)
-	}
-	if s := x.Experiment.Simulate; s != nil && s.Dataset != "" {
-		out = append(out, s.Dataset)
-	}
-	for _, f := range x.Experiment.Fit {
-		if f.Load != "" {
-			out = append(out, f.Load)
-		}
-	}
-	return out
-}
+// The states of a run and of a point, as the provenance has them.
+const (
+	statusRunning     = "running"
+	statusDone        = "done"
+	statusFailed      = "failed"
+	statusInterrupted = "interrupted"
+)
 
-// prepare makes the run's folder, or takes over that of an earlier run.
-func (x Run) prepare() error {
-	entries, err := os.ReadDir(x.Out)
+// statusOf is the state of a run of which these stages have ended.
+func statusOf(outcomes []Outcome) string {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(x.Out, 0o777); err != nil {
-			return fmt.Errorf("pipeline: run folder: %w", err)
-		}
-	case err != nil:
-		return fmt.Errorf("pipeline: run folder: %w", err)
-	case len(entries) > 0:
-		p, err := artifact.ReadProvenance(x.Out)
-		if err != nil {
-			return fmt.Errorf("%w: %s is not empty and holds no run: choose another", ErrFolder, x.Out)
-		}
-		if p.Name != x.Experiment.Name {
-			return fmt.Errorf("%w: %s holds a run of %q, not of %q: choose another", ErrFolder, x.Out, p.Name, x.Experiment.Name)
-		}
-		folder, err := filepath.Abs(x.Out)
-		if err != nil {
-			return fmt.Errorf("pipeline: run folder: %w", err)
-		}
-		for _, path := range x.loads() {
-			if rel, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(rel) {
-				return fmt.Errorf("%w: %s holds %s, which the experiment loads: choose another", ErrFolder, x.Out, rel)
-			}
-		}
-		if err := x.clear(); err != nil {
-			return err
-		}
+	case slices.ContainsFunc(outcomes, Outcome.cut):
+		return statusInterrupted
+	case slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Err != nil }):
+		return statusFailed
 	}
-	return artifact.WriteFile(filepath.Join(x.Out, artifact.ExperimentFile), x.Experiment.YAML())
+	return statusDone
 }
 
-// gather joins the results of the comparisons that are in the run's folder.
-func (x Run) gather() error {
-	var all artifact.Results
-	for _, c := range x.Experiment.Compare {
-		r, err := artifact.ReadResults(filepath.Join(x.Out, "compare", c.Name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it failed or was skipped, as the provenance says
-		}
-		if err != nil {
-			return err
-		}
-		all.Metrics = append(all.Metrics, r.Metrics...)
+// provenance is what a run has done in a folder so far; point is nil where the folder is that of the whole.
+func (f *folders) provenance(stages []*stage, p *point, started time.Time) artifact.Provenance {
+	out := f.about
+	out.Started = started
+	if p != nil && f.run.isStudy() {
+		out.Study, out.Point = f.run.Study.Name, p.Values
 	}
-	return all.Write(x.Out)
-}
-
-func (x Run) provenance(g *Graph) artifact.Provenance {
-	p := artifact.Provenance{
-		Name: x.Experiment.Name, Status: "running", Host: x.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		CPU: processor(), Threads: x.Host.Threads, Started: time.Now().UTC(), Command: x.Command,
-		Environment: environment(), Libraries: artifact.Libraries(),
-	}
-	var seen []string
-	for _, s := range g.stages {
+	seen := map[string]bool{}
+	for _, s := range stages {
 		for _, u := range s.uses {
 			c, m := u.found.Plugin.Candidate, u.found.Plugin.Manifest
-			if slices.Contains(seen, c.SHA256) {
+			if seen[c.SHA256] {
 				continue
 			}
-			seen = append(seen, c.SHA256)
-			p.Plugins = append(p.Plugins, artifact.PluginUse{
+			seen[c.SHA256] = true
+			out.Plugins = append(out.Plugins, artifact.PluginUse{
 				Name: m.Name, Version: m.Version, Path: c.Path, SHA256: c.SHA256, Language: m.Language, Build: m.Build, Numerics: m.Numerics,
 			})
 		}
 	}
-	slices.SortFunc(p.Plugins, func(a, b artifact.PluginUse) int {
+	slices.SortFunc(out.Plugins, func(a, b artifact.PluginUse) int {
 		if a.Name < b.Name {
 			return -1
 		}
 		return 1
 	})
-	return p
-}
-
-// environment is the variables that may change results or speed.
-func environment() map[string]string {
-	out := map[string]string{}
-	for _, name := range []string{"CTDB_KERNEL_VARIANT", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "GOMAXPROCS"} {
-		if v, ok := os.LookupEnv(name); ok {
-			out[name] = v
-		}
-	}
 	return out
 }
 
-// processor names the features that numerical code chooses by.
-func processor() string {
-	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ:
-		return runtime.GOARCH + " with AVX-512"
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return runtime.GOARCH + " with AVX2 and FMA"
+// stageUse is an outcome as a provenance has it.
+func stageUse(name string, o Outcome) artifact.StageUse {
+	s := artifact.StageUse{Stage: name, Key: o.Key, Stored: o.Status == Stored, Status: statusDone, Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads}
+	if o.Err != nil {
+		s.Status, s.Error = string(o.Status), o.Err.Error()
 	}
-	return runtime.GOARCH
+	if o.Retried != nil {
+		s.Retried = firstLine(o.Retried)
+	}
+	return s
 }

@@ -45,6 +45,7 @@ func (r *running) fit(ctx context.Context) error {
 			if err != nil {
 				return r.failed(roleModel, "rollout", err)
 			}
+			r.pulse.beat()
 			if err := out.Write(split, b); err != nil {
 				return err
 			}

@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -18,41 +16,80 @@ import (
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/host/store"
 	"github.com/ctdb-host/ctdb/sdk/component"
-	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 var nan = math.NaN()
 
-// Host is what a graph runs with.
+// Host is what graphs run with. One value may serve several runs at once.
 type Host struct {
 	Catalog *catalog.Catalog
 	Store   *store.Store
-	// Threads that all running stages together may keep busy, and Jobs, the number of stages that may run side by side; at least 1 each.
-	Threads, Jobs int
+	// Budget is shared by all runs that are given this one; nil for one thread and one job.
+	Budget *Budget
 	// CheckpointEvery is the time between checkpoints of a training; 0 is DefaultCheckpointEvery. What a training computes does not depend on it.
 	CheckpointEvery time.Duration
+	// Memory is how many bytes each plugin process may use before it is killed; 0 sets no limit.
+	Memory int64
+	// Stall is how long a stage may go without any progress before its plugins are killed; 0: for ever.
+	Stall time.Duration
+	// CheckFile reads a file of the user's before this process does, see [ChildCheck]; nil leaves that out.
+	CheckFile FileCheck
 	// Observer is told what happens; nil for none.
 	Observer Observer
 	// Log takes the host's and the plugins' messages; nil for none.
 	Log *slog.Logger
 }
 
-// Graph is the stages of one experiment, each after those that it depends on.
+// complete gives what is not set its default.
+func (h Host) complete() Host {
+	if h.Observer == nil {
+		h.Observer = Unobserved{}
+	}
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if h.Budget == nil {
+		h.Budget = NewBudget(1, 1)
+	}
+	h.CheckpointEvery = cmp.Or(h.CheckpointEvery, DefaultCheckpointEvery)
+	return h
+}
+
+// Graph is the stages of a study's points, each stage once however many points have it, and after those that it depends on.
 type Graph struct {
-	exp    *experiment.Experiment
+	study  *experiment.Study
 	host   Host
+	stages []*stage
+	points []*point
+	hashes hashes
+}
+
+// point is a point of the study with its stages, each after those that it depends on.
+type point struct {
+	experiment.Point
 	stages []*stage
 }
 
 // stage is one node: a call of components that makes one entry of the store.
 type stage struct {
-	name, kind, label string
-	uses              map[role]use
-	files             map[string]source
-	settings          map[string]any
-	subjects          []string
-	wantsDynamics     bool
-	body              func(*running, context.Context) error
+	// name is unique in the graph: that of the stage in its experiment, e.g. "fit/gru-64", and where the study has several of it the values that it
+	// depends on, "fit/gru-64 [seed=0 latent=8]".
+	name string
+	// local is the name in its experiment, and its folder within the run's of a point.
+	local, kind, label string
+	// id is the same for stages that do the same, see identify.
+	id            string
+	uses          map[role]use
+	files         map[string]source
+	settings      map[string]any
+	subjects      []string
+	wantsDynamics bool
+	body          func(*running, context.Context) error
+
+	// needs are the stages that must be done before, depth is the length of the longest way to the stage, and beside how many are as deep.
+	needs         []*stage
+	depth, beside int
+	points        []*point
 }
 
 // source is a file that a stage reads: of an earlier stage, or of the user's.
@@ -61,232 +98,67 @@ type source struct {
 	file string
 }
 
-// needs lists the stages that must be done before.
-func (s *stage) needs() []*stage {
-	var out []*stage
-	for _, name := range slices.Sorted(maps.Keys(s.files)) {
-		if f := s.files[name].from; f != nil && !slices.Contains(out, f) {
-			out = append(out, f)
+// New builds the graph of a resolved study, of the points with these indices or, where they are nil, of all. The problems that it returns are of what only the
+// graph knows, such as a folder to load from that holds no trained model; Validate tells them all at once and with their places.
+func New(study *experiment.Study, points []int, host Host) (*Graph, error) {
+	g := &Graph{study: study, host: host.complete()}
+	b := builder{catalog: g.host.Catalog, known: map[string]*stage{}, found: map[string]catalog.Component{}, folders: map[string]loadedFolder{}}
+	all := make([]*point, len(study.Points))
+	for i, p := range study.Points {
+		stages, err := b.point(p.Experiment)
+		if err != nil {
+			return nil, err
 		}
+		all[i] = &point{Point: p, stages: stages}
+	}
+	nameStages(study, all)
+	if points == nil {
+		g.points = all
+	} else {
+		for _, i := range slices.Sorted(slices.Values(points)) {
+			if i < 0 || i >= len(all) {
+				return nil, fmt.Errorf("pipeline: point %d: the study has %d", i, len(all))
+			}
+			g.points = append(g.points, all[i])
+		}
+	}
+	g.collect()
+	return g, nil
+}
+
+// collect lists the stages of the graph's points.
+func (g *Graph) collect() {
+	seen := map[*stage]bool{}
+	deep := map[int]int{}
+	for _, p := range g.points {
+		for _, s := range p.stages {
+			s.points = append(s.points, p)
+			if !seen[s] {
+				seen[s] = true
+				deep[s.depth]++
+				g.stages = append(g.stages, s)
+			}
+		}
+	}
+	for _, s := range g.stages {
+		s.beside = deep[s.depth]
+	}
+}
+
+// Stages returns the names of the stages, each after those that it depends on.
+func (g *Graph) Stages() []string {
+	out := make([]string, len(g.stages))
+	for i, s := range g.stages {
+		out[i] = s.name
 	}
 	return out
 }
 
-// New builds the graph of a resolved experiment. The problems that it returns are of what only the graph knows, such as a folder to load from
-// that holds no trained model.
-func New(exp *experiment.Experiment, host Host) (*Graph, error) {
-	if host.Observer == nil {
-		host.Observer = Unobserved{}
-	}
-	if host.Log == nil {
-		host.Log = slog.New(slog.DiscardHandler)
-	}
-	host.CheckpointEvery = cmp.Or(host.CheckpointEvery, DefaultCheckpointEvery)
-	host.Threads, host.Jobs = max(1, host.Threads), max(1, host.Jobs)
-	g := &Graph{exp: exp, host: host}
-	b := builder{Graph: g}
-	if err := b.build(); err != nil {
-		return nil, err
-	}
-	return g, nil
-}
+// Points is how many points of the study the graph has.
+func (g *Graph) Points() int { return len(g.points) }
 
-type builder struct {
-	*Graph
-	task    *use
-	trained *use
-	weights source
-	// score is the task's judgement of the trained network; nil where there is none.
-	score   *source
-	dataset *source
-	fits    map[string]fitted
-}
-
-type fitted struct {
-	use     use
-	weights source
-	arrays  source
-}
-
-func (b *builder) build() error {
-	e := b.exp
-	b.fits = map[string]fitted{}
-	if e.Task != nil {
-		u, err := b.find(e.Task)
-		if err != nil {
-			return err
-		}
-		b.task = &u
-	}
-	if e.Train != nil {
-		if err := b.addTrain(e.Train); err != nil {
-			return err
-		}
-	}
-	if e.Simulate != nil {
-		if err := b.addSimulate(e.Simulate); err != nil {
-			return err
-		}
-	}
-	for _, f := range e.Fit {
-		if err := b.addFit(f); err != nil {
-			return err
-		}
-	}
-	for _, c := range e.Compare {
-		if err := b.addCompare(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *builder) find(u *experiment.Use) (use, error) {
-	found, err := b.host.Catalog.Find(u.Ref.String())
-	if err != nil {
-		return use{}, err
-	}
-	return use{found: found, params: u.Params, seed: u.Seed}, nil
-}
-
-// loaded is the component that made a folder with weights, as its record says.
-func (b *builder) loaded(folder string) (use, error) {
-	rec, err := artifact.ReadRecord(folder)
-	if err != nil {
-		return use{}, fmt.Errorf("%s: not the folder of a trained model: %w", folder, err)
-	}
-	found, err := b.host.Catalog.Find(rec.Component)
-	if err != nil {
-		return use{}, fmt.Errorf("%s: %w", folder, err)
-	}
-	params, problems := found.Params.Resolve(rec.Params)
-	if len(problems) > 0 {
-		return use{}, fmt.Errorf("%s: made with parameters that %s does not have now: %w", folder, rec.Component, &component.InvalidArgumentError{Problems: problems})
-	}
-	return use{found: found, params: params, seed: rec.Seed}, nil
-}
-
-func (b *builder) add(s *stage) *stage {
-	b.stages = append(b.stages, s)
-	return s
-}
-
-func (b *builder) addTrain(t *experiment.Train) error {
-	if t.Load != "" {
-		u, err := b.loaded(t.Load)
-		if err != nil {
-			return err
-		}
-		b.trained, b.weights = &u, source{file: filepath.Join(t.Load, artifact.WeightsFile)}
-		if file := filepath.Join(t.Load, artifact.ScoreFile); isFile(file) {
-			b.score = &source{file: file}
-		}
-		return nil
-	}
-	u, err := b.find(t.Use)
-	if err != nil {
-		return err
-	}
-	train := b.add(&stage{
-		name: "train", kind: "train",
-		uses: map[role]use{roleTask: *b.task, roleModel: u},
-		body: (*running).train,
-	})
-	b.trained, b.weights, b.score = &u, source{train, artifact.WeightsFile}, &source{train, artifact.ScoreFile}
-	return nil
-}
-
-// isFile reports whether there is a regular file.
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
-func (b *builder) addSimulate(s *experiment.Simulate) error {
-	if s.Dataset != "" {
-		b.dataset = &source{file: s.Dataset}
-		return nil
-	}
-	sim, err := b.find(s.Use)
-	if err != nil {
-		return err
-	}
-	trials := *b.task
-	trials.seed, trials.overlay = s.Trials.Seed, s.Trials.Params
-	if trials.overlay == nil {
-		trials.overlay = param.Values{}
-	}
-	st := b.add(&stage{
-		name: "simulate", kind: "simulate",
-		uses:     map[role]use{roleTask: trials, roleModel: *b.trained, roleSimulator: sim},
-		files:    map[string]source{"weights": b.weights},
-		settings: map[string]any{"trials": s.Trials.Params},
-		body:     (*running).simulate,
-	})
-	b.dataset = &source{st, artifact.DatasetFile}
-	return nil
-}
-
-func (b *builder) addFit(f experiment.Fit) error {
-	if f.Load != "" {
-		u, err := b.loaded(f.Load)
-		if err != nil {
-			return err
-		}
-		b.fits[f.Name] = fitted{u, source{file: filepath.Join(f.Load, artifact.WeightsFile)}, source{file: filepath.Join(f.Load, artifact.InferredFile)}}
-		return nil
-	}
-	u, err := b.find(f.Use)
-	if err != nil {
-		return err
-	}
-	st := b.add(&stage{
-		name: "fit/" + f.Name, kind: "fit", label: f.Name,
-		uses:  map[role]use{roleModel: u},
-		files: map[string]source{"dataset": *b.dataset},
-		body:  (*running).fit,
-	})
-	b.fits[f.Name] = fitted{u, source{st, artifact.WeightsFile}, source{st, artifact.InferredFile}}
-	return nil
-}
-
-func (b *builder) addCompare(c experiment.Compare) error {
-	u, err := b.find(c.Use)
-	if err != nil {
-		return err
-	}
-	st := &stage{
-		name: "compare/" + c.Name, kind: "compare", label: c.Name,
-		uses:          map[role]use{roleComparator: u},
-		files:         map[string]source{"dataset": *b.dataset},
-		wantsDynamics: u.found.Can(component.NeedsDynamics),
-		body:          (*running).compare,
-	}
-	truth := b.dataset.from != nil && slices.Contains(c.Subjects, experiment.Truth)
-	if truth && b.score != nil {
-		st.files["score"] = *b.score
-	}
-	if truth && st.wantsDynamics {
-		st.uses[roleTask], st.uses[roleTruth] = *b.task, *b.trained
-		st.files[string(roleTruth)+"/weights"] = b.weights
-	}
-	for _, label := range c.Subjects {
-		f, ok := b.fits[label]
-		if !ok {
-			continue // the truth
-		}
-		st.subjects = append(st.subjects, label)
-		st.files[subjectInput(label, "inferred")] = f.arrays
-		if st.wantsDynamics {
-			st.uses[subjectRole(label)] = f.use
-			st.files[subjectInput(label, "weights")] = f.weights
-		}
-	}
-	// The name is written into the results.
-	st.settings = map[string]any{"name": c.Name, "subjects": st.subjects}
-	b.add(st)
-	return nil
-}
+// folder is where a stage's entry is linked to within a run's folder.
+func (s *stage) folder() string { return filepath.FromSlash(s.local) }
 
 // parts returns what the stage's key is made of, given the content hashes of its inputs.
 func (s *stage) parts(inputs map[string]string) KeyParts {
@@ -305,9 +177,9 @@ func (s *stage) parts(inputs map[string]string) KeyParts {
 // lead is the role whose component the stage is named after in its record.
 func (s *stage) lead() role {
 	switch s.kind {
-	case "simulate":
+	case artifact.SimulateStage:
 		return roleSimulator
-	case "compare":
+	case artifact.CompareStage:
 		return roleComparator
 	}
 	return roleModel
@@ -332,15 +204,3 @@ func (s *stage) newRecord(key string, parts KeyParts) (artifact.Record, error) {
 	}
 	return rec, nil
 }
-
-// Stages returns the names of the stages, each after those that it depends on.
-func (g *Graph) Stages() []string {
-	out := make([]string, len(g.stages))
-	for i, s := range g.stages {
-		out[i] = s.name
-	}
-	return out
-}
-
-// folder is where a stage's entry is linked to within a run's folder.
-func (s *stage) folder() string { return filepath.FromSlash(strings.Trim(s.name, "/")) }

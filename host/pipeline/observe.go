@@ -68,10 +68,11 @@ func (p *reporter) fail(err error) {
 }
 
 // Progress passes on to the observer.
-func (p *reporter) Progress(v component.Progress) { p.r.observer.StageProgress(p.r.name, v) }
+func (p *reporter) Progress(v component.Progress) { p.r.showed(v) }
 
 // Metric writes a point of a curve.
 func (p *reporter) Metric(v component.Metric) {
+	p.r.pulse.beat()
 	if err := p.metrics.Write(v); err != nil {
 		p.fail(err)
 	}
@@ -79,6 +80,7 @@ func (p *reporter) Metric(v component.Metric) {
 
 // Figure stores a figure; one that cannot be drawn fails the stage.
 func (p *reporter) Figure(f component.Figure) {
+	p.r.pulse.beat()
 	if err := artifact.WriteFigure(p.r.dir, f); err != nil {
 		p.fail(err)
 	}
@@ -86,6 +88,7 @@ func (p *reporter) Figure(f component.Figure) {
 
 // Checkpoint is noted in the log.
 func (p *reporter) Checkpoint(c component.Checkpoint) {
+	p.r.pulse.beat()
 	p.r.log.Debug("checkpoint", "file", c.File, "step", c.Step, "sha256", c.SHA256, "best", c.Best)
 }
 

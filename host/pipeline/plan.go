@@ -15,6 +15,8 @@ type Planned struct {
 	Stage     string   `json:"stage"`
 	Component string   `json:"component"`
 	Needs     []string `json:"needs"`
+	// Points is how many points of the study have the stage; 1 where there are no axes.
+	Points int `json:"points"`
 	// Key is empty where it is not yet known, because a stage before must run first.
 	Key string `json:"key,omitempty"`
 	// Stored is true where the stage would not be run.
@@ -30,9 +32,9 @@ func (g *Graph) Plan(ctx context.Context) ([]Planned, error) {
 	entries := map[*stage]store.Entry{}
 	var out []Planned
 	for _, s := range g.stages {
-		p := Planned{Stage: s.name, Component: s.uses[s.lead()].found.Name.String(), Needs: []string{}}
+		p := Planned{Stage: s.name, Component: s.uses[s.lead()].found.Name.String(), Needs: []string{}, Points: len(s.points)}
 		waits := ""
-		for _, need := range s.needs() {
+		for _, need := range s.needs {
 			p.Needs = append(p.Needs, need.name)
 			if _, ok := entries[need]; !ok && waits == "" {
 				waits = need.name
@@ -52,7 +54,7 @@ func (g *Graph) Plan(ctx context.Context) ([]Planned, error) {
 }
 
 func (g *Graph) planStage(ctx context.Context, s *stage, p *Planned, entries map[*stage]store.Entry) error {
-	_, hashes, err := s.locate(func(from *stage) store.Entry { return entries[from] })
+	_, hashes, err := g.locate(s, func(from *stage) store.Entry { return entries[from] })
 	if err != nil {
 		return err
 	}

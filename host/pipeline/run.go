@@ -1,26 +1,20 @@
 package pipeline
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
-	"github.com/ctdb-host/ctdb/host/artifact"
-	"github.com/ctdb-host/ctdb/host/launch"
 	"github.com/ctdb-host/ctdb/host/store"
 )
 
-// stopTimeout bounds how long a plugin may take to end in good order.
-const stopTimeout = 5 * time.Second
-
 // ErrStages is wrapped by the error of a run in which stages failed.
 var ErrStages = errors.New("stages failed")
+
+// listed is how many failures an error tells; the provenance has all.
+const listed = 10
 
 // Outcome is how one stage of a run ended.
 type Outcome struct {
@@ -31,215 +25,189 @@ type Outcome struct {
 	Err     error
 	Elapsed time.Duration
 	Threads int
+	// Retried is the error of the first attempt where there was a second.
+	Retried error
 }
 
-// state of a run: what is known of each stage so far.
-type state struct {
-	mu      sync.Mutex
-	done    map[*stage]Outcome
-	waiters map[*stage]chan struct{}
+// cut reports whether the stage was ended or kept from running by the end of the run's context.
+func (o Outcome) cut() bool {
+	return o.Status == Interrupted || errors.Is(o.Err, context.Canceled) || errors.Is(o.Err, context.DeadlineExceeded)
 }
 
-// Run runs every stage and links what they make into out, a folder that exists. It returns the outcome of every stage, in order; the error wraps ErrStages
-// where stages failed, and is the context's where the run was cut short. The first failure keeps the stages that depend on it
-// from running; the others finish.
-func (g *Graph) Run(ctx context.Context, out string) ([]Outcome, error) {
-	st := &state{done: map[*stage]Outcome{}, waiters: map[*stage]chan struct{}{}}
-	for _, s := range g.stages {
-		st.waiters[s] = make(chan struct{})
+// recipient is told of stages as they run, by several goroutines.
+type recipient interface {
+	// begins is called before a stage runs that is not stored.
+	begins(*stage)
+	// ended is called when the outcome of a stage is known. What it returns makes a stage that was done a failed one.
+	ended(*stage, Outcome) error
+}
+
+// Run runs every stage. It returns the outcome of every stage, in order; the error wraps ErrStages where stages failed, and is the context's where the run was cut
+// short. A failure keeps the stages that depend on it from running; the others finish.
+func (g *Graph) Run(ctx context.Context) ([]Outcome, error) { return g.run(ctx, nobody{}) }
+
+type nobody struct{}
+
+func (nobody) begins(*stage)               {}
+func (nobody) ended(*stage, Outcome) error { return nil }
+
+// schedule is what is known of a run's stages. It belongs to one goroutine.
+type schedule struct {
+	graph *Graph
+	// place of each stage in the graph, waits is how many of its needs are not done, dependents are what waits for it.
+	place      map[*stage]int
+	waits      []int
+	dependents [][]int
+	ready      queue
+	outcomes   []Outcome
+	left       int
+}
+
+// queue holds the places of stages that may run, the first of the graph first, so that a point that has begun is completed before others begin.
+type queue []int
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i] < q[j] }
+func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(v any)        { *q = append(*q, v.(int)) }
+func (q *queue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}
+
+func (g *Graph) schedule() *schedule {
+	c := &schedule{
+		graph: g, place: make(map[*stage]int, len(g.stages)), waits: make([]int, len(g.stages)), dependents: make([][]int, len(g.stages)),
+		outcomes: make([]Outcome, len(g.stages)), left: len(g.stages),
 	}
-	b := budget{jobs: semaphore.NewWeighted(int64(g.host.Jobs)), threads: semaphore.NewWeighted(int64(g.host.Threads))}
-	var wg sync.WaitGroup
-	for _, s := range g.stages {
-		wg.Go(func() {
-			o := g.await(ctx, s, st, b, out)
-			st.mu.Lock()
-			st.done[s] = o
-			st.mu.Unlock()
-			close(st.waiters[s])
-		})
-	}
-	wg.Wait()
-	outcomes := make([]Outcome, len(g.stages))
-	var errs []error
 	for i, s := range g.stages {
-		outcomes[i] = st.done[s]
-		if err := outcomes[i].Err; err != nil && outcomes[i].Status == Failed {
-			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		c.place[s] = i
+		c.waits[i] = len(s.needs)
+		for _, need := range s.needs {
+			k := c.place[need]
+			c.dependents[k] = append(c.dependents[k], i)
+		}
+		if len(s.needs) == 0 {
+			c.ready = append(c.ready, i)
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return outcomes, errors.Join(append([]error{err}, errs...)...)
-	}
-	if len(errs) > 0 {
-		return outcomes, errors.Join(append([]error{ErrStages}, errs...)...)
-	}
-	return outcomes, nil
+	heap.Init(&c.ready)
+	return c
 }
 
-// budget is what the running stages share.
-type budget struct{ jobs, threads *semaphore.Weighted }
-
-// share is the number of threads that a stage may keep busy: all of them, divided among the stages that may run beside it because they are as deep in the
-// graph. What a stage computes does not depend on it.
-func (g *Graph) share(s *stage) int {
-	beside := 0
-	for _, o := range g.stages {
-		if o.depth() == s.depth() {
-			beside++
-		}
-	}
-	return max(1, g.host.Threads/min(g.host.Jobs, beside))
+// ended is a stage whose outcome is known.
+type ended struct {
+	place   int
+	outcome Outcome
 }
 
-// depth is the length of the longest way to a stage.
-func (s *stage) depth() int {
-	d := 0
-	for _, n := range s.needs() {
-		d = max(d, n.depth()+1)
+// run runs the stages, as many goroutines at a time as there are jobs.
+func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
+	c := g.schedule()
+	results := make(chan ended, g.host.Budget.Jobs())
+	running := 0
+	for c.left > 0 {
+		if len(c.ready) == 0 || running == cap(results) {
+			r := <-results
+			running--
+			c.finish(r, to)
+			continue
+		}
+		i := heap.Pop(&c.ready).(int)
+		s := g.stages[i]
+		threads := g.host.Budget.share(s.beside)
+		release, err := g.host.Budget.acquire(ctx, threads)
+		if err != nil {
+			c.finish(ended{i, g.skipped(s, err, to)}, to)
+			continue
+		}
+		// The outcomes that a stage's inputs come from are known and do not change any more.
+		inputs := make(map[*stage]store.Entry, len(s.needs))
+		for _, need := range s.needs {
+			inputs[need] = c.outcomes[c.place[need]].Entry
+		}
+		running++
+		go func() {
+			defer release()
+			results <- ended{i, g.execute(ctx, s, inputs, threads, to)}
+		}()
 	}
-	return d
+	return c.outcomes, g.verdict(ctx, c.outcomes)
 }
 
-// await waits for what a stage needs, then executes it.
-func (g *Graph) await(ctx context.Context, s *stage, st *state, b budget, out string) Outcome {
-	skipped := func(err error) Outcome {
-		g.host.Observer.StageChanged(s.name, Skipped, 0, err)
-		return Outcome{Stage: s.name, Status: Skipped, Err: err}
-	}
-	for _, need := range s.needs() {
-		<-st.waiters[need]
-		st.mu.Lock()
-		o := st.done[need]
-		st.mu.Unlock()
-		if o.Err != nil {
-			return skipped(fmt.Errorf("it needs %s", need.name))
+// finish takes an outcome, and those of all stages that it keeps from running.
+func (c *schedule) finish(r ended, to recipient) {
+	for todo := []ended{r}; len(todo) > 0; todo = todo[1:] {
+		e := todo[0]
+		c.outcomes[e.place] = e.outcome
+		c.left--
+		for _, d := range c.dependents[e.place] {
+			c.waits[d]--
+			if c.waits[d] > 0 {
+				continue
+			}
+			if err := c.obstacle(d); err != nil {
+				todo = append(todo, ended{d, c.graph.skipped(c.graph.stages[d], err, to)})
+			} else {
+				heap.Push(&c.ready, d)
+			}
 		}
 	}
-	if err := b.jobs.Acquire(ctx, 1); err != nil {
-		return skipped(err)
-	}
-	defer b.jobs.Release(1)
-	threads := g.share(s)
-	if err := b.threads.Acquire(ctx, int64(threads)); err != nil {
-		return skipped(err)
-	}
-	defer b.threads.Release(int64(threads))
-	began := time.Now()
-	o := Outcome{Stage: s.name, Threads: threads}
-	o.Key, o.Entry, o.Status, o.Err = g.execute(ctx, s, st, threads)
-	if o.Err == nil {
-		o.Err = g.host.Store.Link(o.Entry, filepath.Join(out, s.folder()))
-	}
-	if o.Err == nil {
-		o.Err = g.remember(s, o.Key)
-	}
-	if o.Err != nil {
-		o.Status = Failed
-		if ctx.Err() != nil {
-			o.Status = Interrupted
+}
+
+// obstacle says why a stage cannot run whose needs have ended; nil where it can.
+func (c *schedule) obstacle(i int) error {
+	for _, need := range c.graph.stages[i].needs {
+		switch o := c.outcomes[c.place[need]]; {
+		case o.Err != nil && o.cut():
+			return &cutError{need.name}
+		case o.Err != nil:
+			return fmt.Errorf("it needs %s", need.name)
 		}
 	}
-	o.Elapsed = time.Since(began)
-	g.host.Observer.StageChanged(s.name, o.Status, o.Elapsed, o.Err)
+	return nil
+}
+
+// cutError says that a stage could not run because the run was cut short. It is context.Canceled.
+type cutError struct{ need string }
+
+func (e *cutError) Error() string { return fmt.Sprintf("it needs %s, which was interrupted", e.need) }
+
+func (e *cutError) Is(target error) bool { return target == context.Canceled }
+
+func (g *Graph) skipped(s *stage, err error, to recipient) Outcome {
+	o := Outcome{Stage: s.name, Status: Skipped, Err: err}
+	if folderErr := to.ended(s, o); folderErr != nil {
+		g.host.Log.Error("run folder", "stage", s.name, "error", folderErr)
+	}
+	g.host.Observer.StageChanged(s.name, Skipped, 0, err)
 	return o
 }
 
-// locate returns the paths of a stage's inputs and the hashes of their contents. Stages that it needs must be in entries.
-func (s *stage) locate(entries func(*stage) store.Entry) (paths, hashes map[string]string, err error) {
-	paths, hashes = map[string]string{}, map[string]string{}
-	for name, f := range s.files {
-		path := f.file
-		if f.from != nil {
-			path = entries(f.from).Path(f.file)
+// verdict is the error of a run with these outcomes.
+func (g *Graph) verdict(ctx context.Context, outcomes []Outcome) error {
+	var failed []error
+	for _, o := range outcomes {
+		if o.Status == Failed {
+			failed = append(failed, fmt.Errorf("%s: %w", o.Stage, o.Err))
 		}
-		sum, err := artifact.HashFile(path)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		paths[name], hashes[name] = path, sum
 	}
-	return paths, hashes, nil
+	err := failures(failed)
+	if cut := ctx.Err(); cut != nil {
+		return errors.Join(cut, err)
+	}
+	return err
 }
 
-// execute finds a stage's entry in the store, or makes it.
-func (g *Graph) execute(ctx context.Context, s *stage, st *state, threads int) (string, store.Entry, Status, error) {
-	paths, hashes, err := s.locate(func(from *stage) store.Entry {
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		return st.done[from].Entry
-	})
-	if err != nil {
-		return "", store.Entry{}, Failed, err
+// failures is an error that wraps ErrStages and tells the first of many; nil where there are none.
+func failures(failed []error) error {
+	if len(failed) == 0 {
+		return nil
 	}
-	parts := s.parts(hashes)
-	key, err := parts.Key()
-	if err != nil {
-		return "", store.Entry{}, Failed, err
+	more := len(failed) - listed
+	if more > 1 {
+		failed = append(failed[:listed:listed], fmt.Errorf("and %d more, which the provenance lists", more))
 	}
-	if e, ok, err := g.host.Store.Lookup(ctx, key); err != nil {
-		return key, e, Failed, err
-	} else if ok {
-		return key, e, Stored, nil
-	}
-	work, found, err := g.host.Store.Begin(ctx, key)
-	if err != nil {
-		return key, store.Entry{}, Failed, err
-	}
-	if work == nil {
-		return key, *found, Stored, nil
-	}
-	e, err := g.make(ctx, s, key, parts, paths, work, threads)
-	if err != nil {
-		return key, store.Entry{}, Failed, errors.Join(err, work.Abort())
-	}
-	return key, e, Done, nil
-}
-
-// make runs a stage in a work folder and commits it.
-func (g *Graph) make(ctx context.Context, s *stage, key string, parts KeyParts, paths map[string]string, work *store.Work, threads int) (store.Entry, error) {
-	g.host.Observer.StageChanged(s.name, Running, 0, nil)
-	rec, err := s.newRecord(key, parts)
-	if err != nil {
-		return store.Entry{}, err
-	}
-	r := &running{
-		stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, checkpointEvery: g.host.CheckpointEvery, inputs: paths,
-		observer: g.host.Observer, log: g.host.Log.With("stage", s.name), procs: map[string]*launch.Process{},
-	}
-	r.log.Info("start", "key", key, "threads", threads)
-	err = s.body(r, ctx)
-	// A cancelled stage still ends its plugins in good order, so that a training writes its checkpoint.
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	if stopErr := r.stop(stopping); stopErr != nil {
-		r.log.Warn("stopping plugins", "error", stopErr)
-	}
-	if err != nil {
-		r.log.Error("failed", "error", err)
-		return store.Entry{}, err
-	}
-	if err := r.record.Write(r.dir); err != nil {
-		return store.Entry{}, err
-	}
-	e, err := work.Commit()
-	r.log.Info("done")
-	return e, err
-}
-
-// lastFile names the file that remembers the key that a stage of this experiment last had, for Plan to say what changed.
-func (g *Graph) lastFile(s *stage) string {
-	return filepath.Join(g.host.Store.Dir(), "last", g.exp.Name, s.folder()+".json")
-}
-
-type lastKey struct {
-	Key string `json:"key"`
-}
-
-func (g *Graph) remember(s *stage, key string) error {
-	file := g.lastFile(s)
-	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-		return fmt.Errorf("pipeline: %w", err)
-	}
-	return artifact.WriteJSON(file, lastKey{key})
+	return errors.Join(append([]error{ErrStages}, failed...)...)
 }

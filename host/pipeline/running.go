@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -54,10 +57,16 @@ type running struct {
 	threads int
 	// checkpointEvery is the time between checkpoints of a training.
 	checkpointEvery time.Duration
-	inputs          map[string]string
-	observer        Observer
-	log             *slog.Logger
-	procs           map[string]*launch.Process
+	// memory is how many bytes each process may use; 0 sets no limit.
+	memory   int64
+	inputs   map[string]string
+	observer Observer
+	log      *slog.Logger
+	pulse    pulse
+
+	mu     sync.Mutex
+	procs  map[string]*launch.Process
+	killed bool
 }
 
 // use describes a use of a component for messages.
@@ -72,7 +81,12 @@ func (r *running) path(input string) string { return r.inputs[input] }
 func (r *running) has(input string) bool { return r.inputs[input] != "" }
 
 func (r *running) progress(phase string, done, total int64) {
-	r.observer.StageProgress(r.name, component.Progress{Phase: phase, Done: done, Total: total, Loss: nan})
+	r.showed(component.Progress{Phase: phase, Done: done, Total: total, Loss: nan})
+}
+
+func (r *running) showed(p component.Progress) {
+	r.pulse.heard(p)
+	r.observer.StageProgress(r.name, p)
 }
 
 // plugin returns the process that serves a component, starting it at the stage's first use of the plugin.
@@ -82,29 +96,57 @@ func (r *running) plugin(ctx context.Context, ro role) (*launch.Process, error) 
 		return nil, fmt.Errorf("pipeline: %s has no %s", r.name, ro)
 	}
 	c := u.found.Plugin.Candidate
-	if p, ok := r.procs[c.Path]; ok {
+	if p, ok := r.process(c.Path); ok {
 		return p, nil
 	}
 	name := u.found.Plugin.Manifest.Name
 	p, err := launch.Start(ctx, launch.Spec{
-		Path: c.Path, Args: c.Args, Name: name, SHA256: c.SHA256, Dir: r.scratch, Threads: r.threads,
+		Path: c.Path, Args: c.Args, Name: name, SHA256: c.SHA256, Dir: r.scratch, Threads: r.threads, Memory: r.memory,
 		Log: r.log.With("plugin", name),
 	})
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.procs[c.Path] = p
+	if r.killed {
+		p.Kill()
+	}
 	return p, nil
+}
+
+func (r *running) process(path string) (*launch.Process, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, ok := r.procs[path]
+	return p, ok
+}
+
+// processes are those that were started.
+func (r *running) processes() []*launch.Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.procs))
 }
 
 // stop ends the stage's processes: in good order, or at once where ctx is done.
 func (r *running) stop(ctx context.Context) error {
 	var errs []error
-	for _, p := range r.procs {
+	for _, p := range r.processes() {
 		errs = append(errs, p.Stop(ctx))
 	}
-	clear(r.procs)
 	return errors.Join(errs...)
+}
+
+// kill kills the stage's processes, those too that are just being started.
+func (r *running) kill() {
+	r.mu.Lock()
+	r.killed = true
+	r.mu.Unlock()
+	for _, p := range r.processes() {
+		p.Kill()
+	}
 }
 
 func (r *running) env(ro role) component.Env {
@@ -114,7 +156,7 @@ func (r *running) env(ro role) component.Env {
 // failed says which component failed in doing what, and adds what is known of a process that died.
 func (r *running) failed(ro role, doing string, err error) error {
 	if u, ok := r.uses[ro]; ok {
-		if p, ok := r.procs[u.found.Plugin.Candidate.Path]; ok {
+		if p, ok := r.process(u.found.Plugin.Candidate.Path); ok {
 			err = p.Wrap(err)
 		}
 		return fmt.Errorf("%s: %s: %w", u.found.Name, doing, err)

@@ -47,7 +47,7 @@ func (r *running) train(ctx context.Context) error {
 	}
 	defer examples.Abort()
 	outputs := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleModel), Noise: true, Split: task.Valid}, tk.Trials(ctx, task.TrialRequest{Split: task.Valid}))
-	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, keepFirst(outputs, exampleTrials, func(b tensor.Block) error {
+	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, keepFirst(r.beating(outputs), exampleTrials, func(b tensor.Block) error {
 		return examples.Write(task.Valid, b)
 	}))
 	if err != nil {
@@ -135,6 +135,18 @@ func joined(in tensor.Blocks, run func(tensor.Blocks) tensor.Blocks) tensor.Bloc
 				}
 			}
 			if !yield(out, nil) {
+				return
+			}
+		}
+	}
+}
+
+// beating passes blocks on, each of which shows that the stage goes on.
+func (r *running) beating(blocks tensor.Blocks) tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		for b, err := range blocks {
+			r.pulse.beat()
+			if !yield(b, err) {
 				return
 			}
 		}

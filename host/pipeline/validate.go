@@ -20,11 +20,18 @@ import (
 // Validate asks every component of a resolved experiment whether it accepts its parameters for the sizes that it will be given, and reads what the
 // experiment loads. All problems are returned together in an [*experiment.Error], with their places in the file, or in an
 // [*artifact.FormatError] of a data set. Nothing is written.
-func Validate(ctx context.Context, exp *experiment.Experiment, host Host) error {
-	v := &validation{host: host, procs: map[string]*launch.Process{}}
+func Validate(ctx context.Context, study *experiment.Study, host Host) error {
+	v := &validation{host: host.complete(), procs: map[string]*launch.Process{}}
 	defer v.stop()
-	err := v.experiment(ctx, exp)
-	return errors.Join(err, experiment.Join(v.problems...), v.format)
+	found := make([][]experiment.Problem, len(study.Points))
+	for i, p := range study.Points {
+		v.problems = nil
+		if err := v.experiment(ctx, p.Experiment); err != nil {
+			return errors.Join(err, v.format)
+		}
+		found[i] = v.problems
+	}
+	return errors.Join(experiment.Join(study.Shared(found)...), v.format)
 }
 
 type validation struct {

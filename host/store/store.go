@@ -1,18 +1,6 @@
-// Package store keeps the folders that stages make, by key: immutable, whole or absent, made once however many hosts want them.
-//
-// Layout under the store's folder:
-//
-//	ab/abcdef.../   an entry: its files, read-only, and SHA256SUMS; the folder is named by the whole key, its parent by the first two digits
-//	work/KEY/       an entry in the making, and the scratch folder for checkpoints, owned by who holds the key's lock
-//	locks/KEY       the locks (flock), empty files
-//	damaged/KEY-N   entries whose bytes are not what their checksums say, moved aside
-//
-// An entry comes into being by a rename, after its files and folders have been synced. What is promised holds on a local file system, and on a network
-// one only as far as its flock and rename do.
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,28 +8,51 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/machine"
 )
 
 const (
 	workDir    = "work"
 	locksDir   = "locks"
+	hostsDir   = "hosts"
+	usesDir    = "uses"
 	damagedDir = "damaged"
+	lastDir    = "last"
+	layoutFile = "layout"
 )
+
+// layoutVersion is the version of the layout that this program writes, and the newest that it reads.
+const layoutVersion = 1
+
+const layoutForm = "ctdb store, layout %d\n"
 
 // ErrKey is returned, wrapped, for a key that is not 16 to 128 lower-case hexadecimal digits.
 var ErrKey = errors.New("store: bad key")
 
-var keyForm = regexp.MustCompile(`^[0-9a-f]{16,128}$`)
+// ErrBusy is wrapped where an entry cannot be touched because another process holds its lock.
+var ErrBusy = errors.New("store: locked by another process")
+
+var (
+	keyForm   = regexp.MustCompile(`^[0-9a-f]{16,128}$`)
+	shelfForm = regexp.MustCompile(`^[0-9a-f]{2}$`)
+)
 
 // Store is a folder of entries. Its methods may be called from several goroutines, and by several processes on one folder.
 type Store struct {
-	dir string
+	dir      string
+	readOnly bool
+	// flock and link are the operating system's, but in tests.
+	flock func(path string) flocker
+	link  func(from, to string) error
 
 	mu      sync.Mutex
 	checked map[string]Entry // whose bytes this process has read and found right
+
+	lease lease
 }
 
 // Entry is a complete entry. Its files must not be changed.
@@ -54,22 +65,133 @@ type Entry struct {
 // Path is where a file of the entry is, or would be.
 func (e Entry) Path(name string) string { return filepath.Join(e.Dir, name) }
 
-// Open opens the store in a folder, which is made if it is missing.
+// Open opens the store in a folder, which is made if it is missing, and removes what dead hosts left half made. A folder that will not do (a file, one that
+// may not be written, one of something else, a store of a newer layout) is a *[FolderError]. Close the store when it is done with.
 func Open(dir string) (*Store, error) {
+	s, err := storeAt(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		return nil, explain(s.dir, elsewhere, err)
+	}
+	// What cannot be removed now, e.g. because it is another user's, is in nobody's way.
+	_, _ = s.sweep()
+	return s, nil
+}
+
+// OpenReadOnly opens a store to list and verify it: nothing in its folder is made, changed or removed, which may therefore be one that cannot be written. There is
+// nothing in a store whose folder is missing.
+func OpenReadOnly(dir string) (*Store, error) {
+	s, err := storeAt(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.readOnly = true
+	if info, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	} else if err == nil && !info.IsDir() {
+		return nil, notFolder(s.dir)
+	}
+	if _, err := s.layout(); err != nil {
+		return nil, explain(s.dir, elsewhere, err)
+	}
+	return s, nil
+}
+
+func storeAt(dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	for _, sub := range []string{workDir, locksDir, damagedDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-			return nil, fmt.Errorf("store: %w", err)
+	s := &Store{dir: dir, flock: openFlock, link: os.Link, checked: map[string]Entry{}}
+	s.lease.keys = map[string]bool{}
+	return s, nil
+}
+
+func notFolder(dir string) error {
+	return &FolderError{Dir: dir, What: "it is a file, where a folder is needed", Do: elsewhere}
+}
+
+// prepare makes what is missing of a store's folder, and tries whether it can be written.
+func (s *Store) prepare() error {
+	if info, err := os.Stat(s.dir); err == nil && !info.IsDir() {
+		return notFolder(s.dir)
+	}
+	if err := makeDir(s.dir); err != nil {
+		return err
+	}
+	version, err := s.layout()
+	if err != nil {
+		return err
+	}
+	for _, sub := range []string{workDir, locksDir, hostsDir, usesDir, damagedDir} {
+		if err := makeDir(filepath.Join(s.dir, sub)); err != nil {
+			return err
 		}
 	}
-	return &Store{dir: dir, checked: map[string]Entry{}}, nil
+	if version == 0 {
+		return artifact.WriteFile(filepath.Join(s.dir, layoutFile), fmt.Appendf(nil, layoutForm, layoutVersion))
+	}
+	f, err := os.CreateTemp(filepath.Join(s.dir, workDir), ".try-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// layout is the version of the layout; 0 of a folder that is empty, or of a store whose making was cut short.
+func (s *Store) layout() (int, error) {
+	b, err := os.ReadFile(filepath.Join(s.dir, layoutFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, s.ownFolder()
+	case err != nil:
+		return 0, err
+	}
+	version := 0
+	if n, err := fmt.Sscanf(string(b), layoutForm, &version); n != 1 || err != nil || version < 1 {
+		return 0, &FolderError{
+			Dir: s.dir, What: fmt.Sprintf("its file %s says %.40q, where %q is needed", layoutFile, b, strings.TrimSpace(fmt.Sprintf(layoutForm, layoutVersion))), Do: elsewhere,
+		}
+	}
+	if version > layoutVersion {
+		return 0, &FolderError{
+			Dir: s.dir, What: fmt.Sprintf("a newer ctdb-host made it: its layout is %d, this one knows up to %d", version, layoutVersion), Do: "use the newer ctdb-host, or " + elsewhere,
+		}
+	}
+	return version, nil
+}
+
+// ownFolder returns an error where a folder without a layout file holds things that are not a store's, so that nobody's folder becomes one by mistake.
+func (s *Store) ownFolder() error {
+	have, err := names(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range have {
+		known := shelfForm.MatchString(name) || slices.Contains([]string{workDir, locksDir, hostsDir, usesDir, damagedDir, lastDir}, name)
+		if !known && !strings.HasPrefix(name, ".") && name != "lost+found" {
+			return &FolderError{Dir: s.dir, What: fmt.Sprintf("it holds %s, and is no store", name), Do: "name an empty folder or one that is missing: " + elsewhere}
+		}
+	}
+	return nil
 }
 
 // Dir is the store's folder, absolute.
 func (s *Store) Dir() string { return s.dir }
+
+// Free is how many bytes can still be written to the store's file system; 0 where the platform does not tell.
+func (s *Store) Free() (int64, error) {
+	of, err := machine.Stat(s.dir)
+	if err != nil {
+		return 0, fmt.Errorf("store: %w", err)
+	}
+	return of.Free, nil
+}
+
+// Close says that nothing which was looked up is read any more. The store must not be used after it.
+func (s *Store) Close() error { return s.lease.end() }
 
 func (s *Store) entryDir(key string) string { return filepath.Join(s.dir, key[:2], key) }
 
@@ -85,138 +207,31 @@ func (s *Store) Has(key string) bool {
 	if checkKey(key) != nil {
 		return false
 	}
-	_, err := os.Stat(filepath.Join(s.entryDir(key), artifact.SumsFile))
+	_, err := os.Lstat(filepath.Join(s.entryDir(key), artifact.SumsFile))
 	return err == nil
-}
-
-// Lookup finds an entry. The first time that this process asks for it every byte is compared with the checksums; an entry that
-// differs is moved to the folder damaged and reported as missing, unless another process holds its lock and is about to replace it.
-func (s *Store) Lookup(ctx context.Context, key string) (Entry, bool, error) {
-	if err := checkKey(key); err != nil {
-		return Entry{}, false, err
-	}
-	e, err := s.check(ctx, key)
-	if err == nil {
-		return e, true, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) && !exists(s.entryDir(key)) {
-		return Entry{}, false, nil
-	}
-	if !damaged(err) {
-		return Entry{}, false, err
-	}
-	lock, err := s.tryLock(key)
-	if err != nil || lock == nil {
-		return Entry{}, false, err
-	}
-	defer lock.Close()
-	return s.settle(ctx, key)
-}
-
-// settle finds an entry while the key's lock is held, so that moving a damaged one aside cannot hit its successor.
-func (s *Store) settle(ctx context.Context, key string) (Entry, bool, error) {
-	e, err := s.check(ctx, key)
-	if err == nil {
-		return e, true, nil
-	}
-	if !exists(s.entryDir(key)) {
-		return Entry{}, false, nil
-	}
-	if !damaged(err) {
-		return Entry{}, false, err
-	}
-	return Entry{}, false, s.setAside(key)
-}
-
-// damaged reports whether an error of check means that the entry is not what was stored, and not that it could not be read just now.
-func damaged(err error) bool {
-	var differs *artifact.SumsError
-	return errors.As(err, &differs) || errors.Is(err, artifact.ErrSums) || errors.Is(err, fs.ErrNotExist)
-}
-
-// check reads an entry's bytes, once in a process.
-func (s *Store) check(ctx context.Context, key string) (Entry, error) {
-	s.mu.Lock()
-	e, ok := s.checked[key]
-	s.mu.Unlock()
-	if ok && s.Has(key) {
-		return e, nil
-	}
-	return s.read(ctx, key)
-}
-
-func (s *Store) read(ctx context.Context, key string) (Entry, error) {
-	dir := s.entryDir(key)
-	digest, err := artifact.CheckSums(ctx, dir)
-	if err != nil {
-		s.forget(key)
-		return Entry{}, err
-	}
-	e := Entry{Key: key, Dir: dir, Digest: digest}
-	s.mu.Lock()
-	s.checked[key] = e
-	s.mu.Unlock()
-	return e, nil
-}
-
-func (s *Store) forget(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.checked, key)
-}
-
-// setAside moves a damaged entry away, with the key's lock held.
-func (s *Store) setAside(key string) error {
-	s.forget(key)
-	from := s.entryDir(key)
-	for n := 1; ; n++ {
-		to := filepath.Join(s.dir, damagedDir, fmt.Sprintf("%s-%d", key, n))
-		if exists(to) {
-			continue
-		}
-		if err := os.Rename(from, to); err != nil {
-			return fmt.Errorf("store: moving a damaged entry aside: %w", err)
-		}
-		return errors.Join(toDisk(filepath.Dir(from)), toDisk(filepath.Dir(to)))
-	}
-}
-
-// Verify reads every byte of an entry, whatever was checked before. What differs is an *artifact.SumsError; a missing entry wraps fs.ErrNotExist.
-// Nothing is moved.
-func (s *Store) Verify(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	_, err := s.read(ctx, key)
-	return err
 }
 
 // Keys lists the entries, sorted.
 func (s *Store) Keys() ([]string, error) {
-	shelves, err := os.ReadDir(s.dir)
+	shelves, err := names(s.dir)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	var keys []string
 	for _, shelf := range shelves {
-		if !shelf.IsDir() || len(shelf.Name()) != 2 {
+		if !shelfForm.MatchString(shelf) {
 			continue
 		}
-		entries, err := os.ReadDir(filepath.Join(s.dir, shelf.Name()))
+		entries, err := names(filepath.Join(s.dir, shelf))
 		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
+			return nil, err
 		}
-		for _, e := range entries {
-			if e.IsDir() && keyForm.MatchString(e.Name()) && e.Name()[:2] == shelf.Name() {
-				keys = append(keys, e.Name())
+		for _, name := range entries {
+			if keyForm.MatchString(name) && name[:2] == shelf {
+				keys = append(keys, name)
 			}
 		}
 	}
 	slices.Sort(keys)
 	return keys, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }

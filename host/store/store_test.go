@@ -233,7 +233,7 @@ func TestTornWhileLocked(t *testing.T) {
 	if err != nil || lock == nil {
 		t.Fatalf("lock %v, %v", lock, err)
 	}
-	defer lock.Close()
+	defer lock.release()
 	if _, ok, err := fresh(t, s).Lookup(t.Context(), k); ok || err != nil || !exists(e.Dir) {
 		t.Errorf("lookup: %v, %v", ok, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pluginv1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/internal/wire"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -82,21 +83,28 @@ func (p *Plugin) Describe(ctx context.Context) (component.Manifest, error) {
 	return wire.FromManifest(m)
 }
 
-// ValidateRequest says what would be opened. Of Task, Data and Source at most one is given, as far as it is known: Task or Data for a model, Source for a simulator.
+// ValidateRequest says what would be opened. Of Task, Data, Source and Sizes at most one is given, as far as it is known: Task or Data for a model, Source for a
+// simulator, Sizes for a comparator.
 type ValidateRequest struct {
 	Name   component.Name
 	Params param.Values
 	Task   *task.Spec
 	Data   *model.DataSpec
 	Source *simulator.Source
+	Sizes  *comparator.Sizes
+	// Threads that the instance may keep busy, which the estimate of memory depends on; 0 means 1.
+	Threads int
 }
 
 // Validation is a plugin's verdict.
 type Validation struct {
 	// Problems with paths such as "params.n_bits"; empty: all is well.
 	Problems []param.Problem
-	// MemoryBytes is an estimate of what the instance takes at its peak; 0 where it is not known.
+	// MemoryBytes is an estimate of what the instance takes at its peak, see [component.Memory]; 0 where it is not known, math.MaxInt64 where it is beyond
+	// counting.
 	MemoryBytes int64
+	// MemoryParams names the parameters that it grows with, the strongest first.
+	MemoryParams []string
 }
 
 // Validate reports all that is wrong with parameters. Problems are no error: an error means that it could not be judged.
@@ -106,20 +114,24 @@ func (p *Plugin) Validate(ctx context.Context, req ValidateRequest) (Validation,
 		return Validation{}, err
 	}
 	target, err := wire.ToTarget(model.Target{Task: req.Task, Data: req.Data})
+	if target != nil && (req.Source != nil || req.Sizes != nil) || req.Source != nil && req.Sizes != nil {
+		return Validation{}, component.Invalid("target", "two of a model's target, a simulator's source and a comparison's sizes are given: one is needed")
+	}
 	if err == nil && req.Source != nil {
-		if target != nil {
-			return Validation{}, component.Invalid("target", "a simulator's source and a model's target are given: one is needed")
-		}
 		target, err = wire.ToSource(*req.Source)
 	}
 	if err != nil {
 		return Validation{}, err
 	}
-	m, err := p.rpc.Validate(p.outgoing(ctx, ""), &pluginv1.ValidateRequest{Component: req.Name.String(), Params: values, Target: target})
+	if req.Sizes != nil {
+		target = wire.ToComparison(*req.Sizes)
+	}
+	m, err := p.rpc.Validate(p.outgoing(ctx, ""), &pluginv1.ValidateRequest{Component: req.Name.String(), Params: values, Target: target, Threads: int64(req.Threads)})
 	if err != nil {
 		return Validation{}, typed(ctx, err)
 	}
-	return Validation{Problems: wire.FromProblems(m.GetProblems()), MemoryBytes: m.GetMemoryBytes()}, nil
+	// An estimate that is not a number of bytes is none.
+	return Validation{Problems: wire.FromProblems(m.GetProblems()), MemoryBytes: max(0, m.GetMemoryBytes()), MemoryParams: m.GetMemoryParams()}, nil
 }
 
 // OpenTask opens a task. It also is a task.ClosedLoop and a task.CustomLoss where the component's capabilities say so.

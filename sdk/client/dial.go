@@ -15,6 +15,14 @@ import (
 // TokenEnv is the environment variable in which the host hands a plugin process the token that each call must carry.
 const TokenEnv = "CTDB_PLUGIN_TOKEN"
 
+// LifelineEnv is the environment variable in which the host tells a plugin process how to know that the host is gone. With [LifelineStdin] nothing is ever written
+// to the process's standard input, and when it ends the host is gone: then the process must end at once, with all that it has started. Where the variable is not set,
+// standard input says nothing.
+const LifelineEnv = "CTDB_PLUGIN_LIFELINE"
+
+// LifelineStdin is the value of [LifelineEnv].
+const LifelineStdin = "stdin"
+
 // PluginName is the one name that a plugin dispenses.
 const PluginName = "ctdb"
 

@@ -95,8 +95,30 @@ type Factory struct {
 	// Check reports what is wrong with resolved parameters beyond what the schema says; nil where nothing can be.
 	Check func(param.Values) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env) (Comparator, error)
-	// Memory estimates the bytes that an instance takes at its peak; nil where that is not known.
-	Memory func(param.Values) int64
+	// Memory estimates what an instance takes that may keep so many threads busy, the subjects' arrays included; nil where that is not known. [Sized] sets it.
+	Memory func(values param.Values, sizes Sizes, threads int) component.Memory
+}
+
+// Sizes says how large what will be compared is.
+type Sizes struct {
+	// Data is the data set's spec; nil while it is not known.
+	Data *model.DataSpec
+	// Subjects is their number, the truth or recording among them.
+	Subjects int
+	// Latents is the largest number of latents of a subject, 0 while it is not known.
+	Latents int
+}
+
+// Sized returns f with an estimate of memory, from the parameter struct P that f was made for. It is asked only where the data set's spec is known.
+func Sized[P any](f Factory, memory func(p P, sizes Sizes, threads int) component.Memory) Factory {
+	f.Memory = func(values param.Values, sizes Sizes, threads int) component.Memory {
+		var p P
+		if sizes.Data == nil || param.Decode(values, &p) != nil {
+			return component.Memory{}
+		}
+		return memory(p, sizes, max(1, threads))
+	}
+	return f
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil.

@@ -4,7 +4,7 @@ package component
 // Minor grows when something is added that an older peer can do without.
 const (
 	ProtocolMajor = 1
-	ProtocolMinor = 0
+	ProtocolMinor = 1
 )
 
 // Manifest is what a plugin says of itself.

@@ -138,8 +138,21 @@ type Factory struct {
 	// Check reports what is wrong with resolved parameters beyond what the schema says, or for the given target, whose fields are both nil while it is not yet known.
 	Check func(param.Values, Target) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env, target Target) (Model, error)
-	// Memory estimates the bytes that an instance takes at its peak, training included; nil where that is not known.
-	Memory func(param.Values, Target) int64
+	// Memory estimates what an instance takes that may keep so many threads busy, training included; nil where that is not known. [Sized] sets it.
+	// Where neither of the target's fields is known the estimate is unknown too.
+	Memory func(values param.Values, target Target, threads int) component.Memory
+}
+
+// Sized returns f with an estimate of memory, from the parameter struct P that f was made for. It is asked only for targets that are known.
+func Sized[P any](f Factory, memory func(p P, target Target, threads int) component.Memory) Factory {
+	f.Memory = func(values param.Values, target Target, threads int) component.Memory {
+		var p P
+		if target == (Target{}) || param.Decode(values, &p) != nil {
+			return component.Memory{}
+		}
+		return memory(p, target, max(1, threads))
+	}
+	return f
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil.

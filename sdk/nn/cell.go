@@ -2,7 +2,9 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
@@ -15,6 +17,10 @@ type Cell[F kernel.Float] interface {
 	Declare(p *Params[F], prefix string, inputs int)
 	// Unroll runs the cell over x (rows, T, inputs), or over bins without inputs where x is nil.
 	Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence
+	// Weights is the number of elements that Declare adds, and Bytes the memory that Unroll takes for rows trials and a readout of that many outputs, besides its
+	// results; math.MaxInt64 where that is beyond counting.
+	Weights(inputs int) int64
+	Bytes(rows, bins, inputs, outputs int, training bool) int64
 	// Map is the step in double precision for given values of the parameters, by name.
 	Map(values map[string][]float64, prefix string, inputs int) (StepMap, error)
 }
@@ -56,6 +62,20 @@ func (c GRU[F]) Declare(p *Params[F], prefix string, inputs int) { p.GRU(prefix,
 // Unroll runs the cell as one sequence operation.
 func (c GRU[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence {
 	return g.GRU(x, bins, g.GRUWeights(prefix, "", o.Readout), GRUOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise})
+}
+
+// Weights is 3H (inputs + H + 2).
+func (c GRU[F]) Weights(inputs int) int64 {
+	return component.Total(component.Elements(3, c.H, inputs), component.Elements(3, c.H, c.H), component.Elements(6, c.H))
+}
+
+// Bytes is what the kernel's plan takes.
+func (c GRU[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
+	n, err := kernel.GRUBytes[F](kernel.GRUConfig{B: rows, T: bins, I: inputs, H: c.H, O: outputs, Inference: !training})
+	if err != nil || n > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(n)
 }
 
 // Map is the kernel's own.

@@ -367,10 +367,9 @@ func scaleFactory() simulator.Factory {
 		func(_ context.Context, p scaleParams, _ component.Env, source simulator.Source) (simulator.Simulator, error) {
 			return &scale{p: p, source: source}, nil
 		})
-	f.Memory = func(v param.Values, source simulator.Source) int64 {
-		return 8 * v["neurons"].(int64) * int64(source.Bins)
-	}
-	return f
+	return simulator.Sized(f, func(p scaleParams, source simulator.Source, threads int) component.Memory {
+		return component.Memory{Bytes: 8 * component.Elements(p.Neurons, source.Bins, threads), Params: []string{"neurons"}}
+	})
 }
 
 func (s *scale) Spec(context.Context) (simulator.Spec, error) {
@@ -427,10 +426,13 @@ type jacobianParams struct{}
 type jacobian struct{ probe *probe }
 
 func jacobianFactory(probe *probe) comparator.Factory {
-	return comparator.New(component.Info{Name: name(component.Comparator, "jacobian"), Version: "0.0.1", Doc: "a comparator"}, nil,
+	f := comparator.New(component.Info{Name: name(component.Comparator, "jacobian"), Version: "0.0.1", Doc: "a comparator"}, nil,
 		func(context.Context, jacobianParams, component.Env) (comparator.Comparator, error) {
 			return jacobian{probe}, nil
 		})
+	return comparator.Sized(f, func(_ jacobianParams, s comparator.Sizes, _ int) component.Memory {
+		return component.Memory{Bytes: component.Elements(s.Subjects, s.Latents, s.Data.Bins, s.Data.TrainTrials)}
+	})
 }
 
 func (c jacobian) Compare(ctx context.Context, req comparator.Request, report component.Reporter) (comparator.Outcome, error) {

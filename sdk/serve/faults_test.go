@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -80,9 +81,26 @@ func TestInvalidParametersHavePaths(t *testing.T) {
 	if err != nil || !slices.Equal(paths(v.Problems), []string{"params.size"}) {
 		t.Errorf("validation gives %v, %v", v, err)
 	}
-	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{Latents: 3, Bins: 10}})
-	if err != nil || len(v.Problems) != 0 || v.MemoryBytes != 8*6*10 {
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{Latents: 3, Bins: 10}, Threads: 2})
+	if err != nil || len(v.Problems) != 0 || v.MemoryBytes != 2*8*6*10 || !slices.Equal(v.MemoryParams, []string{"neurons"}) {
 		t.Errorf("validation gives %v, %v", v, err)
+	}
+	sizes := comparator.Sizes{Data: &model.DataSpec{Bins: math.MaxInt, TrainTrials: 3}, Subjects: 2, Latents: 5}
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Comparator, "jacobian"), Sizes: &sizes})
+	if err != nil || v.MemoryBytes != math.MaxInt64 || v.MemoryParams != nil {
+		t.Errorf("validation gives %v, %v", v, err)
+	}
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Comparator, "jacobian"), Sizes: &comparator.Sizes{Subjects: 2}})
+	if err != nil || v.MemoryBytes != 0 {
+		t.Errorf("validation without a data set's spec gives %v, %v", v, err)
+	}
+	v, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Task, "point-mass"), Threads: -1})
+	if err != nil || !slices.Equal(paths(v.Problems), []string{"threads"}) {
+		t.Errorf("validation gives %v, %v", v, err)
+	}
+	_, err = p.Validate(ctx, client.ValidateRequest{Name: name(component.Simulator, "scale"), Source: &simulator.Source{}, Sizes: &comparator.Sizes{}})
+	if !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("two targets give %v", err)
 	}
 	if _, err := p.OpenTask(ctx, name(component.Task, "point-mass"), param.Values{"dims": map[string]int{}}, testEnv); !errors.As(err, &invalid) ||
 		!slices.Equal(paths(invalid.Problems), []string{"params.dims"}) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,7 +18,8 @@ import (
 // closeTime is what instances have to end in when the process is told to stop.
 const closeTime = 5 * time.Second
 
-// Main is a plugin's whole main: it serves over go-plugin until it is told to stop, and then returns. It exits with status 1 and a message where the
+// Main is a plugin's whole main: it serves over go-plugin until it is told to stop, and then returns. When the host is gone, which standard input tells it (see
+// [client.LifelineEnv]), the process is killed with its process group, whatever it is doing. It exits with status 1 and a message where the
 // process was not started by a host.
 func Main(p Plugin) {
 	// go-plugin replaces os.Stdout and os.Stderr by pipes of its own; the log goes to the real standard error, which the host reads line by line.
@@ -33,7 +35,10 @@ func Main(p Plugin) {
 		fmt.Fprintf(stderr, "serve: plugin %s: %v\n", p.Name, err)
 		os.Exit(1)
 	}
-	// Standard input is left to the host, which may hold it open as a sign of life.
+	if token != "" {
+		setName(filepath.Base(os.Args[0]))
+		holdOn(os.Stdin)
+	}
 	b := &binding{plugin: p, options: Options{Token: token, Log: slog.New(NewLogHandler(stderr, p.Name))}}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,

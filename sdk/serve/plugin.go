@@ -32,7 +32,7 @@ func (p *pluginServer) Describe(context.Context, *pluginv1.DescribeRequest) (*pl
 type opening struct {
 	info   component.Info
 	check  func(param.Values) []param.Problem
-	memory func(param.Values) int64
+	memory func(values param.Values, threads int) component.Memory
 	open   func(ctx context.Context, values param.Values, env component.Env) (any, error)
 }
 
@@ -61,7 +61,7 @@ func (p *pluginServer) opening(text string, target *pluginv1.Target, mustFit boo
 	case component.Simulator:
 		return p.simulator(name, target)
 	default:
-		return p.comparator(name)
+		return p.comparator(name, target)
 	}
 }
 
@@ -92,7 +92,7 @@ func (p *pluginServer) model(name component.Name, m *pluginv1.Target, mustFit bo
 				o.check = func(v param.Values) []param.Problem { return f.Check(v, target) }
 			}
 			if f.Memory != nil {
-				o.memory = func(v param.Values) int64 { return f.Memory(v, target) }
+				o.memory = func(v param.Values, threads int) component.Memory { return f.Memory(v, target, threads) }
 			}
 			return o, nil
 		}
@@ -114,7 +114,7 @@ func (p *pluginServer) simulator(name component.Name, m *pluginv1.Target) (*open
 				o.check = func(v param.Values) []param.Problem { return f.Check(v, source) }
 			}
 			if f.Memory != nil {
-				o.memory = func(v param.Values) int64 { return f.Memory(v, source) }
+				o.memory = func(v param.Values, threads int) component.Memory { return f.Memory(v, source, threads) }
 			}
 			return o, nil
 		}
@@ -122,11 +122,20 @@ func (p *pluginServer) simulator(name component.Name, m *pluginv1.Target) (*open
 	return nil, component.ErrNotFound
 }
 
-func (p *pluginServer) comparator(name component.Name) (*opening, error) {
+func (p *pluginServer) comparator(name component.Name, m *pluginv1.Target) (*opening, error) {
+	sizes, err := wire.FromComparison(m)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range p.s.plugin.Comparators {
 		if f.Info.Name == name {
-			open := func(ctx context.Context, v param.Values, env component.Env) (any, error) { return f.Open(ctx, v, env) }
-			return &opening{f.Info, f.Check, f.Memory, open}, nil
+			o := &opening{info: f.Info, check: f.Check, open: func(ctx context.Context, v param.Values, env component.Env) (any, error) {
+				return f.Open(ctx, v, env)
+			}}
+			if f.Memory != nil {
+				o.memory = func(v param.Values, threads int) component.Memory { return f.Memory(v, sizes, threads) }
+			}
+			return o, nil
 		}
 	}
 	return nil, component.ErrNotFound
@@ -161,9 +170,13 @@ func (p *pluginServer) Validate(_ context.Context, req *pluginv1.ValidateRequest
 		return nil, err
 	}
 	values, problems := o.resolve(req.GetParams())
+	if req.GetThreads() < 0 {
+		problems = append(problems, param.Problem{Path: "threads", Message: fmt.Sprintf("%d: at least 1 is needed", req.GetThreads())})
+	}
 	out := &pluginv1.ValidateResponse{Problems: wire.ToProblems(problems)}
 	if len(problems) == 0 && o.memory != nil {
-		out.MemoryBytes = o.memory(values)
+		m := o.memory(values, max(1, int(req.GetThreads())))
+		out.MemoryBytes, out.MemoryParams = max(0, m.Bytes), m.Params
 	}
 	return out, nil
 }

@@ -27,6 +27,7 @@ const asPlugin = "CTDB_TEST_AS_PLUGIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asPlugin) != "" {
+		behave(os.Getenv(asPlugin))
 		serve.Main(testPlugin(&probe{}))
 		return
 	}

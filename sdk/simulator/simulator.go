@@ -71,8 +71,21 @@ type Factory struct {
 	// yet known: the number of latents is known only when a network has been trained.
 	Check func(param.Values, Source) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env, source Source) (Simulator, error)
-	// Memory estimates the bytes that an instance takes at its peak; nil where that is not known.
-	Memory func(param.Values, Source) int64
+	// Memory estimates what an instance takes that may keep so many threads busy; nil where that is not known. [Sized] sets it. Fields of the source that are
+	// zero are not yet known, and what depends on them is left out.
+	Memory func(values param.Values, source Source, threads int) component.Memory
+}
+
+// Sized returns f with an estimate of memory, from the parameter struct P that f was made for.
+func Sized[P any](f Factory, memory func(p P, source Source, threads int) component.Memory) Factory {
+	f.Memory = func(values param.Values, source Source, threads int) component.Memory {
+		var p P
+		if param.Decode(values, &p) != nil {
+			return component.Memory{}
+		}
+		return memory(p, source, max(1, threads))
+	}
+	return f
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil.

@@ -184,8 +184,20 @@ type Factory struct {
 	// Check reports what is wrong with resolved parameters beyond what the schema says; nil where nothing can be.
 	Check func(param.Values) []param.Problem
 	Open  func(ctx context.Context, params param.Values, env component.Env) (Task, error)
-	// Memory estimates the bytes that an instance takes at its peak; nil where that is not known.
-	Memory func(param.Values) int64
+	// Memory estimates what an instance takes that may keep so many threads busy; nil where that is not known. [Sized] sets it.
+	Memory func(values param.Values, threads int) component.Memory
+}
+
+// Sized returns f with an estimate of memory, from the parameter struct P that f was made for.
+func Sized[P any](f Factory, memory func(p P, threads int) component.Memory) Factory {
+	f.Memory = func(values param.Values, threads int) component.Memory {
+		var p P
+		if param.Decode(values, &p) != nil {
+			return component.Memory{}
+		}
+		return memory(p, max(1, threads))
+	}
+	return f
 }
 
 // New builds a factory from a parameter struct P, whose tags become the schema. check may be nil. The paths of the problems that check

@@ -27,15 +27,18 @@ type comparison struct {
 	// reference is the truth or recording, nil where there is none.
 	reference *comparator.Subject
 	// draws holds the resamples by number of trials.
-	draws map[int][][]float64
-	// nulls are the shuffled pairings; none where there are fewer than two validation trials.
-	nulls []pairings
+	draws map[int]*resamples
+	// sizes are the numbers of trials, nulls that of shuffled pairings: none where there are fewer than two validation trials. One pairing is held at a time.
+	sizes   map[split]int
+	nulls   int
+	shuffle int
+	held    pairings
 	// known caches arrays that were looked at, shared what metrics of one subject have in common, columns the R2 of each column by metric and subject.
 	known   map[string]found
 	shared  map[string]*moments
 	columns map[string][]labelled
 	// likelihoods of all neurons' spikes, by shuffle.
-	likelihoods map[string]bitsPerSpike
+	likelihoods map[int]bitsPerSpike
 }
 
 type pairings struct{ train, valid pairing }
@@ -57,7 +60,7 @@ func newComparison(m *metrics, req comparator.Request) (*comparison, error) {
 	if len(req.Subjects) == 0 {
 		return nil, component.Invalid("subjects", "none are given: at least 1 is needed")
 	}
-	c := &comparison{metrics: m, subjects: req.Subjects, draws: map[int][][]float64{}, known: map[string]found{}, columns: map[string][]labelled{}}
+	c := &comparison{metrics: m, subjects: req.Subjects, draws: map[int]*resamples{}, sizes: map[split]int{}, shuffle: asTheyAre, known: map[string]found{}, columns: map[string][]labelled{}}
 	c.forget()
 	labels := map[string]bool{}
 	for i, s := range req.Subjects {
@@ -77,21 +80,15 @@ func newComparison(m *metrics, req comparator.Request) (*comparison, error) {
 			c.reference = &c.subjects[0]
 		}
 	}
-	trials := map[split]int{}
 	for _, which := range []split{train, valid} {
 		n, err := c.checkShapes(which)
 		if err != nil {
 			return nil, err
 		}
-		trials[which] = n
+		c.sizes[which] = n
 	}
-	if trials[valid] > 1 && trials[train] != 1 {
-		for i := range m.Shuffles {
-			c.nulls = append(c.nulls, pairings{
-				shuffle(m.seed, "metrics/null/train", i, trials[train]),
-				shuffle(m.seed, "metrics/null/valid", i, trials[valid]),
-			})
-		}
+	if c.sizes[valid] > 1 && c.sizes[train] != 1 {
+		c.nulls = m.Shuffles
 	}
 	return c, nil
 }
@@ -204,7 +201,7 @@ func title(name string) string {
 
 // forget drops what belongs to one subject alone; what was found of the reference is kept.
 func (c *comparison) forget() {
-	c.shared, c.likelihoods = map[string]*moments{}, map[string]bitsPerSpike{}
+	c.shared, c.likelihoods = map[string]*moments{}, map[int]bitsPerSpike{}
 	for key := range c.known {
 		if c.reference == nil || !strings.HasPrefix(key, c.reference.Label+"\x00") {
 			delete(c.known, key)
@@ -214,19 +211,40 @@ func (c *comparison) forget() {
 
 // pairs gives the pairing of a shuffle, or of asTheyAre.
 func (c *comparison) pairs(which split, shuffle int) pairing {
-	switch {
-	case shuffle == asTheyAre:
+	if shuffle == asTheyAre {
 		return nil
-	case which == train:
-		return c.nulls[shuffle].train
 	}
-	return c.nulls[shuffle].valid
+	c.turn(shuffle)
+	if which == train {
+		return c.held.train
+	}
+	return c.held.valid
 }
+
+// turn makes the pairings of a shuffle and drops those of the one before, with what was computed for it: there may be thousands.
+func (c *comparison) turn(to int) {
+	if to == c.shuffle {
+		return
+	}
+	if c.shuffle != asTheyAre {
+		for key := range c.shared {
+			if strings.HasSuffix(key, ofShuffle(c.shuffle)) {
+				delete(c.shared, key)
+			}
+		}
+		delete(c.likelihoods, c.shuffle)
+	}
+	c.shuffle = to
+	c.held = pairings{shuffle(c.seed, "metrics/null/train", to, c.sizes[train]), shuffle(c.seed, "metrics/null/valid", to, c.sizes[valid])}
+}
+
+// ofShuffle ends the keys of what belongs to one shuffle.
+func ofShuffle(shuffle int) string { return fmt.Sprint("\x00", shuffle) }
 
 // moments of two arrays of a split, shared by the metrics of a subject under a key.
 func (c *comparison) moments(ctx context.Context, key string, which split, x, y series, shuffle int, want parts) (*moments, error) {
 	key += " " + string(which)
-	at := fmt.Sprint(key, shuffle)
+	at := key + ofShuffle(shuffle)
 	if m, ok := c.shared[at]; ok {
 		return m, nil
 	}
@@ -239,8 +257,17 @@ func (c *comparison) moments(ctx context.Context, key string, which split, x, y 
 	return m, nil
 }
 
-// result computes a measure with its interval and null.
-func (c *comparison) result(ctx context.Context, q measure) (component.Result, error) {
+// outcome is a measure's result while its null is being summed up.
+type outcome struct {
+	measure
+	component.Result
+	// sum is that of the null's values; nulled is false where the measure has none.
+	sum    float64
+	nulled bool
+}
+
+// result computes a measure with its interval.
+func (c *comparison) result(ctx context.Context, q measure) (outcome, error) {
 	r := component.Result{Metric: q.metric, Subject: q.subject, Unit: q.unit, Better: q.better, Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Null: math.NaN()}
 	if q.against && c.reference != nil {
 		r.Reference = c.reference.Label
@@ -249,15 +276,15 @@ func (c *comparison) result(ctx context.Context, q measure) (component.Result, e
 	s, err := q.compute(ctx, asTheyAre)
 	if errors.As(err, &why) {
 		r.Reason = string(why)
-		return r, nil
+		return outcome{measure: q, Result: r}, nil
 	} else if err != nil {
-		return r, err
+		return outcome{}, err
 	}
 	r.N = int64(s.trials())
 	value := s.value(ones(s.trials()))
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		r.Reason = q.undefined
-		return r, nil
+		return outcome{measure: q, Result: r}, nil
 	}
 	r.Value = value
 	if e, ok := s.(*explained); ok && q.byColumn {
@@ -265,31 +292,37 @@ func (c *comparison) result(ctx context.Context, q measure) (component.Result, e
 	}
 	if s.trials() < 2 {
 		r.Reason = "one trial: an interval and a null need at least 2"
-		return r, nil
+		return outcome{measure: q, Result: r}, nil
 	}
 	if c.Resamples > 0 {
 		draws, ok := c.draws[s.trials()]
 		if !ok {
-			draws = resamples(c.seed, c.Resamples, s.trials())
+			draws = newResamples(c.seed, c.Resamples, s.trials())
 			c.draws[s.trials()] = draws
 		}
-		r.Low, r.High = interval(s, draws, c.Interval == "bca")
-	}
-	if !q.hasNull || len(c.nulls) == 0 {
-		return r, nil
-	}
-	sum := 0.0
-	for i := range c.nulls {
-		s, err := q.compute(ctx, i)
-		if errors.As(err, &why) {
-			return r, nil
-		} else if err != nil {
-			return r, err
+		if r.Low, r.High, err = interval(ctx, s, draws, c.Interval == "bca"); err != nil {
+			return outcome{}, err
 		}
-		sum += s.value(ones(s.trials()))
 	}
-	if null := sum / float64(len(c.nulls)); !math.IsNaN(null) && !math.IsInf(null, 0) {
-		r.Null = null
+	return outcome{measure: q, Result: r, nulled: q.hasNull && c.nulls > 0}, nil
+}
+
+// null adds a shuffle to a measure's null, which is given up where a shuffle has no value.
+func (c *comparison) null(ctx context.Context, o *outcome, shuffle int) error {
+	if !o.nulled {
+		return nil
 	}
-	return r, nil
+	var why omission
+	s, err := o.compute(ctx, shuffle)
+	if errors.As(err, &why) {
+		o.nulled = false
+		return nil
+	} else if err != nil {
+		return err
+	}
+	o.sum += s.value(ones(s.trials()))
+	if null := o.sum / float64(c.nulls); shuffle == c.nulls-1 && !math.IsNaN(null) && !math.IsInf(null, 0) {
+		o.Null = null
+	}
+	return nil
 }

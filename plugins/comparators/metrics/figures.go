@@ -40,8 +40,8 @@ func (c *comparison) bars(results []component.Result) (component.Figure, bool) {
 	if c.Resamples > 0 {
 		f.Caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials (%s)", c.Resamples, c.Interval)
 	}
-	if len(c.nulls) > 0 {
-		f.Caption += fmt.Sprintf("; points: the same with trials shuffled, mean of %d shuffles, not drawn where it is far below", len(c.nulls))
+	if c.nulls > 0 {
+		f.Caption += fmt.Sprintf("; points: the same with trials shuffled, mean of %d shuffles, not drawn where it is far below", c.nulls)
 	}
 	f.Caption += "."
 	var names []string

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -12,38 +13,80 @@ import (
 // level of the intervals.
 const level = 0.95
 
-// resamples draws trials with replacement: out[r][k] is how often trial k is in resample r. Resample r is the same whatever their number, and
-// the same for all metrics and subjects, so that their differences can be compared.
-func resamples(seed uint64, number, trials int) [][]float64 {
-	out := make([][]float64, number)
-	for r := range out {
-		rng := random.New(seed, "metrics/bootstrap", uint64(r))
-		out[r] = make([]float64, trials)
-		for range trials {
-			out[r][rng.IntN(trials)]++
+// resamples draws trials with replacement. Resample r is the same whatever their number, and the same for all metrics and subjects, so that their
+// differences can be compared.
+type resamples struct {
+	seed           uint64
+	number, trials int
+	// kept are those that have been drawn, of a number that memory has room for; nil where they are drawn anew each time.
+	kept [][]float64
+}
+
+// keptBytes bounds the resamples that are kept: 1000 of 4000 trials.
+const keptBytes = 32 << 20
+
+func newResamples(seed uint64, number, trials int) *resamples {
+	r := &resamples{seed: seed, number: number, trials: trials}
+	if int64(number)*int64(trials) > keptBytes/8 {
+		return r
+	}
+	r.kept = make([][]float64, number)
+	for i := range r.kept {
+		r.kept[i] = make([]float64, trials)
+		r.draw(r.kept[i], i)
+	}
+	return r
+}
+
+// draw writes how often each trial is in resample i.
+func (r *resamples) draw(to []float64, i int) {
+	clear(to)
+	rng := random.New(r.seed, "metrics/bootstrap", uint64(i))
+	for range to {
+		to[rng.IntN(len(to))]++
+	}
+}
+
+// all gives the resamples in order; each is valid until the next.
+func (r *resamples) all(yield func([]float64) bool) {
+	var w []float64
+	for i := range r.number {
+		switch {
+		case r.kept != nil:
+			w = r.kept[i]
+		case w == nil:
+			w = make([]float64, r.trials)
+			fallthrough
+		default:
+			r.draw(w, i)
+		}
+		if !yield(w) {
+			return
 		}
 	}
-	return out
 }
 
 // interval is the bootstrap 95% interval of a statistic: percentile, or bias-corrected and accelerated (Efron 1987, "Better bootstrap confidence
-// intervals"). It is NaN where the statistic is defined on fewer than half of the resamples.
-func interval(s statistic, draws [][]float64, bca bool) (low, high float64) {
-	values := make([]float64, 0, len(draws))
-	for _, w := range draws {
+// intervals"). It is NaN where the statistic is defined on fewer than half of the resamples. The error is ctx's.
+func interval(ctx context.Context, s statistic, draws *resamples, bca bool) (low, high float64, err error) {
+	values := make([]float64, 0, draws.number)
+	for w := range draws.all {
+		if err := ctx.Err(); err != nil {
+			return math.NaN(), math.NaN(), err
+		}
 		if v := s.value(w); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			values = append(values, v)
 		}
 	}
-	if len(values) == 0 || 2*len(values) < len(draws) {
-		return math.NaN(), math.NaN()
+	if len(values) == 0 || 2*len(values) < draws.number {
+		return math.NaN(), math.NaN(), nil
 	}
 	slices.Sort(values)
 	from, to := (1-level)/2, (1+level)/2
 	if bca {
 		from, to = adjusted(s, values, from), adjusted(s, values, to)
 	}
-	return quantile(values, from), quantile(values, to)
+	return quantile(values, from), quantile(values, to), nil
 }
 
 // adjusted is the level at which BCa reads the quantile p off the sorted values of the resamples.

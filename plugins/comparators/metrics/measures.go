@@ -396,13 +396,13 @@ func (c *comparison) bits(ctx context.Context, s *comparator.Subject, shuffle in
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprint("likelihood", shuffle)
-	b, ok := c.likelihoods[key]
+	pairs := c.pairs(valid, shuffle)
+	b, ok := c.likelihoods[shuffle]
 	if !ok {
-		if b, err = likelihood(ctx, c.threads, counts, rates, c.pairs(valid, shuffle)); err != nil {
+		if b, err = likelihood(ctx, c.threads, counts, rates, pairs); err != nil {
 			return nil, err
 		}
-		c.likelihoods[key] = b
+		c.likelihoods[shuffle] = b
 	}
 	return b.only(from, to), nil
 }

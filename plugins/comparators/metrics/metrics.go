@@ -9,6 +9,8 @@ package metrics
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"math"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -26,18 +28,18 @@ type Params struct {
 
 // Factory returns the component comparator/metrics.
 func Factory() comparator.Factory {
-	return comparator.New(component.Info{
+	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "metrics"},
 		Version:      "0.1.0",
 		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls.",
 		Source:       "Versteeg et al. 2025; Pei et al. 2021",
 		Capabilities: []component.Capability{component.Deterministic},
-	}, nil, Open)
+	}, nil, Open), memory)
 }
 
 // Open makes an instance.
 func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
-	return &metrics{p, env.Seed, max(1, env.Threads)}, nil
+	return &metrics{p, env.Seed, max(1, env.Threads), env.Log}, nil
 }
 
 // metrics implements [comparator.Comparator].
@@ -45,6 +47,7 @@ type metrics struct {
 	Params
 	seed    uint64
 	threads int
+	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*metrics)(nil)
@@ -55,29 +58,49 @@ func (m *metrics) Compare(ctx context.Context, req comparator.Request, report co
 	if report == nil {
 		report = component.Discard{}
 	}
+	out, err := m.compare(ctx, req, report)
+	var panicked *panicError
+	if errors.As(err, &panicked) && m.log != nil {
+		m.log.Error("panic", "panic", panicked.value, "stack", string(panicked.stack))
+	}
+	return out, err
+}
+
+func (m *metrics) compare(ctx context.Context, req comparator.Request, report component.Reporter) (comparator.Outcome, error) {
 	c, err := newComparison(m, req)
 	if err != nil {
 		return comparator.Outcome{}, err
 	}
-	var done int64
+	var done, total int64
+	step := func() {
+		done++
+		report.Progress(component.Progress{Phase: "metric", Done: done, Total: total, Loss: math.NaN()})
+	}
 	var out comparator.Outcome
 	measures := make([][]measure, len(req.Subjects))
 	for i := range req.Subjects {
 		measures[i] = c.measures(i)
-	}
-	total := int64(0)
-	for _, ms := range measures {
-		total += int64(len(ms))
+		total += int64(len(measures[i])) * int64(1+c.nulls)
 	}
 	for _, ms := range measures {
-		for _, q := range ms {
-			r, err := c.result(ctx, q)
-			if err != nil {
+		outcomes := make([]outcome, len(ms))
+		for i, q := range ms {
+			if outcomes[i], err = c.result(ctx, q); err != nil {
 				return comparator.Outcome{}, err
 			}
-			out.Results = append(out.Results, r)
-			done++
-			report.Progress(component.Progress{Phase: "metric", Done: done, Total: total, Loss: math.NaN()})
+			step()
+		}
+		// Shuffle by shuffle, so that what several metrics need of one is held once and not for long.
+		for shuffle := range c.nulls {
+			for i := range outcomes {
+				if err := c.null(ctx, &outcomes[i], shuffle); err != nil {
+					return comparator.Outcome{}, err
+				}
+				step()
+			}
+		}
+		for _, o := range outcomes {
+			out.Results = append(out.Results, o.Result)
 		}
 		// What one subject's metrics share is not needed by the next.
 		c.forget()

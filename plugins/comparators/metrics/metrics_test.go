@@ -292,7 +292,7 @@ func TestMoments(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A pairing of each trial with itself under the name of a shuffle.
-		c.nulls = []pairings{{}}
+		c.nulls, c.shuffle = 1, 0
 		for _, q := range c.measures(1) {
 			rows, err := q.compute(t.Context(), asTheyAre)
 			if err != nil {
@@ -324,7 +324,7 @@ func TestInterval(t *testing.T) {
 		squares, cubes = squares+(x-mean)*(x-mean)/n, cubes+math.Pow(x-mean, 3)/n
 	}
 	se, skew := math.Sqrt(squares/n), cubes/math.Pow(squares, 1.5)
-	draws := resamples(1, 40000, n)
+	draws := newResamples(1, 40000, n)
 	for _, c := range []struct {
 		bca   bool
 		shift float64
@@ -332,15 +332,24 @@ func TestInterval(t *testing.T) {
 		{false, skew / (6 * math.Sqrt(n)) * (1.96*1.96 - 1) * se},
 		{true, skew / (6 * math.Sqrt(n)) * (2*1.96*1.96 + 1) * se},
 	} {
-		low, high := interval(sample, draws, c.bca)
-		if math.Abs(low-(mean-1.96*se+c.shift)) > 0.06*se || math.Abs(high-(mean+1.96*se+c.shift)) > 0.06*se {
+		low, high, err := interval(t.Context(), sample, draws, c.bca)
+		if err != nil || math.Abs(low-(mean-1.96*se+c.shift)) > 0.06*se || math.Abs(high-(mean+1.96*se+c.shift)) > 0.06*se {
 			t.Errorf("bca %v: %v..%v, want %v..%v", c.bca, low, high, mean-1.96*se+c.shift, mean+1.96*se+c.shift)
 		}
 	}
-	for i, r := range resamples(1, 10, n) {
-		if !slices.Equal(r, draws[i]) {
-			t.Errorf("resample %d depends on how many there are", i)
+	few := newResamples(1, 10, n)
+	i := 0
+	for w := range draws.all {
+		if i == few.number {
+			break
 		}
+		if !slices.Equal(w, few.kept[i]) {
+			t.Errorf("resample %d depends on how many there are, or on whether they are kept", i)
+		}
+		i++
+	}
+	if few.kept == nil || draws.kept != nil {
+		t.Error("the few resamples are not kept, or the many are")
 	}
 	for n := 2; n < 9; n++ {
 		p := shuffle(1, "test", n, n)

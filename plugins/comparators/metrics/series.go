@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
@@ -112,12 +113,18 @@ func (p pairing) common(x, y series, k int) int { return min(x.lengths[k], y.len
 // number of threads.
 const shardCount = 16
 
-// inShards calls f for shardCount runs of trials [from, to), some of which may be empty, on up to threads goroutines.
+// inShards calls f for shardCount runs of trials [from, to), some of which may be empty, on up to threads goroutines. A panic there is an error here: on a
+// goroutine of its own it would end the process.
 func inShards(ctx context.Context, threads, trials int, f func(shard, from, to int)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(threads)
 	for shard := range shardCount {
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					err = &panicError{fmt.Sprint(p), debug.Stack()}
+				}
+			}()
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -127,6 +134,15 @@ func inShards(ctx context.Context, threads, trials int, f func(shard, from, to i
 	}
 	return g.Wait()
 }
+
+// panicError is a panic of a goroutine.
+type panicError struct {
+	value string
+	stack []byte
+}
+
+// Error is the panic's own message; the stack is for the log.
+func (e *panicError) Error() string { return "metrics: panic: " + e.value }
 
 func add(to, from []float64) {
 	for i, x := range from {

@@ -50,22 +50,32 @@ func Factories() []model.Factory {
 		return component.Info{Name: component.Name{Kind: component.Model, Short: short}, Version: version, Doc: doc, Source: "Cho et al. 2014; Versteeg et al. 2025",
 			Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics, component.Deterministic}}
 	}
+	memory := func(p Params, latentL2 float64, t model.Target, threads int) component.Memory {
+		if t.Task == nil {
+			return component.Memory{}
+		}
+		return component.Memory{Bytes: recurrent.Memory(nn.GRU[float32]{H: p.Hidden}, *t.Task, p.BatchSize, latentL2 != 0, threads), Params: []string{"hidden", "batch_size"}}
+	}
 	return []model.Factory{
-		model.New(info("gru", "Task-trained GRU with a learned initial state and a linear readout."),
+		model.Sized(model.New(info("gru", "Task-trained GRU with a learned initial state and a linear readout."),
 			func(_ Params, t model.Target) []param.Problem { return recurrent.Check(t) },
 			func(_ context.Context, p Params, env component.Env, t model.Target) (model.Model, error) {
 				return open[float32](p, 0, 0, env, t)
-			}),
-		model.New(info("noisy-gru", "Task-trained GRU whose state is perturbed by noise after each step; the output is read from the clean state."),
+			}), func(p Params, t model.Target, threads int) component.Memory { return memory(p, 0, t, threads) }),
+		model.Sized(model.New(info("noisy-gru", "Task-trained GRU whose state is perturbed by noise after each step; the output is read from the clean state."),
 			func(_ NoisyParams, t model.Target) []param.Problem { return recurrent.Check(t) },
 			func(_ context.Context, p NoisyParams, env component.Env, t model.Target) (model.Model, error) {
 				return open[float32](p.Params, p.Noise, p.LatentL2, env, t)
-			}),
-		model.New(info("noisy-gru-latent-l2", "Noisy GRU with a penalty of the latents' 2-norm."),
+			}), func(p NoisyParams, t model.Target, threads int) component.Memory {
+			return memory(p.Params, p.LatentL2, t, threads)
+		}),
+		model.Sized(model.New(info("noisy-gru-latent-l2", "Noisy GRU with a penalty of the latents' 2-norm."),
 			func(_ PenalisedParams, t model.Target) []param.Problem { return recurrent.Check(t) },
 			func(_ context.Context, p PenalisedParams, env component.Env, t model.Target) (model.Model, error) {
 				return open[float32](p.Params, p.Noise, p.LatentL2, env, t)
-			}),
+			}), func(p PenalisedParams, t model.Target, threads int) component.Memory {
+			return memory(p.Params, p.LatentL2, t, threads)
+		}),
 	}
 }
 

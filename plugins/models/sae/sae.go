@@ -45,11 +45,18 @@ func Factories() []model.Factory {
 		Doc:          "Sequential autoencoder with a GRU decoder, fitted to spikes by their Poisson likelihood.",
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.TrainsOnData, component.HasDynamics, component.Deterministic}}
-	return []model.Factory{model.New(info,
+	f := model.New(info,
 		func(p Params, t model.Target) []param.Problem { return check(p.window(), t) },
 		func(_ context.Context, p Params, env component.Env, t model.Target) (model.Model, error) {
 			return open[float32](p, env, t)
-		})}
+		})
+	return []model.Factory{model.Sized(f, func(p Params, t model.Target, threads int) component.Memory {
+		if t.Data == nil {
+			return component.Memory{}
+		}
+		return component.Memory{Bytes: Memory(nn.GRU[float32]{H: p.Latent}, p.EncoderSize, p.window(), *t.Data, p.BatchSize, threads),
+			Params: []string{"latent", "encoder_size", "batch_size"}}
+	})}
 }
 
 func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {

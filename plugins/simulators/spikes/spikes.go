@@ -37,13 +37,36 @@ type Params struct {
 
 // Factory returns the component simulator/spikes.
 func Factory() simulator.Factory {
-	return simulator.New(component.Info{
+	return simulator.Sized(simulator.New(component.Info{
 		Name:         component.Name{Kind: component.Simulator, Short: "spikes"},
 		Version:      "0.1.0",
 		Doc:          "Spike counts of neurons that read a network's latents.",
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
-	}, check, Open)
+	}, check, Open), memory)
+}
+
+// inputBlock is about how many bytes of latents and what goes with them come at once, inputTrials how many trials at most: the blocks are those of the
+// task, as they come out of the model.
+const (
+	inputBlock  = 16 << 20
+	inputTrials = 64
+)
+
+// memory is that of the mapping and of the blocks in work, their latents and what is observed.
+func memory(p Params, source simulator.Source, threads int) component.Memory {
+	neurons := p.HeldIn + p.HeldOut
+	carried := source.Latents
+	if t := source.Task; t != nil {
+		carried += t.Inputs + t.Outputs
+	}
+	in := component.Elements(source.Bins, carried, 4)
+	rows := int(max(1, min(inputTrials, inputBlock/max(1, in))))
+	out := component.Elements(source.Bins, p.HeldIn+2*neurons+carried, 4)
+	blocks := component.Elements(int(component.Total(in, out)), rows, threads+1)
+	// The readout is handed out as a copy.
+	mapping := component.Total(component.Elements(2, source.Latents, neurons, 8), component.Elements(neurons, source.Bins, 8), component.Elements(neurons, 64))
+	return component.Memory{Bytes: component.Total(blocks, mapping), Params: []string{"n_heldin", "n_heldout"}}
 }
 
 func check(p Params, source simulator.Source) []param.Problem {

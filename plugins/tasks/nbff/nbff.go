@@ -30,13 +30,35 @@ type Params struct {
 
 // Factory returns the component task/nbff.
 func Factory() task.Factory {
-	return task.New(component.Info{
+	return task.Sized(task.New(component.Info{
 		Name:         component.Name{Kind: component.Task, Short: "nbff"},
 		Version:      "0.1.0",
 		Doc:          "N-bit flip-flop: hold the last +1 or -1 pulse of each of N channels.",
 		Source:       "Sussillo & Barak 2013; Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
-	}, check, Open)
+	}, check, Open), memory)
+}
+
+// memory is that of the trials' numbers, of their scores, and of the blocks in work and their garbage.
+func memory(p Params, threads int) component.Memory {
+	rows := p.block()
+	block := component.Total(component.Elements(rows, arraysOf(p), p.Bins, p.Bits, 4), component.Elements(4, p.Bins, p.Bits, 8))
+	inWork := min(threads+1, (p.Trials-1)/rows+1)
+	return component.Memory{
+		Bytes:  component.Total(component.Elements(p.Trials, trialBytes), component.Elements(int(block), 2*inWork)),
+		Params: []string{"n_trials", "n_timesteps", "n_bits"},
+	}
+}
+
+// trialBytes is what a trial takes besides its arrays: its number, its place in a permutation, its scores and what is left of them as they grow.
+const trialBytes = 120
+
+// arraysOf is how many arrays a block has.
+func arraysOf(p Params) int {
+	if p.Noise > 0 {
+		return 4
+	}
+	return 3
 }
 
 func check(p Params) []param.Problem {
@@ -58,20 +80,14 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 	}
 	t := &nbff{Params: p, seed: env.Seed, threads: max(1, env.Threads)}
 	order := random.New(env.Seed, "nbff/split").Perm(p.Trials)
-	cut := p.Trials * 4 / 5
-	t.splits = map[task.Split][]int64{}
+	numbers := make([]int64, p.Trials)
 	for i, k := range order {
-		split := task.Train
-		if i >= cut {
-			split = task.Valid
-		}
-		t.splits[split] = append(t.splits[split], int64(k))
+		numbers[i] = int64(k)
 	}
-	slices.Sort(t.splits[task.Train])
-	slices.Sort(t.splits[task.Valid])
-	for k := range p.Trials {
-		t.splits[task.All] = append(t.splits[task.All], int64(k))
-	}
+	cut := p.Trials * 4 / 5
+	t.train, t.valid = numbers[:cut], numbers[cut:]
+	slices.Sort(t.train)
+	slices.Sort(t.valid)
 	return t, nil
 }
 
@@ -80,8 +96,8 @@ type nbff struct {
 	Params
 	seed    uint64
 	threads int
-	// splits hold the trials' numbers, ascending.
-	splits map[task.Split][]int64
+	// train and valid hold the trials' numbers, ascending.
+	train, valid []int64
 }
 
 var _ task.Task = (*nbff)(nil)
@@ -96,7 +112,7 @@ func (t *nbff) Spec(context.Context) (task.Spec, error) {
 		Inputs: t.Bits, Outputs: t.Bits,
 		InputLabels: labels, OutputLabels: slices.Clone(labels),
 		Bins:        t.Bins,
-		TrainTrials: len(t.splits[task.Train]), ValidTrials: len(t.splits[task.Valid]),
+		TrainTrials: len(t.train), ValidTrials: len(t.valid),
 		ConditionNames: []string{"flip-flop"},
 		Loss:           task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
 	}
@@ -110,10 +126,15 @@ func (t *nbff) Spec(context.Context) (task.Spec, error) {
 	return s, nil
 }
 
-func (t *nbff) split(s task.Split) ([]int64, error) {
-	trials, ok := t.splits[s]
-	if !ok {
-		return nil, component.Invalid("split", "%q is not allowed: train, valid or all", s)
+// split gives the number of trials of a split, and the number of the i-th.
+func (t *nbff) split(s task.Split) (n int, number func(i int) int64, err error) {
+	switch s {
+	case task.Train:
+		return len(t.train), func(i int) int64 { return t.train[i] }, nil
+	case task.Valid:
+		return len(t.valid), func(i int) int64 { return t.valid[i] }, nil
+	case task.All:
+		return t.Params.Trials, func(i int) int64 { return int64(i) }, nil
 	}
-	return trials, nil
+	return 0, nil, component.Invalid("split", "%q is not allowed: train, valid or all", s)
 }

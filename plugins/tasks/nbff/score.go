@@ -2,7 +2,7 @@ package nbff
 
 import (
 	"context"
-	"slices"
+	"sort"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -13,7 +13,7 @@ import (
 // Loss is the declared one, see [SquaredError]; the metric bit_accuracy is the fraction of unmasked outputs that are right. Trials
 // that are not of the split, given twice, or have outputs of the wrong shape or not finite are an InvalidArgumentError.
 func (t *nbff) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
-	trials, err := t.split(req.Split)
+	trials, number, err := t.split(req.Split)
 	if err != nil {
 		return task.Score{}, err
 	}
@@ -23,7 +23,7 @@ func (t *nbff) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.
 		return task.Score{}, err
 	}
 	s.ConditionNames = spec.ConditionNames
-	tr, seen := t.newTrial(), make(map[int64]bool, len(trials))
+	tr, seen := t.newTrial(), make([]bool, trials)
 	for b, err := range outputs {
 		if err != nil {
 			return task.Score{}, err
@@ -36,10 +36,11 @@ func (t *nbff) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.
 			return task.Score{}, err
 		}
 		for row, k := range b.Trials {
-			if _, ok := slices.BinarySearch(trials, k); !ok || seen[k] {
+			at := sort.Search(trials, func(i int) bool { return number(i) >= k })
+			if at == trials || number(at) != k || seen[at] {
 				return task.Score{}, component.Invalid("outputs.trials", "trial %d is not one of split %s, or is given twice", k, req.Split)
 			}
-			seen[k] = true
+			seen[at] = true
 			t.draw(tr, k)
 			var loss, bins, elements float64
 			n := t.Bins * t.Bits

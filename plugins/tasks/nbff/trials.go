@@ -2,7 +2,6 @@ package nbff
 
 import (
 	"context"
-	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -10,8 +9,17 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// defaultBlock is the number of trials in a block where the caller does not say: 64 x 500 bins x 3 bits are 0.4 MB an array.
-const defaultBlock = 64
+// Where the caller does not say, a block has defaultBlock trials (64 x 500 bins x 3 bits are 0.4 MB an array), or fewer where they would take more than
+// blockBytes, down to one.
+const (
+	defaultBlock = 64
+	blockBytes   = 16 << 20
+)
+
+// block is the number of trials in a block where the caller does not say.
+func (p Params) block() int {
+	return int(max(1, min(defaultBlock, blockBytes/component.Elements(arraysOf(p), p.Bins, p.Bits, 4))))
+}
 
 // trial is one trial in double precision, arrays (T, bits); it is reused from trial to trial.
 type trial struct {
@@ -44,7 +52,7 @@ func (t *nbff) draw(tr *trial, k int64) {
 
 // Trials generates the trials of a split, ascending by number; they are the same in every pass.
 func (t *nbff) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
-	trials, err := t.split(req.Split)
+	trials, number, err := t.split(req.Split)
 	if err != nil {
 		return tensor.Fail(err)
 	}
@@ -53,20 +61,24 @@ func (t *nbff) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks 
 	}
 	size := req.BlockTrials
 	if size == 0 {
-		size = defaultBlock
+		size = t.block()
 	}
 	numbers := func(yield func(tensor.Block, error) bool) {
-		for chunk := range slices.Chunk(trials, size) {
-			if !yield(tensor.Block{Trials: slices.Clone(chunk)}, nil) {
+		for from := 0; from < trials; from += min(size, trials-from) {
+			b := tensor.Block{Trials: make([]int64, min(size, trials-from))}
+			for i := range b.Trials {
+				b.Trials[i] = number(from + i)
+			}
+			if !yield(b, nil) {
 				return
 			}
 		}
 	}
-	return tensor.Map(ctx, numbers, t.threads, t.block)
+	return tensor.Map(ctx, numbers, t.threads, t.generate)
 }
 
-// block generates the trials that b names.
-func (t *nbff) block(ctx context.Context, b tensor.Block) (tensor.Block, error) {
+// generate makes the trials that b names.
+func (t *nbff) generate(ctx context.Context, b tensor.Block) (tensor.Block, error) {
 	rows, n := len(b.Trials), t.Bins*t.Bits
 	array := func(name string) *tensor.Tensor {
 		return tensor.New32(name, rows, t.Bins, t.Bits).With("", tensor.Trial, tensor.Bin, tensor.Channel)

@@ -7,6 +7,7 @@ import (
 	pluginv1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
 	simulatorv1 "github.com/ctdb-host/ctdb/proto/ctdb/simulator/v1"
 	taskv1 "github.com/ctdb-host/ctdb/proto/ctdb/task/v1"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
@@ -146,33 +147,69 @@ func ToTarget(t model.Target) (*pluginv1.Target, error) {
 		s, err := ToSpec(t.Task)
 		return &pluginv1.Target{Target: &pluginv1.Target_Task{Task: s}}, err
 	case t.Data != nil:
-		d := t.Data
-		return &pluginv1.Target{Target: &pluginv1.Target_Data{Data: &pluginv1.DataSpec{
-			Neurons: int64(d.Neurons), HeldIn: int64(d.HeldIn), Inputs: int64(d.Inputs), Bins: int64(d.Bins), BinWidth: d.BinWidth,
-			TrainTrials: int64(d.TrainTrials), ValidTrials: int64(d.ValidTrials),
-		}}}, nil
+		return &pluginv1.Target{Target: &pluginv1.Target_Data{Data: toData(t.Data)}}, nil
 	}
 	return nil, nil
+}
+
+func toData(d *model.DataSpec) *pluginv1.DataSpec {
+	return &pluginv1.DataSpec{
+		Neurons: int64(d.Neurons), HeldIn: int64(d.HeldIn), Inputs: int64(d.Inputs), Bins: int64(d.Bins), BinWidth: d.BinWidth,
+		TrainTrials: int64(d.TrainTrials), ValidTrials: int64(d.ValidTrials),
+	}
+}
+
+func fromData(d *pluginv1.DataSpec) (*model.DataSpec, error) {
+	var n sizes
+	return &model.DataSpec{
+		Neurons: n.int("data.neurons", d.GetNeurons()), HeldIn: n.int("data.held_in", d.GetHeldIn()), Inputs: n.int("data.inputs", d.GetInputs()),
+		Bins: n.int("data.bins", d.GetBins()), BinWidth: d.GetBinWidth(),
+		TrainTrials: n.int("data.train_trials", d.GetTrainTrials()), ValidTrials: n.int("data.valid_trials", d.GetValidTrials()),
+	}, n.err
+}
+
+// ToComparison returns the message of what a comparator will compare.
+func ToComparison(s comparator.Sizes) *pluginv1.Target {
+	c := &pluginv1.Comparison{Subjects: int64(s.Subjects), Latents: int64(s.Latents)}
+	if s.Data != nil {
+		c.Data = toData(s.Data)
+	}
+	return &pluginv1.Target{Target: &pluginv1.Target_Comparison{Comparison: c}}
+}
+
+// FromComparison reads what a comparator will compare; zero where it is absent.
+func FromComparison(m *pluginv1.Target) (comparator.Sizes, error) {
+	switch m.GetTarget().(type) {
+	case nil:
+		return comparator.Sizes{}, nil
+	case *pluginv1.Target_Comparison:
+	default:
+		return comparator.Sizes{}, component.Invalid("target", "a model's or a simulator's target is given to a comparator")
+	}
+	var n sizes
+	c := m.GetComparison()
+	s := comparator.Sizes{Subjects: n.int("comparison.subjects", c.GetSubjects()), Latents: n.int("comparison.latents", c.GetLatents())}
+	if n.err != nil || c.GetData() == nil {
+		return s, n.err
+	}
+	var err error
+	s.Data, err = fromData(c.GetData())
+	return s, err
 }
 
 // FromTarget reads what a model must fit.
 func FromTarget(m *pluginv1.Target) (model.Target, error) {
 	var out model.Target
 	var err error
-	var n sizes
 	switch t := m.GetTarget().(type) {
 	case *pluginv1.Target_Task:
 		out.Task, err = FromSpec(t.Task)
 	case *pluginv1.Target_Data:
-		d := t.Data
-		out.Data = &model.DataSpec{
-			Neurons: n.int("data.neurons", d.GetNeurons()), HeldIn: n.int("data.held_in", d.GetHeldIn()), Inputs: n.int("data.inputs", d.GetInputs()),
-			Bins: n.int("data.bins", d.GetBins()), BinWidth: d.GetBinWidth(),
-			TrainTrials: n.int("data.train_trials", d.GetTrainTrials()), ValidTrials: n.int("data.valid_trials", d.GetValidTrials()),
-		}
-		err = n.err
+		out.Data, err = fromData(t.Data)
 	case *pluginv1.Target_Source:
 		err = component.Invalid("target", "a simulator's source is given to a model")
+	case *pluginv1.Target_Comparison:
+		err = component.Invalid("target", "a comparator's target is given to a model")
 	}
 	return out, err
 }

@@ -259,10 +259,12 @@ func (x *Component) GetCapabilities() []string {
 
 // ValidateRequest says what would be opened.
 type ValidateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Component     string                 `protobuf:"bytes,1,opt,name=component,proto3" json:"component,omitempty"`
-	Params        map[string]*Value      `protobuf:"bytes,2,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Target        *Target                `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Component string                 `protobuf:"bytes,1,opt,name=component,proto3" json:"component,omitempty"`
+	Params    map[string]*Value      `protobuf:"bytes,2,rep,name=params,proto3" json:"params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Target    *Target                `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	// Threads that the instance may keep busy, which memory_bytes depends on; 0 means 1. Since minor version 1.
+	Threads       int64 `protobuf:"varint,4,opt,name=threads,proto3" json:"threads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -318,13 +320,22 @@ func (x *ValidateRequest) GetTarget() *Target {
 	return nil
 }
 
+func (x *ValidateRequest) GetThreads() int64 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
 // ValidateResponse is the verdict.
 type ValidateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: all is well.
 	Problems []*Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
-	// Estimate of the memory that the instance will take at its peak; 0 where it is not known.
-	MemoryBytes   int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Estimate of the memory that the instance will take at its peak; 0 where it is not known, 2^63-1 where it is beyond counting.
+	MemoryBytes int64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Names of the parameters that memory_bytes grows with, the strongest first. Since minor version 1.
+	MemoryParams  []string `protobuf:"bytes,3,rep,name=memory_params,json=memoryParams,proto3" json:"memory_params,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -371,6 +382,13 @@ func (x *ValidateResponse) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *ValidateResponse) GetMemoryParams() []string {
+	if x != nil {
+		return x.MemoryParams
+	}
+	return nil
 }
 
 // OpenRequest says what to open.
@@ -1043,17 +1061,19 @@ const file_ctdb_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03doc\x18\x03 \x01(\tR\x03doc\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12-\n" +
 	"\x06params\x18\x05 \x03(\v2\x15.ctdb.plugin.v1.FieldR\x06params\x12\"\n" +
-	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\"\xf6\x01\n" +
+	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\"\x90\x02\n" +
 	"\x0fValidateRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\tR\tcomponent\x12C\n" +
 	"\x06params\x18\x02 \x03(\v2+.ctdb.plugin.v1.ValidateRequest.ParamsEntryR\x06params\x12.\n" +
-	"\x06target\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.TargetR\x06target\x1aP\n" +
+	"\x06target\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.TargetR\x06target\x12\x18\n" +
+	"\athreads\x18\x04 \x01(\x03R\athreads\x1aP\n" +
 	"\vParamsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
-	"\x05value\x18\x02 \x01(\v2\x15.ctdb.plugin.v1.ValueR\x05value:\x028\x01\"j\n" +
+	"\x05value\x18\x02 \x01(\v2\x15.ctdb.plugin.v1.ValueR\x05value:\x028\x01\"\x8f\x01\n" +
 	"\x10ValidateResponse\x123\n" +
 	"\bproblems\x18\x01 \x03(\v2\x17.ctdb.plugin.v1.ProblemR\bproblems\x12!\n" +
-	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\"\xae\x02\n" +
+	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\x12#\n" +
+	"\rmemory_params\x18\x03 \x03(\tR\fmemoryParams\"\xae\x02\n" +
 	"\vOpenRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\tR\tcomponent\x12?\n" +
 	"\x06params\x18\x02 \x03(\v2'.ctdb.plugin.v1.OpenRequest.ParamsEntryR\x06params\x12\x12\n" +

@@ -137,7 +137,7 @@ func (LossReduction) EnumDescriptor() ([]byte, []int) {
 	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{1}
 }
 
-// Target says what an instance must fit. A task and a comparator need none; in Validate it may be absent as long as it is not known.
+// Target says what an instance must fit. A task needs none, a comparator none but in Validate, where it may be absent as long as it is not known.
 type Target struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Target:
@@ -145,6 +145,7 @@ type Target struct {
 	//	*Target_Task
 	//	*Target_Data
 	//	*Target_Source
+	//	*Target_Comparison
 	Target        isTarget_Target `protobuf_oneof:"target"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -214,6 +215,15 @@ func (x *Target) GetSource() *Source {
 	return nil
 }
 
+func (x *Target) GetComparison() *Comparison {
+	if x != nil {
+		if x, ok := x.Target.(*Target_Comparison); ok {
+			return x.Comparison
+		}
+	}
+	return nil
+}
+
 type isTarget_Target interface {
 	isTarget_Target()
 }
@@ -233,11 +243,82 @@ type Target_Source struct {
 	Source *Source `protobuf:"bytes,3,opt,name=source,proto3,oneof"`
 }
 
+type Target_Comparison struct {
+	// For a comparator, in Validate alone: its estimate of memory depends on it. Since minor version 1.
+	Comparison *Comparison `protobuf:"bytes,4,opt,name=comparison,proto3,oneof"`
+}
+
 func (*Target_Task) isTarget_Target() {}
 
 func (*Target_Data) isTarget_Target() {}
 
 func (*Target_Source) isTarget_Target() {}
+
+func (*Target_Comparison) isTarget_Target() {}
+
+// Comparison says how large what will be compared is.
+type Comparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The data set; absent while it is not known.
+	Data *DataSpec `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Number of subjects, the truth or recording among them.
+	Subjects int64 `protobuf:"varint,2,opt,name=subjects,proto3" json:"subjects,omitempty"`
+	// Largest number of latents of a subject, 0 while it is not known.
+	Latents       int64 `protobuf:"varint,3,opt,name=latents,proto3" json:"latents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Comparison) GetData() *DataSpec {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Comparison) GetSubjects() int64 {
+	if x != nil {
+		return x.Subjects
+	}
+	return 0
+}
+
+func (x *Comparison) GetLatents() int64 {
+	if x != nil {
+		return x.Latents
+	}
+	return 0
+}
 
 // DataSpec says what a data set looks like.
 type DataSpec struct {
@@ -258,7 +339,7 @@ type DataSpec struct {
 
 func (x *DataSpec) Reset() {
 	*x = DataSpec{}
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[1]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -270,7 +351,7 @@ func (x *DataSpec) String() string {
 func (*DataSpec) ProtoMessage() {}
 
 func (x *DataSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[1]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -283,7 +364,7 @@ func (x *DataSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataSpec.ProtoReflect.Descriptor instead.
 func (*DataSpec) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{1}
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *DataSpec) GetNeurons() int64 {
@@ -349,7 +430,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +442,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[2]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +455,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{2}
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Source) GetLatents() int64 {
@@ -439,7 +520,7 @@ type TaskSpec struct {
 
 func (x *TaskSpec) Reset() {
 	*x = TaskSpec{}
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +532,7 @@ func (x *TaskSpec) String() string {
 func (*TaskSpec) ProtoMessage() {}
 
 func (x *TaskSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[3]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +545,7 @@ func (x *TaskSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskSpec.ProtoReflect.Descriptor instead.
 func (*TaskSpec) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{3}
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TaskSpec) GetInputs() int64 {
@@ -620,7 +701,7 @@ type Loop struct {
 
 func (x *Loop) Reset() {
 	*x = Loop{}
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +713,7 @@ func (x *Loop) String() string {
 func (*Loop) ProtoMessage() {}
 
 func (x *Loop) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[4]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +726,7 @@ func (x *Loop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loop.ProtoReflect.Descriptor instead.
 func (*Loop) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{4}
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Loop) GetActions() int64 {
@@ -711,7 +792,7 @@ type LossTerm struct {
 
 func (x *LossTerm) Reset() {
 	*x = LossTerm{}
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +804,7 @@ func (x *LossTerm) String() string {
 func (*LossTerm) ProtoMessage() {}
 
 func (x *LossTerm) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[5]
+	mi := &file_ctdb_plugin_v1_target_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +817,7 @@ func (x *LossTerm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossTerm.ProtoReflect.Descriptor instead.
 func (*LossTerm) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{5}
+	return file_ctdb_plugin_v1_target_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LossTerm) GetKind() LossTermKind {
@@ -771,12 +852,20 @@ var File_ctdb_plugin_v1_target_proto protoreflect.FileDescriptor
 
 const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\n" +
-	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a\x1actdb/plugin/v1/value.proto\"\xa4\x01\n" +
+	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a\x1actdb/plugin/v1/value.proto\"\xe2\x01\n" +
 	"\x06Target\x12.\n" +
 	"\x04task\x18\x01 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecH\x00R\x04task\x12.\n" +
 	"\x04data\x18\x02 \x01(\v2\x18.ctdb.plugin.v1.DataSpecH\x00R\x04data\x120\n" +
-	"\x06source\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.SourceH\x00R\x06sourceB\b\n" +
-	"\x06target\"\xcc\x01\n" +
+	"\x06source\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.SourceH\x00R\x06source\x12<\n" +
+	"\n" +
+	"comparison\x18\x04 \x01(\v2\x1a.ctdb.plugin.v1.ComparisonH\x00R\n" +
+	"comparisonB\b\n" +
+	"\x06target\"p\n" +
+	"\n" +
+	"Comparison\x12,\n" +
+	"\x04data\x18\x01 \x01(\v2\x18.ctdb.plugin.v1.DataSpecR\x04data\x12\x1a\n" +
+	"\bsubjects\x18\x02 \x01(\x03R\bsubjects\x12\x18\n" +
+	"\alatents\x18\x03 \x01(\x03R\alatents\"\xcc\x01\n" +
 	"\bDataSpec\x12\x18\n" +
 	"\aneurons\x18\x01 \x01(\x03R\aneurons\x12\x17\n" +
 	"\aheld_in\x18\x02 \x01(\x03R\x06heldIn\x12\x16\n" +
@@ -861,37 +950,40 @@ func file_ctdb_plugin_v1_target_proto_rawDescGZIP() []byte {
 }
 
 var file_ctdb_plugin_v1_target_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_ctdb_plugin_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_ctdb_plugin_v1_target_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_ctdb_plugin_v1_target_proto_goTypes = []any{
 	(LossTermKind)(0),  // 0: ctdb.plugin.v1.LossTermKind
 	(LossReduction)(0), // 1: ctdb.plugin.v1.LossReduction
 	(*Target)(nil),     // 2: ctdb.plugin.v1.Target
-	(*DataSpec)(nil),   // 3: ctdb.plugin.v1.DataSpec
-	(*Source)(nil),     // 4: ctdb.plugin.v1.Source
-	(*TaskSpec)(nil),   // 5: ctdb.plugin.v1.TaskSpec
-	(*Loop)(nil),       // 6: ctdb.plugin.v1.Loop
-	(*LossTerm)(nil),   // 7: ctdb.plugin.v1.LossTerm
-	nil,                // 8: ctdb.plugin.v1.TaskSpec.SimulationEntry
-	nil,                // 9: ctdb.plugin.v1.Loop.FeedbackDelayEntry
-	(*Value)(nil),      // 10: ctdb.plugin.v1.Value
+	(*Comparison)(nil), // 3: ctdb.plugin.v1.Comparison
+	(*DataSpec)(nil),   // 4: ctdb.plugin.v1.DataSpec
+	(*Source)(nil),     // 5: ctdb.plugin.v1.Source
+	(*TaskSpec)(nil),   // 6: ctdb.plugin.v1.TaskSpec
+	(*Loop)(nil),       // 7: ctdb.plugin.v1.Loop
+	(*LossTerm)(nil),   // 8: ctdb.plugin.v1.LossTerm
+	nil,                // 9: ctdb.plugin.v1.TaskSpec.SimulationEntry
+	nil,                // 10: ctdb.plugin.v1.Loop.FeedbackDelayEntry
+	(*Value)(nil),      // 11: ctdb.plugin.v1.Value
 }
 var file_ctdb_plugin_v1_target_proto_depIdxs = []int32{
-	5,  // 0: ctdb.plugin.v1.Target.task:type_name -> ctdb.plugin.v1.TaskSpec
-	3,  // 1: ctdb.plugin.v1.Target.data:type_name -> ctdb.plugin.v1.DataSpec
-	4,  // 2: ctdb.plugin.v1.Target.source:type_name -> ctdb.plugin.v1.Source
-	5,  // 3: ctdb.plugin.v1.Source.task:type_name -> ctdb.plugin.v1.TaskSpec
-	7,  // 4: ctdb.plugin.v1.TaskSpec.loss:type_name -> ctdb.plugin.v1.LossTerm
-	6,  // 5: ctdb.plugin.v1.TaskSpec.loop:type_name -> ctdb.plugin.v1.Loop
-	8,  // 6: ctdb.plugin.v1.TaskSpec.simulation:type_name -> ctdb.plugin.v1.TaskSpec.SimulationEntry
-	9,  // 7: ctdb.plugin.v1.Loop.feedback_delay:type_name -> ctdb.plugin.v1.Loop.FeedbackDelayEntry
-	0,  // 8: ctdb.plugin.v1.LossTerm.kind:type_name -> ctdb.plugin.v1.LossTermKind
-	1,  // 9: ctdb.plugin.v1.LossTerm.reduction:type_name -> ctdb.plugin.v1.LossReduction
-	10, // 10: ctdb.plugin.v1.TaskSpec.SimulationEntry.value:type_name -> ctdb.plugin.v1.Value
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	6,  // 0: ctdb.plugin.v1.Target.task:type_name -> ctdb.plugin.v1.TaskSpec
+	4,  // 1: ctdb.plugin.v1.Target.data:type_name -> ctdb.plugin.v1.DataSpec
+	5,  // 2: ctdb.plugin.v1.Target.source:type_name -> ctdb.plugin.v1.Source
+	3,  // 3: ctdb.plugin.v1.Target.comparison:type_name -> ctdb.plugin.v1.Comparison
+	4,  // 4: ctdb.plugin.v1.Comparison.data:type_name -> ctdb.plugin.v1.DataSpec
+	6,  // 5: ctdb.plugin.v1.Source.task:type_name -> ctdb.plugin.v1.TaskSpec
+	8,  // 6: ctdb.plugin.v1.TaskSpec.loss:type_name -> ctdb.plugin.v1.LossTerm
+	7,  // 7: ctdb.plugin.v1.TaskSpec.loop:type_name -> ctdb.plugin.v1.Loop
+	9,  // 8: ctdb.plugin.v1.TaskSpec.simulation:type_name -> ctdb.plugin.v1.TaskSpec.SimulationEntry
+	10, // 9: ctdb.plugin.v1.Loop.feedback_delay:type_name -> ctdb.plugin.v1.Loop.FeedbackDelayEntry
+	0,  // 10: ctdb.plugin.v1.LossTerm.kind:type_name -> ctdb.plugin.v1.LossTermKind
+	1,  // 11: ctdb.plugin.v1.LossTerm.reduction:type_name -> ctdb.plugin.v1.LossReduction
+	11, // 12: ctdb.plugin.v1.TaskSpec.SimulationEntry.value:type_name -> ctdb.plugin.v1.Value
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_ctdb_plugin_v1_target_proto_init() }
@@ -904,6 +996,7 @@ func file_ctdb_plugin_v1_target_proto_init() {
 		(*Target_Task)(nil),
 		(*Target_Data)(nil),
 		(*Target_Source)(nil),
+		(*Target_Comparison)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -911,7 +1004,7 @@ func file_ctdb_plugin_v1_target_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ctdb_plugin_v1_target_proto_rawDesc), len(file_ctdb_plugin_v1_target_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

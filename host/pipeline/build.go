@@ -1,0 +1,257 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/catalog"
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// builder makes the stages of a study's points. What several points ask of it is done once.
+type builder struct {
+	catalog *catalog.Catalog
+	// known are the stages so far, by their ids.
+	known   map[string]*stage
+	found   map[string]catalog.Component
+	folders map[string]loadedFolder
+}
+
+// loadedFolder is a folder with weights that was looked at.
+type loadedFolder struct {
+	use use
+	err error
+}
+
+// pointBuilder makes the stages of one point.
+type pointBuilder struct {
+	*builder
+	exp     *experiment.Experiment
+	stages  []*stage
+	task    *use
+	trained *use
+	weights source
+	// score is the task's judgement of the trained network; nil where there is none.
+	score *source
+	// dataset is nil where nothing is simulated or loaded.
+	dataset *source
+	fits    map[string]fitted
+}
+
+type fitted struct {
+	use     use
+	weights source
+	arrays  source
+}
+
+// point returns the stages of an experiment, each after those that it depends on.
+func (b *builder) point(e *experiment.Experiment) ([]*stage, error) {
+	p := pointBuilder{builder: b, exp: e, fits: map[string]fitted{}}
+	if e.Task != nil {
+		u, err := b.find(e.Task)
+		if err != nil {
+			return nil, err
+		}
+		p.task = &u
+	}
+	if e.Train != nil {
+		if err := p.addTrain(e.Train); err != nil {
+			return nil, err
+		}
+	}
+	if e.Simulate != nil {
+		if err := p.addSimulate(e.Simulate); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range e.Fit {
+		if err := p.addFit(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range e.Compare {
+		if err := p.addCompare(c); err != nil {
+			return nil, err
+		}
+	}
+	return p.stages, nil
+}
+
+func (b *builder) find(u *experiment.Use) (use, error) {
+	ref := u.Ref.String()
+	found, ok := b.found[ref]
+	if !ok {
+		var err error
+		if found, err = b.catalog.Find(ref); err != nil {
+			return use{}, err
+		}
+		b.found[ref] = found
+	}
+	return use{found: found, params: u.Params, seed: u.Seed}, nil
+}
+
+// loaded is the component that made a folder with weights, as its record says.
+func (b *builder) loaded(folder string) (use, error) {
+	l, ok := b.folders[folder]
+	if !ok {
+		l.use, l.err = loaded(b.catalog, folder)
+		b.folders[folder] = l
+	}
+	return l.use, l.err
+}
+
+func loaded(c *catalog.Catalog, folder string) (use, error) {
+	rec, err := artifact.ReadRecord(folder)
+	if err != nil {
+		return use{}, fmt.Errorf("%s: not the folder of a trained model: %w", folder, err)
+	}
+	found, err := c.Find(rec.Component)
+	if err != nil {
+		return use{}, fmt.Errorf("%s: %w", folder, err)
+	}
+	params, problems := found.Params.Resolve(rec.Params)
+	if len(problems) > 0 {
+		return use{}, fmt.Errorf("%s: made with parameters that %s does not have now: %w", folder, rec.Component, &component.InvalidArgumentError{Problems: problems})
+	}
+	return use{found: found, params: params, seed: rec.Seed}, nil
+}
+
+// add adds a stage to the point, or the one that another point has already if it does the same.
+func (p *pointBuilder) add(s *stage) (*stage, error) {
+	if err := s.identify(); err != nil {
+		return nil, err
+	}
+	if same, ok := p.known[s.id]; ok {
+		s = same
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(s.files)) {
+			if from := s.files[name].from; from != nil && !slices.Contains(s.needs, from) {
+				s.needs = append(s.needs, from)
+				s.depth = max(s.depth, from.depth+1)
+			}
+		}
+		p.known[s.id] = s
+	}
+	p.stages = append(p.stages, s)
+	return s, nil
+}
+
+func (p *pointBuilder) addTrain(t *experiment.Train) error {
+	if t.Load != "" {
+		u, err := p.loaded(t.Load)
+		if err != nil {
+			return err
+		}
+		p.trained, p.weights = &u, source{file: filepath.Join(t.Load, artifact.WeightsFile)}
+		if file := filepath.Join(t.Load, artifact.ScoreFile); isFile(file) {
+			p.score = &source{file: file}
+		}
+		return nil
+	}
+	u, err := p.find(t.Use)
+	if err != nil {
+		return err
+	}
+	train, err := p.add(&stage{
+		local: artifact.TrainStage, kind: artifact.TrainStage,
+		uses: map[role]use{roleTask: *p.task, roleModel: u},
+		body: (*running).train,
+	})
+	p.trained, p.weights, p.score = &u, source{train, artifact.WeightsFile}, &source{train, artifact.ScoreFile}
+	return err
+}
+
+func (p *pointBuilder) addSimulate(s *experiment.Simulate) error {
+	if s.Dataset != "" {
+		p.dataset = &source{file: s.Dataset}
+		return nil
+	}
+	sim, err := p.find(s.Use)
+	if err != nil {
+		return err
+	}
+	trials := *p.task
+	trials.seed, trials.overlay = s.Trials.Seed, s.Trials.Params
+	if trials.overlay == nil {
+		trials.overlay = param.Values{}
+	}
+	st, err := p.add(&stage{
+		local: artifact.SimulateStage, kind: artifact.SimulateStage,
+		uses:     map[role]use{roleTask: trials, roleModel: *p.trained, roleSimulator: sim},
+		files:    map[string]source{"weights": p.weights},
+		settings: map[string]any{"trials": s.Trials.Params},
+		body:     (*running).simulate,
+	})
+	p.dataset = &source{st, artifact.DatasetFile}
+	return err
+}
+
+func (p *pointBuilder) addFit(f experiment.Fit) error {
+	if f.Load != "" {
+		u, err := p.loaded(f.Load)
+		if err != nil {
+			return err
+		}
+		p.fits[f.Name] = fitted{u, source{file: filepath.Join(f.Load, artifact.WeightsFile)}, source{file: filepath.Join(f.Load, artifact.InferredFile)}}
+		return nil
+	}
+	u, err := p.find(f.Use)
+	if err != nil {
+		return err
+	}
+	st, err := p.add(&stage{
+		local: artifact.FitStage + "/" + f.Name, kind: artifact.FitStage, label: f.Name,
+		uses:  map[role]use{roleModel: u},
+		files: map[string]source{"dataset": *p.dataset},
+		body:  (*running).fit,
+	})
+	p.fits[f.Name] = fitted{u, source{st, artifact.WeightsFile}, source{st, artifact.InferredFile}}
+	return err
+}
+
+func (p *pointBuilder) addCompare(c experiment.Compare) error {
+	u, err := p.find(c.Use)
+	if err != nil {
+		return err
+	}
+	st := &stage{
+		local: artifact.CompareStage + "/" + c.Name, kind: artifact.CompareStage, label: c.Name,
+		uses:          map[role]use{roleComparator: u},
+		files:         map[string]source{},
+		wantsDynamics: u.found.Can(component.NeedsDynamics),
+		body:          (*running).compare,
+	}
+	if p.dataset != nil {
+		st.files["dataset"] = *p.dataset
+	}
+	// Without a data set the trained network is compared by its dynamics and its score alone.
+	truth := (p.dataset == nil || p.dataset.from != nil) && p.trained != nil && slices.Contains(c.Subjects, experiment.Truth)
+	if truth && p.score != nil {
+		st.files["score"] = *p.score
+	}
+	if truth && st.wantsDynamics {
+		st.uses[roleTask], st.uses[roleTruth] = *p.task, *p.trained
+		st.files[string(roleTruth)+"/weights"] = p.weights
+	}
+	for _, label := range c.Subjects {
+		f, ok := p.fits[label]
+		if !ok {
+			continue // the truth
+		}
+		st.subjects = append(st.subjects, label)
+		st.files[subjectInput(label, "inferred")] = f.arrays
+		if st.wantsDynamics {
+			st.uses[subjectRole(label)] = f.use
+			st.files[subjectInput(label, "weights")] = f.weights
+		}
+	}
+	// The name is written into the results.
+	st.settings = map[string]any{"name": c.Name, "subjects": st.subjects}
+	_, err = p.add(st)
+	return err
+}

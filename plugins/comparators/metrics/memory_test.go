@@ -1,0 +1,127 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// TestMemory compares the estimates with what a comparison takes: much data, many latents, many threads.
+func TestMemory(t *testing.T) {
+	for _, c := range []struct{ trials, valid, bins, latents, wide, neurons, threads int }{
+		{400, 100, 200, 3, 40, 80, 1},
+		{60, 20, 20, 3, 400, 10, 2},
+		{200, 50, 100, 3, 128, 100, 2},
+	} {
+		name := fmt.Sprintf("%+v", c)
+		f := Factory()
+		values, problems := f.Info.Params.Resolve(param.Values{"bootstrap": 200})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		sizes := comparator.Sizes{
+			Data:     &model.DataSpec{Neurons: c.neurons, HeldIn: c.neurons - 2, Inputs: 2, Bins: c.bins, TrainTrials: c.trials, ValidTrials: c.valid},
+			Subjects: 2, Latents: c.wide,
+		}
+		got := f.Memory(values, sizes, c.threads).Bytes
+		took := footprint.Peak(t, name, func() error {
+			m, err := f.Open(context.Background(), values, component.Env{Seed: 1, Threads: c.threads})
+			if err != nil {
+				return err
+			}
+			_, err = m.Compare(context.Background(), simulated(c.trials, c.valid, c.bins, c.latents, c.wide, c.neurons, c.neurons-2), nil)
+			return err
+		})
+		t.Logf("%s: estimated %d MB, took %d MB", name, got>>20, took>>20)
+		if took > 2*got || 2*took < got {
+			t.Errorf("%s: estimated %d MB, took %d MB", name, got>>20, took>>20)
+		}
+	}
+}
+
+// TestMemoryOfNumbers: what is held does not grow with the number of resamples and shuffles but for a value each; and many give what few give.
+func TestMemoryOfNumbers(t *testing.T) {
+	req := simulated(300, 100, 2, 3, 4, 6, 4)
+	held := func(resamples, shuffles int) uint64 {
+		m := &metrics{Params: Params{CycleV: 0.01, Resamples: resamples, Interval: "percentile", Shuffles: shuffles}, seed: 1, threads: 1}
+		var peak uint64
+		runtime.GC()
+		var before, now runtime.MemStats
+		runtime.ReadMemStats(&before)
+		every := 0
+		_, err := m.Compare(t.Context(), req, progress(func() {
+			if every++; every%500 == 1 {
+				runtime.GC()
+				runtime.ReadMemStats(&now)
+				peak = max(peak, now.HeapAlloc-min(before.HeapAlloc, now.HeapAlloc))
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peak
+	}
+	// 600 shuffles of 400 trials would be 2 MB of pairings and more of moments; 60,000 resamples of 100 trials 48 MB.
+	few, many := held(10, 2), held(10, 600)
+	if many > few+1<<20 {
+		t.Errorf("2 shuffles hold %d bytes, 600 hold %d", few, many)
+	}
+	if many := held(60_000, 2); many > few+8<<20 {
+		t.Errorf("10 resamples hold %d bytes, 60000 hold %d", few, many)
+	}
+}
+
+type progress func()
+
+func (p progress) Progress(component.Progress)     { p() }
+func (p progress) Metric(component.Metric)         {}
+func (p progress) Figure(component.Figure)         {}
+func (p progress) Checkpoint(component.Checkpoint) {}
+
+// A panic on a goroutine is an error of the comparison.
+func TestPanicInShards(t *testing.T) {
+	for _, threads := range []int{1, 4} {
+		err := inShards(t.Context(), threads, 100, func(shard, _, _ int) {
+			if shard == 3 {
+				var none []int
+				none[shard] = 0
+			}
+		})
+		var panicked *panicError
+		if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "out of range") || strings.Contains(err.Error(), "goroutine") || !strings.Contains(string(panicked.stack), "memory_test.go") {
+			t.Errorf("%d threads: error %v", threads, err)
+		}
+	}
+}
+
+// An interval over many resamples ends when it is told to.
+func TestIntervalEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if low, _, err := interval(ctx, average{1, 2, 3}, newResamples(1, 1_000_000, 3), false); !errors.Is(err, context.Canceled) || !math.IsNaN(low) {
+		t.Errorf("%v, error %v", low, err)
+	}
+	r := newResamples(1, 100, 5)
+	var kept, anew [][]float64
+	for w := range r.all {
+		kept = append(kept, slices.Clone(w))
+	}
+	r.kept = nil
+	for w := range r.all {
+		anew = append(anew, slices.Clone(w))
+	}
+	if !slices.EqualFunc(kept, anew, slices.Equal[[]float64]) {
+		t.Error("resamples that are not kept are others")
+	}
+}

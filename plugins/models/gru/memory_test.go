@@ -1,0 +1,70 @@
+package gru
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
+	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+// TestMemory compares the estimates with what two epochs and a rollout take: sizes where the data, the kernels' plans and the weights weigh most.
+func TestMemory(t *testing.T) {
+	for _, c := range []struct {
+		model                             int // of Factories
+		hidden, batch, bins, bits, trials int
+		threads                           int
+	}{
+		{0, 64, 256, 500, 3, 320, 2},   // plans of 500 bins
+		{1, 256, 64, 200, 3, 100, 1},   // one thread
+		{2, 128, 256, 300, 3, 300, 2},  // the states and their gradient besides
+		{0, 16, 64, 400, 16, 1500, 2},  // data
+		{0, 1536, 32, 20, 3, 40, 2},    // weights
+		{1, 32, 1000, 100, 3, 1000, 4}, // many shards
+	} {
+		name := fmt.Sprintf("%+v", c)
+		f := Factories()[c.model]
+		values, problems := f.Info.Params.Resolve(param.Values{"hidden": c.hidden, "batch_size": c.batch, "epochs": 2})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		// The task's own memory is not the model's: where it is measured along, it is small.
+		tk, err := nbff.Open(t.Context(), nbff.Params{Bits: c.bits, Bins: c.bins, SwitchProb: 0.01, Noise: 0.1, Blind: 4, Trials: c.trials}, component.Env{Seed: 1, Threads: c.threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := tk.Spec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := model.Target{Task: &spec}
+		got := f.Memory(values, target, c.threads).Bytes
+		took := footprint.Peak(t, name, func() error { return use(f, values, target, tk, c.threads, t.TempDir()) })
+		t.Logf("%s: estimated %d MB, took %d MB", name, got>>20, took>>20)
+		if took > 2*got || 2*took < got {
+			t.Errorf("%s: estimated %d MB, took %d MB", name, got>>20, took>>20)
+		}
+	}
+}
+
+func use(f model.Factory, values param.Values, target model.Target, tk task.Task, threads int, dir string) error {
+	ctx := context.Background()
+	m, err := f.Open(ctx, values, component.Env{Seed: 1, Threads: threads, Dir: dir}, target)
+	if err != nil {
+		return err
+	}
+	if _, err := m.Train(ctx, model.TrainRequest{Task: tk}, nil); err != nil {
+		return err
+	}
+	for _, err := range m.Rollout(ctx, model.RolloutRequest{}, tk.Trials(ctx, task.TrialRequest{Split: task.All})) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

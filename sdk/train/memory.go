@@ -1,0 +1,74 @@
+package train
+
+import (
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Footprint is what the memory of a model comes from. Sizes are in bytes unless they say otherwise, and may be math.MaxInt64 where they are beyond counting.
+type Footprint struct {
+	// Weights is what all parameters take together.
+	Weights int64
+	// Training, Validation and Rolling are a worker's plans and arrays for trials of a number of rows, without gradients of weights.
+	Training, Validation, Rolling func(rows int) int64
+	// Trial is a trial in memory for training; Fresh doubles it, since the next epoch's trials are loaded before the last ones are let go.
+	Trial int64
+	Fresh bool
+	// TrainTrials and ValidTrials are the sizes of the splits, Batch the trials of an optimiser's step.
+	TrainTrials, ValidTrials, Batch int
+	// In and Out are a trial as it comes into and out of a rollout, BlockTrials how many come at once, at most.
+	In, Out     int64
+	BlockTrials int
+}
+
+// BlockBytes is the size of the blocks that the host reads data sets in, and that built-in tasks do not pass unless one trial does.
+const BlockBytes = 16 << 20
+
+// Block is the number of trials in a block of about [BlockBytes], at least 1 and at most limit (0: no limit).
+func Block(trial int64, limit int) int {
+	n := int64(BlockBytes) / max(1, trial)
+	if limit > 0 {
+		n = min(n, int64(limit))
+	}
+	return int(max(1, n))
+}
+
+// Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards. The garbage collector
+// lets as much garbage stand as there is memory in use: what streams through while trials are loaded counts once more.
+func (f Footprint) Bytes(threads int) int64 {
+	batch := f.Batch
+	if f.TrainTrials > 0 {
+		batch = min(batch, f.TrainTrials)
+	}
+	workers := min(threads, kernel.ShardCount(batch))
+	validating := min(threads, kernel.ShardCount(f.ValidTrials))
+	rows := func(n int) int { return min(max(1, n), kernel.ShardRows) }
+
+	data := times(f.Trial, int64(f.TrainTrials)+int64(f.ValidTrials))
+	if f.Fresh {
+		data = component.Total(data, times(f.Trial, int64(f.TrainTrials)))
+	}
+	// Weights, their gradient, the optimiser's two means, the best ones and the last; a checkpoint copies four; each worker has a gradient
+	// in its graph, one to hand over, and the kernel's in Training.
+	training := component.Total(
+		data, data,
+		times(f.Weights, int64(10+2*workers)),
+		times(f.Training(rows(batch)), int64(workers)),
+		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
+	)
+	block := int64(f.BlockTrials)
+	rolling := component.Total(
+		times(f.Weights, 2),
+		times(f.Rolling(rows(f.BlockTrials)), int64(min(threads, kernel.ShardCount(f.BlockTrials)))),
+		// A block as it came and as it was loaded, and results, with the garbage of the block before.
+		times(component.Total(times(f.In, 3), times(f.Out, 2)), block),
+	)
+	return max(training, rolling)
+}
+
+func times(size, n int64) int64 {
+	if n <= 0 || size <= 0 {
+		return 0
+	}
+	return component.Elements(int(size), int(n))
+}
