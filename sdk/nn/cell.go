@@ -11,9 +11,11 @@ import (
 // Cell is a recurrent cell, the part of a sequence model between its initial state and its readout. A model that is written over a Cell is
 // written once for all of them.
 type Cell[F kernel.Float] interface {
-	// Units is the width of the state.
+	// Units is the width of what Unroll gives as states, the latents.
 	Units() int
-	// Declare adds the cell's parameters for that many inputs, under names that begin with prefix.
+	// StateSize is the width of the whole state, whose first Units elements are the latents: Units, of an LSTM twice that.
+	StateSize() int
+	// Declare adds the cell's parameters for that many inputs. Their names begin with prefix and a dot, unless prefix is empty.
 	Declare(p *Params[F], prefix string, inputs int)
 	// Unroll runs the cell over x (rows, T, inputs), or over bins without inputs where x is nil.
 	Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence
@@ -27,51 +29,164 @@ type Cell[F kernel.Float] interface {
 
 // Unroll says what goes with a cell.
 type Unroll struct {
-	// Readout is the prefix of the parameters of a linear readout of the clean state; empty for none.
+	// Readout is the prefix of the parameters of a linear readout; empty for none.
 	Readout string
-	// Initial is the initial state, (rows, H), or (H) for all trials alike; nil is zero.
+	// Initial is the initial state, (rows, StateSize), or (StateSize) for all trials alike; nil is zero.
 	Initial *Node
-	// Noise is added to the state after each step, InitialNoise to the initial state.
+	// Noise is added to the state after each step, of leaky cells within it, InitialNoise to the initial state.
 	Noise, InitialNoise Noise
 }
 
-// StepMap is a cell's step h' = f(x, h) without noise, for N points at once, with its derivatives: arrays (N, inputs) and (N, units). A nil direction is
-// zero, a nil result is not wanted. kernel.GRUCell[float64] is one.
+// StepMap is a cell's step state' = f(x, state) without noise, for N points at once, with its derivatives: arrays (N, inputs) and (N, StateSize). A nil direction is
+// zero, a nil result is not wanted.
 type StepMap interface {
-	Step(x, h, next []float64) error
-	JVP(x, h, dx, dh, out []float64) error
-	VJP(x, h, cot, gx, gh []float64) error
-	// Jacobians writes dh'/dx (N, units, inputs) and dh'/dh (N, units, units).
-	Jacobians(x, h, jx, jh []float64) error
+	Step(x, state, next []float64) error
+	JVP(x, state, dx, dstate, out []float64) error
+	VJP(x, state, cot, gx, gstate []float64) error
+	// Jacobians writes dstate'/dx (N, StateSize, inputs) and dstate'/dstate (N, StateSize, StateSize).
+	Jacobians(x, state, jx, jstate []float64) error
 }
 
-// GRU is PyTorch's nn.GRUCell as a [Cell].
-type GRU[F kernel.Float] struct{ H int }
+// kernelCell is a Cell whose steps a kernel takes.
+type kernelCell[F kernel.Float] struct {
+	config kernel.SequenceConfig
+	// names of the weights and biases; empty for none. Of a NODE maps is the pattern of the prefixes of its maps.
+	ih, hh, biasIH, biasHH, maps string
+	// torch says that weights are initialised as those of PyTorch's cells, rather than as its linear maps.
+	torch bool
+}
 
 var (
-	_ Cell[float32] = GRU[float32]{}
-	_ StepMap       = kernel.GRUCell[float64]{}
+	_ Cell[float32] = kernelCell[float32]{}
+	_ StepMap       = (*kernel.StepMap)(nil)
 )
 
-// Units is H.
-func (c GRU[F]) Units() int { return c.H }
-
-// Declare adds prefix.weight_ih, weight_hh, bias_ih and bias_hh.
-func (c GRU[F]) Declare(p *Params[F], prefix string, inputs int) { p.GRU(prefix, "", inputs, c.H) }
-
-// Unroll runs the cell as one sequence operation.
-func (c GRU[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence {
-	return g.GRU(x, bins, g.GRUWeights(prefix, "", o.Readout), GRUOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise})
+func torchCell[F kernel.Float](cell kernel.Cell, units int) Cell[F] {
+	return kernelCell[F]{config: kernel.SequenceConfig{Cell: cell, H: units}, ih: "weight_ih", hh: "weight_hh", biasIH: "bias_ih", biasHH: "bias_hh", torch: true}
 }
 
-// Weights is 3H (inputs + H + 2).
-func (c GRU[F]) Weights(inputs int) int64 {
-	return component.Total(component.Elements(3, c.H, inputs), component.Elements(3, c.H, c.H), component.Elements(6, c.H))
+// GRU is PyTorch's nn.GRUCell.
+func GRU[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellGRU, units) }
+
+// RNN is PyTorch's nn.RNNCell with tanh units.
+func RNN[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellTanh, units) }
+
+// LSTM is PyTorch's nn.LSTMCell. Its state is h, the latents, then c.
+func LSTM[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellLSTM, units) }
+
+// Linear is h' = linear_hh(h) + linear_ih(x), both nn.Linear: a linear dynamical system.
+func Linear[F kernel.Float](units int) Cell[F] {
+	return kernelCell[F]{config: kernel.SequenceConfig{Cell: kernel.CellLinear, H: units},
+		ih: "linear_ih.weight", hh: "linear_hh.weight", biasIH: "linear_ih.bias", biasHH: "linear_hh.bias"}
+}
+
+// Leaky is a leaky tanh network, kernel.CellLeaky, or kernel.CellLeakyCompat where compat is set: recW and inpW are nn.Linear without bias, and bias starts at zero.
+func Leaky[F kernel.Float](units int, gamma float64, compat bool) Cell[F] {
+	c := kernelCell[F]{config: kernel.SequenceConfig{Cell: kernel.CellLeaky, H: units, Gamma: gamma}, ih: "inpW.weight", hh: "recW.weight", biasIH: "bias"}
+	if compat {
+		c.config.Cell = kernel.CellLeakyCompat
+	}
+	return c
+}
+
+// NODE is a neural ordinary differential equation, kernel.CellNODE, of that many states. Of c the fields of a NODE are used. Its maps are vf_net.0, vf_net.2 and so
+// on, an nn.Sequential of nn.Linear with units between.
+func NODE[F kernel.Float](states int, c kernel.SequenceConfig) Cell[F] {
+	c.Cell, c.H = kernel.CellNODE, states
+	return kernelCell[F]{config: c, maps: "vf_net.%d"}
+}
+
+// Units is the number of units.
+func (c kernelCell[F]) Units() int { return c.config.H }
+
+// StateSize is that of the kernel's cell.
+func (c kernelCell[F]) StateSize() int { return c.config.StateSize() }
+
+func under(prefix, name string) string {
+	if prefix == "" {
+		return name
+	}
+	return prefix + "." + name
+}
+
+// shape is the configuration for that many inputs.
+func (c kernelCell[F]) shape(inputs int) kernel.SequenceConfig {
+	s := c.config
+	s.I = inputs
+	return s
+}
+
+// Declare adds the parameters, PyTorch's initial values in them.
+func (c kernelCell[F]) Declare(p *Params[F], prefix string, inputs int) {
+	s := c.shape(inputs)
+	for l := range s.Layers {
+		out, in := s.Map(l)
+		p.Linear(under(prefix, fmt.Sprintf(c.maps, 2*l)), in, out)
+	}
+	if s.Cell == kernel.CellNODE {
+		return
+	}
+	rows := s.Cell.Gates() * s.H
+	bound := func(in int) float64 {
+		if c.torch {
+			return 1 / math.Sqrt(float64(s.H))
+		}
+		return 1 / math.Sqrt(float64(in))
+	}
+	if inputs > 0 {
+		p.Uniform(under(prefix, c.ih), bound(inputs), rows, inputs)
+	}
+	p.Uniform(under(prefix, c.hh), bound(s.H), rows, s.H)
+	switch {
+	case c.biasHH == "":
+		p.Zeros(under(prefix, c.biasIH), rows)
+		return
+	case inputs > 0 || c.torch:
+		p.Uniform(under(prefix, c.biasIH), bound(inputs), rows)
+	}
+	p.Uniform(under(prefix, c.biasHH), bound(s.H), rows)
+}
+
+// Unroll runs the cell as one sequence operation.
+func (c kernelCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence {
+	var w CellWeights
+	given := func(name string) *Node {
+		if name = under(prefix, name); g.params.Get(name) == nil {
+			return nil
+		}
+		return g.Param(name)
+	}
+	for l := range c.config.Layers {
+		m := under(prefix, fmt.Sprintf(c.maps, 2*l))
+		w.Maps = append(w.Maps, LinearWeights{g.Param(m + ".weight"), g.Param(m + ".bias")})
+	}
+	if c.config.Cell != kernel.CellNODE {
+		w.WeightIH, w.WeightHH, w.BiasIH = given(c.ih), g.Param(under(prefix, c.hh)), given(c.biasIH)
+		if c.biasHH != "" {
+			w.BiasHH = given(c.biasHH)
+		}
+	}
+	w.readout(g.Param, o.Readout)
+	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise})
+}
+
+// Weights counts those of Declare.
+func (c kernelCell[F]) Weights(inputs int) int64 {
+	s := c.shape(inputs)
+	total := int64(0)
+	for l := range s.Layers {
+		out, in := s.Map(l)
+		total = component.Total(total, component.Elements(out, in), int64(out))
+	}
+	rows := s.Cell.Gates() * s.H
+	return component.Total(total, component.Elements(rows, inputs), component.Elements(rows, s.H), component.Elements(2, rows))
 }
 
 // Bytes is what the kernel's plan takes.
-func (c GRU[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
-	n, err := kernel.GRUBytes[F](kernel.GRUConfig{B: rows, T: bins, I: inputs, H: c.H, O: outputs, Inference: !training})
+func (c kernelCell[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
+	s := c.shape(inputs)
+	s.B, s.T, s.O, s.Inference = rows, bins, outputs, !training
+	n, err := kernel.SequenceBytes[F](s)
 	if err != nil || n > math.MaxInt64 {
 		return math.MaxInt64
 	}
@@ -79,11 +194,21 @@ func (c GRU[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
 }
 
 // Map is the kernel's own.
-func (c GRU[F]) Map(values map[string][]float64, prefix string, inputs int) (StepMap, error) {
-	m := kernel.GRUCell[float64]{I: inputs, H: c.H, W: kernel.SequenceWeights[float64]{Wih: values[prefix+".weight_ih"], Whh: values[prefix+".weight_hh"],
-		Bih: values[prefix+".bias_ih"], Bhh: values[prefix+".bias_hh"]}}
-	if len(m.W.Wih) != 3*c.H*inputs || len(m.W.Whh) != 3*c.H*c.H || len(m.W.Bih) != 3*c.H || len(m.W.Bhh) != 3*c.H {
-		return nil, fmt.Errorf("nn: gru: parameters under %q do not fit %d inputs and %d units", prefix, inputs, c.H)
+func (c kernelCell[F]) Map(values map[string][]float64, prefix string, inputs int) (StepMap, error) {
+	var w kernel.SequenceWeights[float64]
+	for l := range c.config.Layers {
+		m := under(prefix, fmt.Sprintf(c.maps, 2*l))
+		w.Maps = append(w.Maps, kernel.LinearWeights[float64]{Weight: values[m+".weight"], Bias: values[m+".bias"]})
+	}
+	if c.config.Cell != kernel.CellNODE {
+		w.Wih, w.Whh, w.Bih = values[under(prefix, c.ih)], values[under(prefix, c.hh)], values[under(prefix, c.biasIH)]
+		if c.biasHH != "" {
+			w.Bhh = values[under(prefix, c.biasHH)]
+		}
+	}
+	m, err := kernel.NewStepMap(c.shape(inputs), w)
+	if err != nil {
+		return nil, fmt.Errorf("nn: parameters under %q: %w", prefix, err)
 	}
 	return m, nil
 }

@@ -13,12 +13,12 @@ func Example() {
 	const rows, bins, units = 8, 30, 12
 	p := nn.NewParams[float32](1)
 	p.Zeros("initial", units)
-	p.GRU("cell", "", 1, units)
+	p.Cell(kernel.CellGRU, "cell", "", 1, units)
 	p.Linear("readout", units, 1)
 
 	g := nn.NewGraph(p, nn.Config[float32]{Rows: rows, Training: true})
 	x, target := g.Data("x", bins, 1), g.Data("target", bins, 1)
-	s := g.GRU(x, 0, g.GRUWeights("cell", "", "readout"), nn.GRUOptions{Initial: g.Param("initial"), Noise: nn.Noise{SD: 0.01, Purpose: "state"}})
+	s := g.Sequence(kernel.SequenceConfig{}, x, 0, g.CellWeights("cell", "", "readout"), nn.SequenceOptions{Initial: g.Param("initial"), Noise: nn.Noise{SD: 0.01, Purpose: "state"}})
 	if err := g.Minimise(g.SquaredError(s.Outputs(), target, nil, nn.Scale{Factor: 1}), g.LatentL2(s.States(), 1e-6)); err != nil {
 		fmt.Println(err)
 		return

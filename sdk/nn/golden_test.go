@@ -101,14 +101,14 @@ func check[F kernel.Float](t *testing.T, g *Graph[F], tolerance float64, nodes m
 	}
 }
 
-func gruWeights[F kernel.Float](g *Graph[F], c goldenCase, prefix, suffix string) (GRUWeights, map[string]*Node) {
+func gruWeights[F kernel.Float](g *Graph[F], c goldenCase, prefix, suffix string) (CellWeights, map[string]*Node) {
 	nodes := map[string]*Node{}
 	get := func(name string) *Node {
 		n := variable(g, name, c.Tensors["w."+name])
 		nodes["grad_w."+name] = n
 		return n
 	}
-	return GRUWeights{WeightIH: get(prefix + "weight_ih" + suffix), WeightHH: get(prefix + "weight_hh" + suffix), BiasIH: get(prefix + "bias_ih" + suffix), BiasHH: get(prefix + "bias_hh" + suffix)}, nodes
+	return CellWeights{WeightIH: get(prefix + "weight_ih" + suffix), WeightHH: get(prefix + "weight_hh" + suffix), BiasIH: get(prefix + "bias_ih" + suffix), BiasHH: get(prefix + "bias_hh" + suffix)}, nodes
 }
 
 // backprop adds gradients and returns them by the names of wrt.
@@ -157,7 +157,7 @@ func goldenGRU[F kernel.Float](t *testing.T, c goldenCase, tolerance float64) {
 	x := variable(g, "x", c.Tensors["x"])
 	h0 := c.Tensors["h0"]
 	w, wrt := gruWeights(g, c, "", "_l0")
-	o := GRUOptions{Initial: variable(g, "h0", goldenTensor{Data: h0.Data[:b*h]}, b, h)}
+	o := SequenceOptions{Initial: variable(g, "h0", goldenTensor{Data: h0.Data[:b*h]}, b, h)}
 	wrt["grad_x"], wrt["h0"] = x, o.Initial
 	var s *Sequence
 	both := c.Params["bidirectional"] == true
@@ -170,11 +170,11 @@ func goldenGRU[F kernel.Float](t *testing.T, c goldenCase, tolerance float64) {
 		}
 		o.InitialReverse = variable(g, "h0r", goldenTensor{Data: h0.Data[b*h:]}, b, h)
 		wrt["h0r"] = o.InitialReverse
-		s = g.BiGRU(x, w, back, o)
+		s = g.Bidirectional(kernel.SequenceConfig{}, x, w, back, o)
 		hn, cotHn = sideBySide(hn), sideBySide(cotHn)
 	} else {
 		hn.Shape, cotHn.Shape = hn.Shape[1:], cotHn.Shape[1:]
-		s = g.GRU(x, 0, w, o)
+		s = g.Sequence(kernel.SequenceConfig{}, x, 0, w, o)
 	}
 	y, final := s.States(), s.Final()
 	nodes := backprop(t, g, gorgonia.Nodes{y, final}, gorgonia.Nodes{variable(g, "cot_y", c.Tensors["cot_y"]), variable(g, "cot_hn", cotHn)}, wrt)
@@ -226,7 +226,7 @@ func TestGoldenCells(t *testing.T) {
 				w.ReadoutBias = variable(g, "readout.bias", c.Tensors["w.readout.bias"])
 				wrt["grad_w.readout.weight"], wrt["grad_w.readout.bias"] = w.ReadoutWeight, w.ReadoutBias
 			}
-			s := g.GRU(xn, 0, w, GRUOptions{Initial: hn})
+			s := g.Sequence(kernel.SequenceConfig{}, xn, 0, w, SequenceOptions{Initial: hn})
 			outputs := gorgonia.Nodes{s.Final()}
 			cots := gorgonia.Nodes{variable(g, "cot_h_next", c.Tensors["cot_h_next"])}
 			if readout {
@@ -277,7 +277,7 @@ func TestGoldenLatentL2(t *testing.T) {
 		w.ReadoutWeight, w.ReadoutBias = variable(g, "rw", c.Tensors["w.readout.weight"]), variable(g, "rb", c.Tensors["w.readout.bias"])
 		h0 := variable(g, "latent_ics", c.Tensors["w.latent_ics"])
 		wrt["grad_w.readout.weight"], wrt["grad_w.readout.bias"], wrt["grad_w.latent_ics"], wrt["grad_x"] = w.ReadoutWeight, w.ReadoutBias, h0, xn
-		s := g.GRU(xn, 0, w, GRUOptions{Initial: h0})
+		s := g.Sequence(kernel.SequenceConfig{}, xn, 0, w, SequenceOptions{Initial: h0})
 		l := g.LatentL2(s.States(), c.Params["l2_wt"].(float64))
 		nodes := backprop(t, g, gorgonia.Nodes{s.Outputs(), l.Node()}, gorgonia.Nodes{variable(g, "cot", c.Tensors["cot"]), one(g)}, wrt)
 		nodes["outputs"], nodes["latents"] = s.Outputs(), s.States()

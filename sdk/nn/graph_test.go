@@ -27,19 +27,19 @@ func autoencoder(t testing.TB, p *Params[float64], rows, batch int, memory *Memo
 	t.Helper()
 	const bins, in, out, enc, dec = 6, 3, 2, 4, 5
 	if len(p.All()) == 0 {
-		p.GRU("encoder", "_l0", in, enc)
-		p.GRU("encoder", "_l0_reverse", in, enc)
+		p.Cell(kernel.CellGRU, "encoder", "_l0", in, enc)
+		p.Cell(kernel.CellGRU, "encoder", "_l0_reverse", in, enc)
 		p.Linear("initial", 2*enc, dec)
-		p.GRU("cell", "", out, dec)
+		p.Cell(kernel.CellGRU, "cell", "", out, dec)
 		p.Linear("into", in, out)
 		p.Linear("readout", dec, out)
 		p.Uniform("gate", 1, rows, bins, out)
 	}
 	g := NewGraph(p, Config[float64]{Rows: rows, Training: training, Memory: memory, Threads: 1 + rows%2})
 	x, target, counts := g.Data("x", bins, in), g.Data("target", bins, out), g.Data("counts", bins, out)
-	e := g.BiGRU(x, g.GRUWeights("encoder", "_l0", ""), g.GRUWeights("encoder", "_l0_reverse", ""), GRUOptions{})
+	e := g.Bidirectional(kernel.SequenceConfig{}, x, g.CellWeights("encoder", "_l0", ""), g.CellWeights("encoder", "_l0_reverse", ""), SequenceOptions{})
 	h0 := g.AddNoise(g.LinearOf("initial", g.Dropout(e.Final(), 0.2, "drop")), Noise{0.1, "initial"})
-	s := g.GRU(g.LinearOf("into", x), 0, g.GRUWeights("cell", "", "readout"), GRUOptions{Initial: h0, Noise: Noise{0.1, "state"}, InitialNoise: Noise{0.1, "more"}})
+	s := g.Sequence(kernel.SequenceConfig{}, g.LinearOf("into", x), 0, g.CellWeights("cell", "", "readout"), SequenceOptions{Initial: h0, Noise: Noise{0.1, "state"}, InitialNoise: Noise{0.1, "more"}})
 	y := s.Outputs()
 	if p.Get("gate") != nil && len(p.Get("gate")) == rows*bins*out {
 		// The gradient of y then passes through Gorgonia's own operation, and y has two readers.
@@ -207,11 +207,11 @@ func TestMistakesAreReported(t *testing.T) {
 			return g.Compile()
 		},
 		"gru": func(g *Graph[float32]) error {
-			g.GRU(g.Data("x", 7, 3), 0, GRUWeights{WeightIH: g.Variable("wi", 12, 3), WeightHH: g.Variable("wh", 15, 5)}, GRUOptions{}).States()
+			g.Sequence(kernel.SequenceConfig{}, g.Data("x", 7, 3), 0, CellWeights{WeightIH: g.Variable("wi", 12, 3), WeightHH: g.Variable("wh", 15, 5)}, SequenceOptions{}).States()
 			return g.Compile()
 		},
 		"no readout": func(g *Graph[float32]) error {
-			g.GRU(nil, 7, GRUWeights{WeightHH: g.Variable("wh", 15, 5)}, GRUOptions{}).Outputs()
+			g.Sequence(kernel.SequenceConfig{}, nil, 7, CellWeights{WeightHH: g.Variable("wh", 15, 5)}, SequenceOptions{}).Outputs()
 			return g.Compile()
 		},
 		"target": func(g *Graph[float32]) error {
@@ -243,10 +243,10 @@ func TestMistakesAreReported(t *testing.T) {
 
 func TestParams(t *testing.T) {
 	a, b := NewParams[float32](3), NewParams[float64](3)
-	a.GRU("cell", "", 3, 7)
+	a.Cell(kernel.CellGRU, "cell", "", 3, 7)
 	a.Linear("readout", 7, 2)
 	b.Linear("readout", 7, 2)
-	b.GRU("cell", "", 3, 7)
+	b.Cell(kernel.CellGRU, "cell", "", 3, 7)
 	bound := map[string]float64{"cell.weight_ih": 1 / math.Sqrt(7), "cell.weight_hh": 1 / math.Sqrt(7), "cell.bias_ih": 1 / math.Sqrt(7), "cell.bias_hh": 1 / math.Sqrt(7),
 		"readout.weight": 1 / math.Sqrt(7), "readout.bias": 1 / math.Sqrt(7)}
 	for _, q := range a.All() {

@@ -10,34 +10,34 @@ import (
 // (the last shard of a batch may be smaller) or in whether they train. Operations at the same place of two graphs of one network share what they
 // can. The zero value is ready. It belongs to one goroutine at a time.
 type Memory[F kernel.Float] struct {
-	grus    map[gruKey]*kernel.Sequence[F]
-	linears map[kernel.LinearConfig]*kernel.Linear[F]
-	arrays  map[int][]F
+	sequences map[sequenceKey]*kernel.Sequence[F]
+	linears   map[kernel.LinearConfig]*kernel.Linear[F]
+	arrays    map[int][]F
 }
 
-type gruKey struct {
+type sequenceKey struct {
 	config kernel.SequenceConfig
 	slot   int
 }
 
-// gru returns a plan for at least c.B trials. A tape belongs to one operation, so plans with one are told apart by the slot.
-func (m *Memory[F]) gru(slot int, c kernel.SequenceConfig) (*kernel.Sequence[F], error) {
+// sequence returns a plan for at least c.B trials. A tape belongs to one operation, so plans with one are told apart by the slot.
+func (m *Memory[F]) sequence(slot int, c kernel.SequenceConfig) (*kernel.Sequence[F], error) {
 	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
-	k := gruKey{c, slot}
+	k := sequenceKey{c, slot}
 	if c.Inference {
 		k.slot = 0
 	}
-	if p, ok := m.grus[k]; ok {
+	if p, ok := m.sequences[k]; ok {
 		return p, nil
 	}
 	p, err := kernel.NewSequence[F](c)
 	if err != nil {
 		return nil, err
 	}
-	if m.grus == nil {
-		m.grus = make(map[gruKey]*kernel.Sequence[F])
+	if m.sequences == nil {
+		m.sequences = make(map[sequenceKey]*kernel.Sequence[F])
 	}
-	m.grus[k] = p
+	m.sequences[k] = p
 	return p, nil
 }
 
@@ -72,7 +72,7 @@ func (m *Memory[F]) array(slot, n int) []F {
 // Close frees the plans. Graphs that used them fail from then on.
 func (m *Memory[F]) Close() error {
 	var errs []error
-	for _, p := range m.grus {
+	for _, p := range m.sequences {
 		errs = append(errs, p.Close())
 	}
 	for _, p := range m.linears {

@@ -78,17 +78,17 @@ func (p *Params[F]) Linear(prefix string, in, out int) {
 	p.Uniform(prefix+".bias", k, out)
 }
 
-// GRU adds prefix.weight_ih (3H, I), weight_hh (3H, H), bias_ih and bias_hh (3H), each name followed by suffix: uniform with
-// bound 1/sqrt(H), rows in the order reset, update, new. An empty suffix names an nn.GRUCell, "_l0" and "_l0_reverse" the two
-// directions of an nn.GRU. The parameters of a GRU without inputs lack weight_ih.
-func (p *Params[F]) GRU(prefix, suffix string, inputs, units int) {
-	k := 1 / math.Sqrt(float64(units))
+// Cell adds prefix.weight_ih (gates H, I), weight_hh (gates H, H), bias_ih and bias_hh (gates H) of a cell with gates, each name followed by suffix: uniform with
+// bound 1/sqrt(H), rows in PyTorch's order. An empty suffix names an nn.GRUCell, nn.RNNCell or nn.LSTMCell, "_l0" and "_l0_reverse" the two
+// directions of an nn.GRU, nn.RNN or nn.LSTM. The parameters of a cell without inputs lack weight_ih.
+func (p *Params[F]) Cell(cell kernel.Cell, prefix, suffix string, inputs, units int) {
+	k, rows := 1/math.Sqrt(float64(units)), cell.Gates()*units
 	if inputs > 0 {
-		p.Uniform(prefix+".weight_ih"+suffix, k, 3*units, inputs)
+		p.Uniform(prefix+".weight_ih"+suffix, k, rows, inputs)
 	}
-	p.Uniform(prefix+".weight_hh"+suffix, k, 3*units, units)
-	p.Uniform(prefix+".bias_ih"+suffix, k, 3*units)
-	p.Uniform(prefix+".bias_hh"+suffix, k, 3*units)
+	p.Uniform(prefix+".weight_hh"+suffix, k, rows, units)
+	p.Uniform(prefix+".bias_ih"+suffix, k, rows)
+	p.Uniform(prefix+".bias_hh"+suffix, k, rows)
 }
 
 func (p *Params[F]) fail(err error) {

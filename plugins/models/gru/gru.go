@@ -54,7 +54,7 @@ func Factories() []model.Factory {
 		if t.Task == nil {
 			return component.Memory{}
 		}
-		return component.Memory{Bytes: recurrent.Memory(nn.GRU[float32]{H: p.Hidden}, *t.Task, p.BatchSize, latentL2 != 0, threads), Params: []string{"hidden", "batch_size"}}
+		return component.Memory{Bytes: recurrent.Memory(nn.GRU[float32](p.Hidden), *t.Task, p.BatchSize, latentL2 != 0, threads), Params: []string{"hidden", "batch_size"}}
 	}
 	return []model.Factory{
 		model.Sized(model.New(info("gru", "Task-trained GRU with a learned initial state and a linear readout."),
@@ -87,7 +87,7 @@ func open[F kernel.Float](p Params, noise, latentL2 float64, env component.Env, 
 		return nil, component.Invalid("target", "is missing: a task's specification is needed")
 	}
 	return recurrent.New(recurrent.Config[F]{
-		Cell: nn.GRU[F]{H: p.Hidden}, Spec: *t.Task, Env: env, InitialNoise: p.ICNoise, Noise: noise, LatentL2: latentL2,
+		Cell: nn.GRU[F](p.Hidden), Spec: *t.Task, Env: env, InitialNoise: p.ICNoise, Noise: noise, LatentL2: latentL2,
 		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(p.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
 			Patience: p.EarlyStopping, KeepLast: p.Keep == "last"},
 		Identity: []any{version, p, noise, latentL2},

@@ -12,7 +12,7 @@ import (
 func Memory(cell nn.Cell[float32], encoder, window int, d model.DataSpec, batch, threads int) int64 {
 	const size = 4
 	units, seen := cell.Units(), encoded(window, d.Bins)
-	direction := nn.GRU[float32]{H: encoder}
+	direction := nn.GRU[float32](encoder)
 	row := func(bins int, channels ...int) int64 {
 		var n int64
 		for _, c := range channels {

@@ -90,8 +90,8 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	p := nn.NewParams[F](c.Env.Seed)
-	p.GRU("encoder", "_l0", c.Spec.HeldIn, c.EncoderSize)
-	p.GRU("encoder", "_l0_reverse", c.Spec.HeldIn, c.EncoderSize)
+	p.Cell(kernel.CellGRU, "encoder", "_l0", c.Spec.HeldIn, c.EncoderSize)
+	p.Cell(kernel.CellGRU, "encoder", "_l0_reverse", c.Spec.HeldIn, c.EncoderSize)
 	p.Linear("readout", c.Cell.Units(), c.Spec.Neurons)
 	p.Linear("ic_linear", 2*c.EncoderSize, c.Cell.Units())
 	c.Cell.Declare(p, "decoder.cell", c.Spec.Inputs)
@@ -104,7 +104,7 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 // encode writes the encoder down, up to the initial state.
 func (c *Config[F]) encode(g *nn.Graph[F], bins int) (spikes, initial *nn.Node) {
 	spikes = g.Data(model.Encoded, encoded(c.EncoderWindow, bins), c.Spec.HeldIn)
-	e := g.BiGRU(spikes, g.GRUWeights("encoder", "_l0", ""), g.GRUWeights("encoder", "_l0_reverse", ""), nn.GRUOptions{})
+	e := g.Bidirectional(kernel.SequenceConfig{}, spikes, g.CellWeights("encoder", "_l0", ""), g.CellWeights("encoder", "_l0_reverse", ""), nn.SequenceOptions{})
 	initial = g.LinearOf("ic_linear", g.Dropout(e.Final(), c.Dropout, "encoder dropout"))
 	return spikes, g.Dropout(initial, c.Dropout, "initial state dropout")
 }

@@ -54,7 +54,7 @@ func Factories() []model.Factory {
 		if t.Data == nil {
 			return component.Memory{}
 		}
-		return component.Memory{Bytes: Memory(nn.GRU[float32]{H: p.Latent}, p.EncoderSize, p.window(), *t.Data, p.BatchSize, threads),
+		return component.Memory{Bytes: Memory(nn.GRU[float32](p.Latent), p.EncoderSize, p.window(), *t.Data, p.BatchSize, threads),
 			Params: []string{"latent", "encoder_size", "batch_size"}}
 	})}
 }
@@ -67,7 +67,7 @@ func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F
 		return nil, component.Invalid("target", "is missing: a data set's specification is needed")
 	}
 	return New(Config[F]{
-		Cell: nn.GRU[F]{H: p.Latent}, Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, ShortTrialsTwice: p.Compat,
+		Cell: nn.GRU[F](p.Latent), Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, ShortTrialsTwice: p.Compat,
 		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(p.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
 			Patience: p.EarlyStopping, KeepLast: p.Keep == "last"},
 		Identity: []any{version, p},
