@@ -101,7 +101,7 @@ func (p Program) app() *cli.App {
 		},
 		Commands: grouped([]*cli.Command{
 			p.runCommand(), p.validateCommand(), p.planCommand(), p.examplesCommand(),
-			p.showCommand(), p.runsCommand(), p.reportCommand(),
+			p.showCommand(), p.runsCommand(), p.reportCommand(), p.storeCommand(),
 			p.componentsCommand(), p.describeCommand(), p.pluginCommand(),
 			p.completionCommand(), p.helpCommand(),
 		}),

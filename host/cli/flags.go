@@ -95,7 +95,14 @@ func storeDir(c *cli.Context) string {
 	return cmp.Or(c.String("store"), filepath.Join(xdg.DataHome, "ctdb", "store"))
 }
 
-func openStore(c *cli.Context) (*store.Store, error) { return store.Open(storeDir(c)) }
+// openStore opens the store, which is to be closed; a folder that will not do is the user's choice.
+func openStore(c *cli.Context) (*store.Store, error) {
+	st, err := store.Open(storeDir(c))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return st, nil
+}
 
 // readExperiment reads an experiment file, or the example of that name, and returns the name that messages have for it.
 func readExperiment(name string) (string, []byte, error) {

@@ -68,6 +68,7 @@ func (p Program) run(c *cli.Context) error {
 			return err
 		}
 	}
+	defer g.host.Store.Close()
 	g.host.CheckpointEvery, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("stall")
 	level := slog.LevelInfo
 	if c.Bool("verbose") {
@@ -275,6 +276,7 @@ func (p Program) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer g.host.Store.Close()
 			plan, err := g.graph.Plan(c.Context)
 			if err != nil {
 				return err

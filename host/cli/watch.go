@@ -2,44 +2,49 @@ package cli
 
 import (
 	"fmt"
-	"io"
+	"log/slog"
 	"math"
-	"os"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/mattn/go-isatty"
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/ctdb-host/ctdb/host/pipeline"
+	"github.com/ctdb-host/ctdb/host/runlog"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
-// plainEvery is the least time between two lines about the same stage where there is no terminal.
-const plainEvery = 10 * time.Second
-
-// redrawEvery is the time between two drawings of the bars.
-const redrawEvery = 150 * time.Millisecond
+const (
+	// plainEvery is the least time between two lines about the same stage where there is no terminal, and tallyEvery between two lines about all.
+	plainEvery = 10 * time.Second
+	tallyEvery = 30 * time.Second
+	// tallyFrom is from how many stages on there is a line about all of them, and briefFrom from how many on those that are stored or skipped are only counted.
+	tallyFrom = 7
+	briefFrom = 30
+)
 
 // watch shows a run's progress: bars on a terminal, lines elsewhere, nothing if quiet.
 type watch struct {
-	out   io.Writer
+	screen
 	quiet bool
-	// bars are nil where there is no terminal. They are drawn when refresh asks for it, until stopped.
-	bars    *mpb.Progress
-	refresh chan any
-	stopped chan struct{}
-	mu      sync.Mutex
-	stage   map[string]*watched
+	// level is the least level of the log's lines that are shown.
+	level slog.Level
+	// bars are nil where there is no terminal that they can move on.
+	bars *bars
+	mu   sync.Mutex
+	// past is true while what is told has long happened: only what it led to is shown.
+	past  bool
+	stage map[string]*watched
+	tally tally
+	told  time.Time
 }
 
+// watched is a running stage.
 type watched struct {
-	bar   *mpb.Bar
-	phase string
-	// loss is the bits of a float64: bars are drawn by a goroutine of their own.
-	loss atomic.Uint64
+	name string
+	last component.Progress
+	bar  *bar
 	// begun and from are when the phase was first heard of, and how far it was then.
 	begun time.Time
 	from  int64
@@ -49,97 +54,131 @@ type watched struct {
 var _ pipeline.Observer = (*watch)(nil)
 
 func (p Program) newWatch(quiet bool) *watch {
-	w := &watch{out: p.Err, quiet: quiet, stage: map[string]*watched{}}
-	if f, ok := p.Err.(*os.File); ok && !quiet && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb" {
-		w.drawOn(p.Err)
+	w := &watch{screen: newScreen(p.Err), quiet: quiet, level: slog.LevelWarn, stage: map[string]*watched{}}
+	if !quiet && w.moves() {
+		w.drawOn(w.screen)
 	}
 	return w
 }
 
 // drawOn shows bars from now on.
-func (w *watch) drawOn(out io.Writer) {
-	w.refresh, w.stopped = make(chan any), make(chan struct{})
-	w.bars = mpb.New(mpb.WithOutput(out), mpb.WithManualRefresh(w.refresh))
-	go w.redraw()
+func (w *watch) drawOn(s screen) {
+	w.bars = newBars(s)
 }
 
-// redraw asks for the bars to be drawn, several times a second.
-func (w *watch) redraw() {
-	tick := time.NewTicker(redrawEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-w.stopped:
-			return
-		case now := <-tick.C:
-			select {
-			case w.refresh <- now:
-			case <-w.stopped:
-				return
-			}
-		}
+// expect tells how many stages there are, so that it can be said how many are left.
+func (w *watch) expect(stages int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tally.total = stages
+	if w.bars != nil && stages >= tallyFrom {
+		w.bars.summary(w.tally.line(time.Now()))
 	}
+}
+
+// restart forgets what was told so far: the run has been begun again.
+func (w *watch) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.stage {
+		w.drop(s)
+	}
+	clear(w.stage)
+	w.tally = tally{}
 }
 
 // close draws the bars for the last time, with the lines that were said since the time before.
 func (w *watch) close() {
-	if w.bars == nil {
-		return
-	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, s := range w.stage {
 		if s.bar != nil {
-			s.bar.Abort(false)
+			s.bar.bar.Abort(true) // without waiting, since nobody may be drawing any more
+			s.bar = nil
 		}
 	}
-	w.mu.Unlock()
-	close(w.stopped)
-	select {
-	case w.refresh <- time.Now():
-	case <-time.After(redrawEvery): // nobody draws any more: the terminal is gone
+	if w.bars != nil {
+		w.bars.close()
 	}
-	w.bars.Wait()
+	if !w.quiet && w.tally.total >= tallyFrom {
+		fmt.Fprintln(w.out, w.tally.line(time.Now()))
+	}
 }
 
 // StageChanged says what became of a stage.
 func (w *watch) StageChanged(stage string, status pipeline.Status, elapsed time.Duration, err error) {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	w.changed(time.Now(), stage, status, elapsed, why)
+}
+
+func (w *watch) changed(now time.Time, stage string, status pipeline.Status, elapsed time.Duration, why string) {
 	if w.quiet {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	line := fmt.Sprintf("%-20s %s", stage, status)
+	w.tally.count(now, status, elapsed)
+	if s := w.stage[stage]; s != nil {
+		w.drop(s)
+		delete(w.stage, stage)
+	}
+	if status == pipeline.Running {
+		w.stage[stage] = &watched{name: stage, begun: now, last: component.Progress{Loss: math.NaN()}}
+	}
+	if w.bars != nil && w.tally.total >= tallyFrom {
+		w.bars.summary(w.tally.line(now))
+	}
+	what := string(status)
 	switch status {
 	case pipeline.Running:
-		w.stage[stage] = &watched{begun: time.Now()}
 		if w.bars != nil {
 			return
 		}
 	case pipeline.Done:
-		line += " in " + human(elapsed)
+		what += " in " + human(elapsed)
 	case pipeline.Failed, pipeline.Interrupted:
-		line += " after " + human(elapsed)
-	case pipeline.Skipped:
-		line += ": " + err.Error()
+		what += " after " + human(elapsed)
+		if first, _, _ := strings.Cut(why, "\n"); first != "" {
+			what += ": " + first
+		}
+	case pipeline.Skipped, pipeline.Waiting:
+		what += ": " + why
 	}
-	if s := w.stage[stage]; s != nil && s.bar != nil {
-		s.bar.Abort(true)
-		s.bar.Wait()
+	if brief := status == pipeline.Stored || status == pipeline.Skipped; !brief || w.tally.total < briefFrom {
+		w.say(fmt.Sprintf("%-20s %s", stage, w.status(what)))
+	}
+	if w.told.IsZero() {
+		w.told = now
+	}
+	if w.bars == nil && !w.past && w.tally.total >= tallyFrom && now.Sub(w.told) >= tallyEvery && status != pipeline.Running {
+		w.told = now
+		w.say(w.tally.line(now))
+	}
+}
+
+// drop takes a stage's bar away.
+func (w *watch) drop(s *watched) {
+	if s.bar != nil {
+		s.bar.remove()
 		s.bar = nil
 	}
-	w.say(line)
 }
 
 func (w *watch) say(line string) {
 	if w.bars != nil {
-		fmt.Fprintln(w.bars, line)
+		w.bars.say(line)
 		return
 	}
 	fmt.Fprintln(w.out, line)
 }
 
 // StageProgress moves a stage's bar, or says a line now and then.
-func (w *watch) StageProgress(stage string, p component.Progress) {
+func (w *watch) StageProgress(stage string, p component.Progress) { w.progress(time.Now(), stage, p) }
+
+func (w *watch) progress(now time.Time, stage string, p component.Progress) {
 	if w.quiet {
 		return
 	}
@@ -149,59 +188,131 @@ func (w *watch) StageProgress(stage string, p component.Progress) {
 	if s == nil {
 		return
 	}
-	if s.phase != p.Phase {
-		s.phase, s.begun, s.from, s.told = p.Phase, time.Now(), p.Done, time.Time{}
-		if s.bar != nil {
-			s.bar.Abort(true)
-			s.bar = nil
-		}
+	if s.last.Phase != p.Phase || p.Done < s.last.Done {
+		s.begun, s.from, s.told = now, p.Done, time.Time{}
+		w.drop(s)
 	}
-	s.loss.Store(math.Float64bits(p.Loss))
+	s.last = p
+	if !w.past {
+		w.show(now, s)
+	}
+}
+
+func (w *watch) show(now time.Time, s *watched) {
 	if w.bars != nil {
-		w.draw(stage, s, p)
-		return
-	}
-	if time.Since(s.told) < plainEvery && p.Done != p.Total {
-		return
-	}
-	s.told = time.Now()
-	w.say(plainLine(stage, s, p))
-}
-
-func (w *watch) draw(stage string, s *watched, p component.Progress) {
-	if s.bar == nil {
-		s.bar = w.bars.AddBar(p.Total, mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-20s %-9s", stage, p.Phase)), decor.CountersNoUnit("%d/%d", decor.WCSyncWidth)),
-			mpb.AppendDecorators(
-				decor.AverageSpeed(0, "%.1f/s", decor.WCSyncSpace),
-				decor.Any(func(decor.Statistics) string {
-					loss := math.Float64frombits(s.loss.Load())
-					if math.IsNaN(loss) {
-						return ""
-					}
-					return fmt.Sprintf("loss %.4g", loss)
-				}, decor.WCSyncSpace),
-				decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace), decor.Name(" left"),
-			))
-	}
-	s.bar.SetTotal(p.Total, false)
-	s.bar.SetCurrent(p.Done)
-}
-
-func plainLine(stage string, s *watched, p component.Progress) string {
-	line := fmt.Sprintf("%-20s %s %d", stage, p.Phase, p.Done)
-	if p.Total > 0 {
-		line += fmt.Sprintf("/%d", p.Total)
-	}
-	if !math.IsNaN(p.Loss) {
-		line += fmt.Sprintf("  loss %.4g", p.Loss)
-	}
-	if spent := time.Since(s.begun); p.Done > s.from && spent > time.Second {
-		rate := float64(p.Done-s.from) / spent.Seconds()
-		line += fmt.Sprintf("  %.1f/s", rate)
-		if p.Total > p.Done {
-			line += "  " + human(time.Duration(float64(p.Total-p.Done)/rate*float64(time.Second))) + " left"
+		if s.bar == nil {
+			s.bar = w.bars.add(s.name, s.last.Phase)
 		}
+		s.bar.move(s.last, s.pace(now))
+		return
+	}
+	if now.Sub(s.told) < plainEvery && (s.last.Done != s.last.Total || s.last.Total == 0) {
+		return
+	}
+	s.told = now
+	w.say(s.line(now))
+}
+
+// present shows how things stand after what is past was told.
+func (w *watch) present(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.past {
+		return
+	}
+	w.past = false
+	for _, s := range w.stage {
+		if s.last.Phase != "" {
+			w.show(now, s)
+		}
+	}
+	if w.bars == nil && w.tally.total >= tallyFrom {
+		w.told = now
+		w.say(w.tally.line(now))
+	}
+}
+
+// log says a line of the log, with whose it is.
+func (w *watch) log(r runlog.Record) {
+	switch {
+	case w.quiet || r.Level < w.level:
+		return
+	case r.Text("plugin") == "" && (r.Message == "failed" || r.Message == "stage" || r.Message == "progress" || r.Message == "run"):
+		return // told already
+	}
+	level, how := "debug", faint
+	switch {
+	case r.Level >= slog.LevelError:
+		level, how = "error", bad
+	case r.Level >= slog.LevelWarn:
+		level, how = "warning", doubtful
+	case r.Level >= slog.LevelInfo:
+		level, how = "info", plain
+	}
+	who := r.Text("component")
+	if who == "" {
+		who = r.Text("plugin")
+	}
+	if who != "" {
+		who = " " + who
+	}
+	line := fmt.Sprintf("%-20s %s%s: %s", r.Text("stage"), w.paint(how, level), who, strings.TrimSpace(r.Message))
+	if rest := r.Rest("stage", "plugin", "component"); rest != "" {
+		line += w.paint(faint, "  "+rest)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.say(line)
+}
+
+// pace is how fast a phase goes, its loss, and how long it will take; empty before anything is known.
+func (s *watched) pace(now time.Time) string {
+	var parts []string
+	p := s.last
+	if !math.IsNaN(p.Loss) {
+		parts = append(parts, fmt.Sprintf("loss %.4g", p.Loss))
+	}
+	if spent := now.Sub(s.begun); p.Done > s.from && spent > time.Second {
+		rate := float64(p.Done-s.from) / spent.Seconds()
+		parts = append(parts, perSecond(rate))
+		if p.Total > p.Done {
+			parts = append(parts, human(seconds(float64(p.Total-p.Done)/rate))+" left")
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+// perSecond shows a rate; a slow one as the time that one takes.
+func perSecond(rate float64) string {
+	if rate < 0.1 {
+		return human(seconds(1/rate)) + " each"
+	}
+	return fmt.Sprintf("%.1f/s", rate)
+}
+
+func (s *watched) line(now time.Time) string {
+	line := fmt.Sprintf("%-20s %s %s", s.name, s.last.Phase, counter(s.last.Done, s.last.Total))
+	if pace := s.pace(now); pace != "" {
+		line += "  " + pace
 	}
 	return line
 }
+
+// counter is "3/10", or "3" where there is no end.
+func counter(done, total int64) string {
+	if total <= 0 {
+		return fmt.Sprint(done)
+	}
+	return fmt.Sprintf("%d/%d", done, total)
+}
+
+// seconds is a duration; the longest where there are too many, or none can be told.
+func seconds(s float64) time.Duration {
+	if !(s < 1e9) {
+		return time.Duration(1e9) * time.Second
+	}
+	return time.Duration(s * float64(time.Second))
+}
+
+// shorten cuts a name to a width.
+func shorten(name string, width int) string { return text.Snip(name, width, "…") }

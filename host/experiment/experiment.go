@@ -60,6 +60,8 @@ type Use struct {
 	Info component.Info
 
 	place place
+	// read is what was read of it, apart from the seed; shared between the points of a study.
+	read *Use
 }
 
 // Train is where the task-trained network comes from: exactly one field is set.

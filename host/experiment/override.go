@@ -50,7 +50,7 @@ func (r *reader) override(root *node, set string, sets *[]assignment) *node {
 	if root.get("matrix") == nil && path != "matrix" && len(parts) == 2 && parts[0] == "matrix" && value.kind == null {
 		return root
 	}
-	changed, wrong := assign(root, parts, 0, value, at)
+	changed, wrong := (&change{parts: parts, value: value, at: at}).in(root)
 	if wrong != nil {
 		bad(path, wrong.hint, "%s", wrong.message)
 		return root
@@ -77,7 +77,7 @@ func (n *node) lessAxis(path string) *node {
 	if len(m.entries) == 0 {
 		return n.without("matrix")
 	}
-	out, _ := assign(n, []string{"matrix"}, 0, m, m.at)
+	out, _ := (&change{parts: []string{"matrix"}, value: m, at: m.at}).in(n)
 	return out
 }
 

@@ -28,12 +28,12 @@ type decoder struct {
 	folder string
 	// uses are the components that were read: points of a study share those that are the same.
 	uses map[useKey]readUse
+	made map[changed]*node
 }
 
 type useKey struct {
 	source *node
 	path   string
-	seed   uint64
 }
 
 type readUse struct {
@@ -43,21 +43,23 @@ type readUse struct {
 
 // use reads the keys use, params and seed.
 func (d *decoder) use(f fields, kind component.Kind, seed uint64) *Use {
-	key := useKey{f.source, f.place.path, seed}
+	key := useKey{f.source, f.place.path}
 	known, ok := d.uses[key]
 	if !ok {
 		before := d.problems
 		d.problems = nil
-		known = readUse{d.readUse(f, kind, seed), d.problems}
+		known = readUse{d.readUse(f, kind), d.problems}
 		d.problems = before
 		d.uses[key] = known
 	}
 	d.problems = append(d.problems, known.problems...)
-	return known.use
+	u := *known.use
+	u.Seed, u.read = d.number(f, "seed", 0, maxSeed, seed), known.use
+	return &u
 }
 
-func (d *decoder) readUse(f fields, kind component.Kind, seed uint64) *Use {
-	u := &Use{Params: param.Values{}, Seed: d.number(f, "seed", 0, maxSeed, seed), place: f.place}
+func (d *decoder) readUse(f fields, kind component.Kind) *Use {
+	u := &Use{Params: param.Values{}, place: f.place}
 	if ref, ok := d.text(f, "use"); ok {
 		r, err := registry.ParseRef(ref)
 		switch {
@@ -230,7 +232,9 @@ func (d *decoder) simulate(n *node, seed uint64) *Simulate {
 func (d *decoder) trials(f fields) *Use {
 	n, ok := d.given(f, "task", true)
 	if !ok {
-		return &Use{Params: param.Values{}, Seed: DefaultTrialsSeed, place: place{file: d.file, path: "simulate.task", at: f.place.at}}
+		u := &Use{Params: param.Values{}, Seed: DefaultTrialsSeed, place: place{file: d.file, path: "simulate.task", at: f.place.at}}
+		u.read = u
+		return u
 	}
 	inner, ok := d.mapping(n, "simulate.task", keysAt("simulate.task"))
 	if !ok {

@@ -172,11 +172,11 @@ func same(t *testing.T, a, b *Experiment) {
 		e.File = ""
 		if e.Simulate != nil && e.Simulate.Trials != nil {
 			c := *e.Simulate.Trials
-			c.place = place{}
+			c.place, c.read = place{}, nil
 			e.Simulate.Trials = &c
 		}
 		for _, u := range e.Uses() {
-			u.place = place{}
+			u.place, u.read = place{}, nil
 		}
 		if e.Train != nil {
 			e.Train.place = place{}

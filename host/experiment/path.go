@@ -33,37 +33,72 @@ func splitPath(path string) ([]string, *trouble) {
 
 func joinPath(parts []string) string { return strings.ReplaceAll(strings.Join(parts, "."), ".[", "[") }
 
-// assign returns the tree with a value at the path of which parts from the k-th on are still to go. What is not on the way is shared with the old
-// tree, which is left as it was. Keys that are not there are made; at is where these stand. A mapping with use or load may add an element to fit or compare.
-func assign(n *node, parts []string, k int, value *node, at position) (*node, *trouble) {
-	if k == len(parts) {
-		return value, nil
+// change sets the value at a path. at is where a key that is made stands.
+type change struct {
+	parts []string
+	value *node
+	at    position
+	// path is parts as they are told apart in made; made keeps what was made of which node, so that the same change of one node is one node again.
+	// Nil where nothing is kept.
+	path string
+	made map[changed]*node
+}
+
+type changed struct {
+	node, value *node
+	path        string
+	k           int
+}
+
+// in returns the tree after the change. What is not on the way is shared with the old one, which is left as it was. Keys that are not there are made,
+// and a mapping with use or load may add an element to fit or compare.
+func (c *change) in(root *node) (*node, *trouble) { return c.from(root, 0) }
+
+// from is in for the node that the first k parts lead to.
+func (c *change) from(n *node, k int) (*node, *trouble) {
+	if k == len(c.parts) {
+		return c.value, nil
 	}
-	part, here := parts[k], joinPath(parts[:k])
+	// The root is another at each point.
+	if c.made == nil || k == 0 {
+		return c.make(n, k)
+	}
+	key := changed{n, c.value, c.path, k}
+	if out, ok := c.made[key]; ok {
+		return out, nil
+	}
+	out, wrong := c.make(n, k)
+	if wrong == nil {
+		c.made[key] = out
+	}
+	return out, wrong
+}
+
+func (c *change) make(n *node, k int) (*node, *trouble) {
+	part, here := c.parts[k], joinPath(c.parts[:k])
 	list := here == "fit" || here == "compare"
-	last := k == len(parts)-1
+	whole := list && k == len(c.parts)-1 && !strings.HasPrefix(part, "[")
 	switch {
-	case n.kind == sequence, list && n.kind == null && last && value.defines():
+	case n.kind == sequence, n.kind == null && whole && c.value.defines():
 		i, names := element(n, part)
-		if i < 0 && last && list && !strings.HasPrefix(part, "[") && value.defines() && nameForm.MatchString(part) {
-			out := *n
-			out.kind = sequence
-			out.items = append(slices.Clip(n.items), value.named(part))
+		out := *n
+		out.kind = sequence
+		switch {
+		case i < 0 && whole && c.value.defines() && nameForm.MatchString(part):
+			out.items = append(slices.Clip(n.items), c.value.named(part))
 			return &out, nil
-		}
-		if i < 0 {
+		case i < 0:
 			return nil, missing(n, here, part, names)
 		}
-		if last && list && !strings.HasPrefix(part, "[") {
-			value = value.named(part)
-		}
-		changed, wrong := assign(n.items[i], parts, k+1, value, at)
+		under, wrong := c.from(n.items[i], k+1)
 		if wrong != nil {
 			return nil, wrong
 		}
-		out := *n
+		if whole {
+			under = under.named(part)
+		}
 		out.items = slices.Clone(n.items)
-		out.items[i] = changed
+		out.items[i] = under
 		return &out, nil
 	case strings.HasPrefix(part, "["):
 		return nil, &trouble{message: fmt.Sprintf("%s is not a list", here)}
@@ -73,22 +108,22 @@ func assign(n *node, parts []string, k int, value *node, at position) (*node, *t
 		return nil, &trouble{message: fmt.Sprintf("%s is empty: it has no %s", here, part)}
 	}
 	i := slices.IndexFunc(n.entries, func(e entry) bool { return e.key == part })
-	under := entry{part, at, &node{kind: null, at: at}}
+	e := entry{part, c.at, &node{kind: null, at: c.at}}
 	if i >= 0 {
-		under = n.entries[i]
+		e = n.entries[i]
 	}
-	changed, wrong := assign(under.value, parts, k+1, value, at)
+	under, wrong := c.from(e.value, k+1)
 	if wrong != nil {
 		return nil, wrong
 	}
-	under.value = changed
+	e.value = under
 	out := *n
 	out.kind = mapping
 	out.entries = slices.Clone(n.entries)
 	if i < 0 {
-		out.entries = append(out.entries, under)
+		out.entries = append(out.entries, e)
 	} else {
-		out.entries[i] = under
+		out.entries[i] = e
 	}
 	return &out, nil
 }

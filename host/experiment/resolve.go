@@ -25,7 +25,7 @@ type resolver struct {
 	absent map[string]error
 }
 
-// laidOver is a simulation's trials over a task.
+// laidOver is a simulation's trials over a task, as they were read.
 type laidOver struct{ trials, task *Use }
 
 func newResolver(lookup Lookup) *resolver {
@@ -46,17 +46,19 @@ func (e *Experiment) Resolve(lookup Lookup) (*Experiment, error) {
 func (e *Experiment) resolve(r *resolver) (*Experiment, []Problem) {
 	var problems []Problem
 	out := e.with(func(u *Use) *Use {
-		known, ok := r.uses[u]
+		known, ok := r.uses[u.read]
 		if !ok {
 			c := *u
 			known.use = &c
 			if u.Ref.Name.Short != "" {
 				known.problems = c.resolve(r.lookup)
 			}
-			r.uses[u] = known
+			r.uses[u.read] = known
 		}
 		problems = append(problems, known.problems...)
-		return known.use
+		c := *known.use
+		c.Seed = u.Seed
+		return &c
 	})
 	problems = append(problems, out.layTrials(r)...)
 	problems = append(problems, out.capabilities()...)
@@ -123,25 +125,34 @@ func (e *Experiment) layTrials(r *resolver) []Problem {
 	if e.Simulate == nil || e.Simulate.Trials == nil {
 		return nil
 	}
-	key := laidOver{e.Simulate.Trials, e.Task}
+	trials, task := e.Simulate.Trials, e.Task
+	if !found(task) {
+		return nil
+	}
+	if len(trials.Params) == 0 {
+		t := *trials
+		t.Ref, t.Info = task.Ref, task.Info
+		e.Simulate.Trials = &t
+		return nil
+	}
+	key := laidOver{trials.read, task.read}
 	known, ok := r.trials[key]
 	if !ok {
-		known.use, known.problems = laid(key)
+		known.use, known.problems = laid(trials, task)
 		r.trials[key] = known
 	}
-	e.Simulate.Trials = known.use
+	t := *known.use
+	t.Seed = trials.Seed
+	e.Simulate.Trials = &t
 	return known.problems
 }
 
 // laid checks the parameters that are laid over the task's: those that are given, and no others.
-func laid(l laidOver) (*Use, []Problem) {
-	t := *l.trials
-	if !found(l.task) {
-		return &t, nil
-	}
-	t.Ref, t.Info = l.task.Ref, l.task.Info
+func laid(trials, task *Use) (*Use, []Problem) {
+	t := *trials
+	t.Ref, t.Info = task.Ref, task.Info
 	given := t.Params
-	whole, wrong := t.Info.Params.Resolve(merged(l.task.Params, given))
+	whole, wrong := t.Info.Params.Resolve(merged(task.Params, given))
 	t.Params = param.Values{}
 	for name := range given {
 		if v, ok := whole[name]; ok {

@@ -50,7 +50,7 @@ func (s *Study) where(points []int) string {
 		}
 		for k, is := range has {
 			if is {
-				values = append(values, short(plain(a.Values[k])))
+				values = append(values, short(plain(a.Values[k]), 60))
 			}
 		}
 		product *= len(values)
@@ -72,10 +72,11 @@ func (s *Study) where(points []int) string {
 	return first
 }
 
-// short is text that fits in a message.
-func short(s string) string {
-	if len(s) > 60 {
-		return strings.ToValidUTF8(s[:57], "") + "..."
+// short is text on one line of at most a number of bytes.
+func short(s string, most int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most-3], "") + "..."
 	}
 	return s
 }

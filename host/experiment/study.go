@@ -130,7 +130,7 @@ func parse(file string, data []byte, overrides []string) *parsed {
 	for _, set := range overrides {
 		root = r.override(root, set, &sets)
 	}
-	d := decoder{reader: &r, folder: filepath.Dir(file), uses: map[useKey]readUse{}}
+	d := decoder{reader: &r, folder: filepath.Dir(file), uses: map[useKey]readUse{}, made: map[changed]*node{}}
 	root = d.absolute(root, nil)
 	v := d.variations(root)
 	v.against(root, sets)
@@ -199,7 +199,8 @@ func (d *decoder) affordable(v *variations, base *node) bool {
 // point reads the experiment at one point: the base with each axis's value put in its place.
 func (d *decoder) point(base *node, v *variations, at []int) *Experiment {
 	for k, a := range v.axes {
-		if changed, wrong := assign(base, a.parts, 0, a.nodes[at[k]], a.keyAt); wrong == nil {
+		c := change{parts: a.parts, value: a.nodes[at[k]], at: a.keyAt, path: a.path, made: d.made}
+		if changed, wrong := c.in(base); wrong == nil {
 			base = changed
 		} else {
 			d.complain(v.place, a.key, true, wrong.hint, "%s", wrong.message)

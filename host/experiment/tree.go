@@ -21,8 +21,11 @@ import (
 const (
 	maxBytes = 256 << 10
 	maxKeys  = 10000
-	maxLine  = 4096
+	maxLine  = 8192
 	maxDepth = 16
+	// A text of this length fits in a line even where each of its bytes must be escaped.
+	maxText = 1024
+	maxKey  = 256
 )
 
 type kind uint8
@@ -107,7 +110,10 @@ func (r *reader) read(text string) (root *node) {
 				at = r.position(t.Position)
 			}
 		}
-		r.report(at, "", "is not YAML: %s", message)
+		if strings.Contains(message, "'\t'") {
+			message = "a tab cannot stand here: indent with spaces"
+		}
+		r.report(at, "", "is not YAML: %s", short(message, 200))
 		return nil
 	}
 	var bodies []ast.Node
@@ -132,13 +138,18 @@ func (r *reader) readable(text string) bool {
 		r.report(position{set: r.set}, "", "%d bytes: at most %d are allowed", len(text), maxBytes)
 		return false
 	}
-	if !utf8.ValidString(text) {
-		r.report(position{set: r.set}, "", "is not text in UTF-8")
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		r.report(position{set: r.set}, "", "is UTF-16: text in UTF-8 is needed")
 		return false
 	}
 	line := 0
 	for l := range strings.Lines(text) {
 		line++
+		if i := invalid(l); i >= 0 {
+			at := &token.Position{Line: line, Column: utf8.RuneCountInString(l[:i]) + 1}
+			r.report(r.position(at), "", "the byte 0x%02X is no text in UTF-8", l[i])
+			return false
+		}
 		if len(l) > maxLine {
 			r.report(r.position(&token.Position{Line: line, Column: 1}), "", "a line of %d bytes: at most %d are allowed", len(l), maxLine)
 			return false
@@ -151,6 +162,21 @@ func (r *reader) readable(text string) bool {
 		}
 	}
 	return true
+}
+
+// invalid is where text ceases to be UTF-8, -1 where it does not.
+func invalid(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for i, c := range s {
+		if c == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // plain refuses what makes small files large or deep, before anything recurses.
@@ -253,8 +279,10 @@ func (r *reader) convert(n ast.Node, path string, depth int) *node {
 		out.value = math.NaN()
 	case *ast.LiteralNode:
 		out.value = n.Value.Value
+		r.bounded(out.at, path, n.Value.Value)
 	case *ast.StringNode:
 		out.value = n.Value
+		r.bounded(out.at, path, n.Value)
 		if n.Token != nil && n.Token.Type == token.StringType {
 			out.value = plainScalar(n.Value)
 		}
@@ -262,6 +290,12 @@ func (r *reader) convert(n ast.Node, path string, depth int) *node {
 		r.report(out.at, path, "%s is not allowed here", strings.ToLower(n.Type().String()))
 	}
 	return out
+}
+
+func (r *reader) bounded(at position, path, text string) {
+	if len(text) > maxText {
+		r.report(at, path, "a text of %d bytes: at most %d are allowed", len(text), maxText)
+	}
 }
 
 func (r *reader) entry(into *node, v *ast.MappingValueNode, path string, depth int) {
@@ -281,6 +315,10 @@ func (r *reader) entry(into *node, v *ast.MappingValueNode, path string, depth i
 	}
 	if key == "" {
 		r.report(at, path, "a key that is a name is needed")
+		return
+	}
+	if len(key) > maxKey {
+		r.report(at, path, "a key of %d bytes: at most %d are allowed", len(key), maxKey)
 		return
 	}
 	for _, e := range into.entries {

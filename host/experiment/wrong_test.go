@@ -55,7 +55,7 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml:4:2: is not YAML: value is not allowed in this context",
 		}},
 		{"tab", "version: 1\n\ttask: 1\n", nil, []string{
-			"x.yaml:2:1: is not YAML: found character '\t' that cannot start any token",
+			"x.yaml:2:1: is not YAML: a tab cannot stand here: indent with spaces",
 		}},
 		{"key twice", head + train + "name: b\nseed: 1\nname: c\n", nil, []string{
 			"x.yaml:6:1: name: is given twice, first at line 4",
@@ -83,8 +83,8 @@ func TestWrongFiles(t *testing.T) {
 		{"control character", "version: 1\nname: \"a\x01\"\n", nil, []string{
 			"x.yaml:2:9: the control character U+0001 is not allowed",
 		}},
-		{"not UTF-8", "version: 1\nname: \xff\n", nil, []string{
-			"x.yaml: is not text in UTF-8",
+		{"not UTF-8", "version: 1\nname: é\xff\n", nil, []string{
+			"x.yaml:2:8: the byte 0xFF is no text in UTF-8",
 		}},
 		{"version missing", train + "name: x\n", nil, []string{
 			"x.yaml:1:1: version: is required: 1",

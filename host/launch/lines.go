@@ -19,8 +19,10 @@ import (
 const (
 	// maxLine is the longest line that is kept whole; the rest of a longer one is dropped.
 	maxLine = 64 << 10
-	// maxLogged is how much goes to the log in all; after it, lines are read and only the last are kept.
-	maxLogged = 64 << 20
+	// maxLogged is how much goes to the log in all; after it only warnings and errors do, until they are maxAlarms more. What does not is read, for a process that nobody reads
+	// stands still, and only the last lines are kept, unparsed.
+	maxLogged = 16 << 20
+	maxAlarms = 4 << 20
 	// keptLines and keptBytes bound the lines that an error shows.
 	keptLines = 12
 	keptBytes = 400
@@ -33,8 +35,9 @@ type lineLog struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	kept   []string
+	kept   []keptLine
 	logged int
+	alarms int
 	// panicking is set from the first line of a Go panic on: what follows is its stack.
 	panicking bool
 }
@@ -43,11 +46,33 @@ func newLineLog(log *slog.Logger, plugin string) *lineLog {
 	return &lineLog{log: log.With("plugin", plugin)}
 }
 
+// keptLine is one of the last lines: its message, or while raw the line as it came.
+type keptLine struct {
+	text string
+	raw  bool
+}
+
 // last returns the last lines, oldest first.
 func (l *lineLog) last() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.kept)
+	var out []string
+	for _, k := range l.kept {
+		if k.raw {
+			if _, message, _, ok := parseJSON(k.text); ok {
+				k.text = message
+			}
+		}
+		out = append(out, shortened(k.text))
+	}
+	return out
+}
+
+func shortened(message string) string {
+	if len(message) > keptBytes {
+		return strings.ToValidUTF8(message[:keptBytes], "") + "..."
+	}
+	return message
 }
 
 // read logs lines until the reader ends. each sees a line first and returns true where it has dealt with it; it may be nil.
@@ -108,14 +133,15 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 // line logs one line: hclog's and slog's JSON by its level, message and attributes, anything else as it is.
 func (l *lineLog) line(text, stream string, dropped int) {
 	text = strings.ToValidUTF8(text, "\ufffd")
+	if l.skim(text) {
+		return
+	}
 	level, message, attrs, ok := parseJSON(text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !ok {
 		level, message = slog.LevelInfo, text
-		if strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ") || strings.HasPrefix(text, "Traceback (most recent call last)") {
-			l.panicking = true
-		}
+		l.panicking = l.panicking || panics(text)
 		if l.panicking {
 			level = slog.LevelError
 		}
@@ -124,33 +150,67 @@ func (l *lineLog) line(text, stream string, dropped int) {
 	if dropped > 0 {
 		attrs = append(attrs, slog.Int("bytes_dropped", dropped))
 	}
-	l.keep(level, message)
-	before := l.logged
-	if l.logged += len(text); l.logged <= maxLogged {
+	if level >= slog.LevelInfo {
+		l.keep(keptLine{text: shortened(message)})
+	}
+	if l.logged+len(text) <= maxLogged {
+		l.logged += len(text)
 		l.log.LogAttrs(context.Background(), level, message, attrs...)
-	} else if before <= maxLogged {
-		l.log.Warn(fmt.Sprintf("the plugin has logged more than %d MiB: the rest is dropped", maxLogged>>20))
+		return
+	}
+	if l.alarms == 0 {
+		l.log.Warn(fmt.Sprintf("the plugin has logged %d MiB: from here on only its warnings and errors are kept, and of them %d MiB", maxLogged>>20, maxAlarms>>20))
+		l.logged = maxLogged
+	}
+	if l.alarms += len(text); level >= slog.LevelWarn && l.alarms <= maxAlarms {
+		l.log.LogAttrs(context.Background(), level, message, attrs...)
 	}
 }
 
-// keep holds on to the last lines. Of a panic the first lines say what happened and the rest is the stack, so those stay.
-func (l *lineLog) keep(level slog.Level, message string) {
-	if level < slog.LevelInfo {
-		return
+// skim deals with a line for which there is no room in the log any more, and reports whether it has.
+func (l *lineLog) skim(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.logged < maxLogged || l.panicking {
+		return false
 	}
-	if len(message) > keptBytes {
-		message = strings.ToValidUTF8(message[:keptBytes], "") + "..."
+	begin := text[:min(len(text), maxSkimmed)]
+	if panics(begin) || l.alarms <= maxAlarms && alarming(begin) {
+		return false
 	}
+	if !strings.Contains(begin, `"@level":"debug"`) && !strings.Contains(begin, `"@level":"trace"`) {
+		l.keep(keptLine{text: begin, raw: true})
+	}
+	return true
+}
+
+// maxSkimmed is how much of a line is looked at by skim.
+const maxSkimmed = 4096
+
+// panics reports whether a line is the begin of a panic's message, or of a Python error's.
+func panics(text string) bool {
+	return strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ") || strings.HasPrefix(text, "Traceback (most recent call last)")
+}
+
+// alarming reports whether a line may be a warning or an error.
+func alarming(text string) bool {
+	for _, sign := range []string{"\"warn", "\"WARN", "\"error", "\"ERROR", "\"fatal", "\"critical"} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// keep holds on to the last lines. Of a panic the first lines say what happened and the rest is the stack, so those stay. The caller holds the lock.
+func (l *lineLog) keep(line keptLine) {
 	if len(l.kept) >= keptLines {
-		if l.panicking {
-			i := slices.IndexFunc(l.kept, func(s string) bool { return strings.HasPrefix(s, "panic: ") || strings.HasPrefix(s, "fatal error: ") })
-			if i == 0 {
-				return
-			}
+		if l.panicking && (strings.HasPrefix(l.kept[0].text, "panic: ") || strings.HasPrefix(l.kept[0].text, "fatal error: ")) {
+			return
 		}
 		l.kept = append(l.kept[:0], l.kept[1:]...)
 	}
-	l.kept = append(l.kept, message)
+	l.kept = append(l.kept, line)
 }
 
 // parseJSON reads a line of hclog's or slog's JSON. It takes nothing for granted: whatever has not the expected type is an attribute like any other.

@@ -59,7 +59,9 @@ func (g *Graph) obtain(ctx context.Context, s *stage, inputs map[*stage]store.En
 		return err
 	}
 	to.begins(s)
-	work, found, err := g.host.Store.Begin(ctx, o.Key)
+	work, found, err := g.host.Store.Begin(ctx, o.Key, store.Waiting(func(h store.Holder) {
+		g.host.Observer.StageChanged(s.name, Waiting, 0, fmt.Errorf("%s is running it", h))
+	}))
 	if err != nil {
 		return err
 	}

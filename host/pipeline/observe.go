@@ -20,11 +20,13 @@ const (
 	Skipped Status = "skipped"
 	// Interrupted is a stage that was cut short; it goes on from its last checkpoint when it is run again.
 	Interrupted Status = "interrupted"
+	// Waiting is a stage that another process is running already: its result will serve both.
+	Waiting Status = "waiting"
 )
 
 // Observer is told what happens in a run. Its methods are called from several goroutines and must not block for long.
 type Observer interface {
-	// StageChanged tells a stage's new status; err is set for Failed and Interrupted, and says for Skipped what it depended on.
+	// StageChanged tells a stage's new status; err is set for Failed and Interrupted, and says for Skipped what it depended on and for Waiting who runs it.
 	StageChanged(stage string, status Status, elapsed time.Duration, err error)
 	// StageProgress tells how far a running stage is.
 	StageProgress(stage string, p component.Progress)

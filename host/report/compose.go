@@ -26,6 +26,8 @@ type composer struct {
 type placed struct {
 	section int
 	figure  component.Figure
+	// ticks are the values to mark along x; none where the drawing chooses.
+	ticks []float64
 }
 
 func (c *composer) begin(id, title, intro string) *section {
@@ -34,7 +36,7 @@ func (c *composer) begin(id, title, intro string) *section {
 }
 
 func (c *composer) figure(f component.Figure) {
-	c.figures = append(c.figures, placed{len(c.sections) - 1, f})
+	c.figures = append(c.figures, placed{section: len(c.sections) - 1, figure: f})
 }
 
 // own adds the figures that a stage's component returned, under names of their own.
@@ -367,6 +369,7 @@ func (c *composer) draw(ctx context.Context) (files map[string][]byte, palette f
 		}
 		f := p.figure
 		d := drawing{ID: "figure-" + f.Name, Title: f.Title, Caption: f.Caption}
+		drawer := drawer.TicksAt(p.ticks...)
 		var inline, svg, png bytes.Buffer
 		if err := errors.Join(drawer.Inline(&inline, f), drawer.SVG(&svg, f), drawer.PNG(&png, f)); err != nil {
 			d.Problem = "This figure cannot be drawn: " + err.Error()

@@ -21,6 +21,9 @@ const (
 
 // exampleTrials shows a few validation trials of the task-trained network: what it saw, what it should have given and what it gave.
 func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (component.Figure, error) {
+	if err := st.Check(artifact.RolloutFile); err != nil {
+		return component.Figure{}, err
+	}
 	a, err := st.Arrays(artifact.RolloutFile)
 	if err != nil {
 		return component.Figure{}, err

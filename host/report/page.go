@@ -15,6 +15,8 @@ import (
 
 // page is what the template is filled with. Everything in it is escaped, save the figures and the style sheet, which are the host's own.
 type page struct {
+	// Kind is "run" or "study".
+	Kind          string
 	Title, Status string
 	// Lead is the line under the title.
 	Lead     []string
@@ -34,6 +36,11 @@ type section struct {
 	Figures   []drawing
 	Folds     []fold
 	Lists     []list
+	// What follows is of studies.
+	Spread   *spreadTable
+	Runs     *runTable
+	Points   pointList
+	Failures pointList
 }
 
 type pair struct{ Name, Text string }
@@ -70,16 +77,14 @@ type list struct {
 // metricTable holds the results of one comparator.
 type metricTable struct {
 	Comparator string
-	// Points is true where results belong to different points of a study.
-	Points bool
-	Rows   []metricRow
+	Rows       []metricRow
 }
 
 type metricRow struct {
 	Metric string
 	// Span is the number of rows of this metric, 0 where an earlier row has its name.
 	Span                                 int
-	Subject, Reference, Point            string
+	Subject, Reference                   string
 	Value, Low, High, Null, Unit, Better string
 	N                                    string
 	Reason                               string
@@ -97,7 +102,7 @@ func metricTables(results []artifact.Result, colour func(string) string) []metri
 			out = append(out, metricTable{Comparator: r.Comparator})
 		}
 		row := metricRow{
-			Metric: r.Metric, Subject: r.Subject, Reference: r.Reference, Point: point(r.Point),
+			Metric: r.Metric, Subject: r.Subject, Reference: r.Reference,
 			Value: number(float64(r.Value)), Low: number(float64(r.Low)), High: number(float64(r.High)), Null: number(float64(r.Null)),
 			Unit: r.Unit, Better: direction(r.Better), Reason: r.Reason, Missing: number(float64(r.Value)) == "",
 			Colour: template.CSS("background:" + colour(r.Subject)),
@@ -105,7 +110,6 @@ func metricTables(results []artifact.Result, colour func(string) string) []metri
 		if r.N > 0 {
 			row.N = fmt.Sprint(r.N)
 		}
-		out[i].Points = out[i].Points || row.Point != ""
 		out[i].Rows = append(out[i].Rows, row)
 	}
 	for i := range out {
@@ -136,14 +140,6 @@ func direction(b component.Better) string {
 		return "↓ lower"
 	}
 	return ""
-}
-
-func point(p map[string]any) string {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(p)) {
-		parts = append(parts, k+" = "+value(p[k]))
-	}
-	return strings.Join(parts, ", ")
 }
 
 // readings explains the metrics of some tables, each once.

@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,29 +21,33 @@ import (
 //go:embed page.html
 var pageHTML string
 
+// studyHTML defines the tables that only the page of a study has.
+//
+//go:embed study.html
+var studyHTML string
+
 //go:embed page.css
 var pageCSS string
 
-// Write writes report.html and figures/*.svg and *.png into the run's folder, each file whole or not at all. The figures come first, so that a report is
-// never there without them.
+// Write writes the report of a run, or of a study: report.html, figures/*.svg and *.png, and the results as a table, results.csv; each file whole or not at
+// all. The figures come first, so that a report is never there without them; those of an earlier report that this one does not have are removed.
 func Write(ctx context.Context, run *artifact.Run) error {
 	var html bytes.Buffer
-	files, err := render(ctx, &html, run)
+	made, err := render(ctx, &html, run)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(run.Dir(), artifact.FiguresDir), 0o777); err != nil {
-		return fmt.Errorf("report: %w", err)
+	removeOld, err := writeFigures(run.Dir(), made.files)
+	if err != nil {
+		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := artifact.WriteFile(filepath.Join(run.Dir(), name), files[name]); err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
+	if err := made.results.WriteTable(run.Dir(), made.axes); err != nil {
+		return fmt.Errorf("report: %w", err)
 	}
 	if err := artifact.WriteFile(filepath.Join(run.Dir(), artifact.ReportFile), html.Bytes()); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	return nil
+	return removeOld()
 }
 
 // Render writes the report's page alone.
@@ -53,34 +56,63 @@ func Render(ctx context.Context, w io.Writer, run *artifact.Run) error {
 	return err
 }
 
-// render writes the page and returns the files of its figures by their names within the run's folder.
-func render(ctx context.Context, w io.Writer, run *artifact.Run) (map[string][]byte, error) {
+// extras is what goes with a page: the files of its figures by their names within the run's folder, and its numbers.
+type extras struct {
+	files   map[string][]byte
+	results artifact.Results
+	axes    []artifact.StudyAxis
+}
+
+// render writes the page.
+func render(ctx context.Context, w io.Writer, run *artifact.Run) (extras, error) {
+	fail := func(err error) (extras, error) { return extras{}, fmt.Errorf("report: %w", err) }
 	if run == nil {
-		return nil, errors.New("report: no run was given")
+		return fail(errors.New("no run was given"))
 	}
+	var made extras
+	var c *composer
+	var err error
+	kind := "run"
+	if _, ok := run.Study(); ok {
+		kind = "study"
+		c, made, err = composeStudy(ctx, run)
+	} else {
+		c, made, err = composeRun(ctx, run)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	t, err := template.New("report").Parse(pageHTML + studyHTML)
+	if err != nil {
+		return fail(err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, c.page(kind)); err != nil {
+		return fail(err)
+	}
+	if _, err := w.Write(out.Bytes()); err != nil {
+		return fail(err)
+	}
+	return made, nil
+}
+
+func composeRun(ctx context.Context, run *artifact.Run) (*composer, extras, error) {
 	src, err := read(ctx, run)
 	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return nil, extras{}, err
 	}
 	c := &composer{source: src}
 	c.compose(ctx)
 	files, palette, err := c.draw(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return nil, extras{}, err
 	}
 	c.fillResults(palette)
-	t, err := template.New("report").Parse(pageHTML)
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	made := extras{files: files, results: c.results}
+	for _, path := range slices.Sorted(maps.Keys(c.provenance.Point)) {
+		made.axes = append(made.axes, artifact.StudyAxis{Path: path, Label: path})
 	}
-	var out bytes.Buffer
-	if err := t.Execute(&out, c.page()); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	if _, err := w.Write(out.Bytes()); err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	return files, nil
+	return c, made, nil
 }
 
 // fillResults fills the first section, whose colours are known last.
@@ -93,15 +125,34 @@ func (c *composer) fillResults(palette figure.Palette) {
 		return palette.CSS(subject)
 	})
 	s.Readings = readings(s.Tables)
+	if note := unfinished(c.run.Status()); note != "" {
+		s.Notes = append([]string{note}, s.Notes...)
+	}
 	if len(s.Tables) == 0 {
 		s.Notes = append(s.Notes, "There are no results: no comparison is complete.")
 	}
 }
 
-func (c *composer) page() page {
+// unfinished says what a run is that has not come to its end; what failed is told where it would stand.
+func unfinished(status string) string {
+	switch status {
+	case "killed":
+		return "The host was killed before this run had ended, so what is shown may not be all. The same command goes on where it was."
+	case "interrupted":
+		return "The run was interrupted, so what is shown may not be all. The same command goes on where it was."
+	case "running":
+		return "The run is still going on: this is what was there when the report was written."
+	case "incomplete":
+		return "Shares of this study have not been run yet, or not in this folder."
+	}
+	return ""
+}
+
+func (c *composer) page(kind string) page {
 	p := page{
+		Kind:   kind,
 		Title:  c.provenance.Name,
-		Status: c.provenance.Status,
+		Status: c.run.Status(),
 		Style:  template.CSS(pageCSS + figure.Stylesheet()),
 		Host:   c.provenance.Host,
 	}
@@ -119,6 +170,9 @@ func (c *composer) page() page {
 	}
 	if c.outline.Seed != nil {
 		p.Lead = append(p.Lead, "seed "+value(c.outline.Seed))
+	}
+	if point := pointOf(c.provenance); point != "" {
+		p.Lead = append(p.Lead, point)
 	}
 	if p.Status == "done" {
 		p.Status = ""

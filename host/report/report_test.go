@@ -118,6 +118,7 @@ func TestRecordingWithoutATruth(t *testing.T) {
 	given := filepath.Join(t.TempDir(), "spikes.h5")
 	s.fits(t, s.data(t, given, false))
 	s.experiment(t, "version: 1\nname: recorded\nseed: 0\nsimulate: {dataset: "+given+"}\nfit:\n  - {name: gru-64, use: model/sae-gru}\n  - {name: old, load: /somewhere/else}\ncompare:\n  - {use: comparator/metrics}\n")
+	s.sign(t, given)
 	page := rendered(t, opened(t, s.dir))
 	expect(t, page,
 		"<h1>recorded</h1>", "The experiment trains no network.", given, "neither true rates nor true latents",
@@ -136,6 +137,7 @@ func TestFailedStagesAreNamed(t *testing.T) {
 		artifact.StageUse{Stage: "fit/gru-64", Status: "skipped", Error: "it needs simulate"},
 		artifact.StageUse{Stage: "compare/metrics", Status: "skipped", Error: "it needs fit/gru-64"},
 	)
+	s.sign(t, "")
 	page := rendered(t, opened(t, s.dir))
 	expect(t, page, "The stage simulate failed: diverged at step 3", "The stage fit/gru-64 was not run: it needs simulate", "The stage compare/metrics was not run", "figure-example-trials")
 }
@@ -170,22 +172,6 @@ func TestUndrawableFigureIsRemarkedOn(t *testing.T) {
 	expect(t, string(b), "This figure cannot be drawn", "a logarithmic axis from -1", "figure-latents")
 	if _, err := os.Stat(filepath.Join(s.dir, artifact.FiguresDir, "compare-metrics-odd.svg")); err == nil {
 		t.Error("an undrawable figure has a file")
-	}
-}
-
-func TestStudyPointsAreTold(t *testing.T) {
-	tables := metricTables([]artifact.Result{
-		{Comparator: "metrics", Metric: "a", Subject: "x", Point: map[string]any{"seed": int64(0)}},
-		{Comparator: "metrics", Metric: "b", Subject: "x"},
-		{Comparator: "metrics", Metric: "a", Subject: "x", Point: map[string]any{"seed": int64(1)}},
-		{Comparator: "dsa", Metric: "a", Subject: "x"},
-	}, func(string) string { return "#000000" })
-	if len(tables) != 2 || !tables[0].Points || tables[1].Points {
-		t.Fatalf("%d tables, points %v %v", len(tables), tables[0].Points, tables[1].Points)
-	}
-	rows := tables[0].Rows
-	if rows[0].Span != 2 || rows[1].Span != 0 || rows[1].Point != "seed = 1" || rows[2].Metric != "b" {
-		t.Errorf("rows %+v", rows)
 	}
 }
 

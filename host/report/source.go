@@ -77,8 +77,8 @@ func (s *source) note(section, format string, args ...any) {
 	s.notes[section] = append(s.notes[section], fmt.Sprintf(format, args...))
 }
 
-// read collects what the report shows. What cannot be read becomes a note in its section; only a cancelled context is an error.
-func read(ctx context.Context, run *artifact.Run) (*source, error) {
+// readOutline reads what was asked for and where it was run. What cannot be read becomes a note.
+func readOutline(run *artifact.Run) *source {
 	s := &source{run: run, notes: map[string][]string{}}
 	if b, err := run.Experiment(); err == nil {
 		s.yaml = string(b)
@@ -92,6 +92,16 @@ func read(ctx context.Context, run *artifact.Run) (*source, error) {
 	if s.provenance, err = run.Provenance(); err != nil {
 		s.note("provenance", "%s", absent(err, "There is no provenance.json, so where and when this was run is not known."))
 	}
+	for _, err := range run.Problems() {
+		s.note("results", "A stage is left out, since its record cannot be read: %v", err)
+	}
+	return s
+}
+
+// read collects what the report shows. What cannot be read becomes a note in its section; only a cancelled context is an error.
+func read(ctx context.Context, run *artifact.Run) (*source, error) {
+	s := readOutline(run)
+	var err error
 	if s.results, err = run.Results(); err != nil {
 		s.collectResults()
 	}
@@ -152,12 +162,18 @@ func (s *source) stages(kind string) []artifact.Stage {
 // openData reads the run's data set, simulated or given.
 func (s *source) openData(ctx context.Context) {
 	path := ""
+	var err error
 	if st, ok := s.run.Stage(artifact.SimulateStage); ok {
-		path = st.Path(artifact.DatasetFile)
-	} else if s.outline.Simulate != nil {
+		path, err = st.Path(artifact.DatasetFile), st.Check(artifact.DatasetFile)
+	} else if s.outline.Simulate != nil && s.outline.Simulate.Dataset != "" {
 		path = s.outline.Simulate.Dataset
+		err = s.checkGiven(path)
 	}
 	if path == "" {
+		return
+	}
+	if err != nil {
+		s.note("simulate", "The data set cannot be shown: %v", err)
 		return
 	}
 	d, err := artifact.OpenDataset(path)
@@ -189,6 +205,25 @@ func (s *source) openData(ctx context.Context) {
 		}
 	}
 	s.data = r
+}
+
+// checkGiven holds a data set that the experiment names against what the stages of the run have read.
+func (s *source) checkGiven(path string) error {
+	for _, st := range s.run.Stages() {
+		was := st.Record.Inputs["dataset"]
+		if was == "" {
+			continue
+		}
+		is, err := artifact.HashFile(path)
+		if err != nil {
+			return err
+		}
+		if is != was {
+			return fmt.Errorf("%s has changed since %s read it", path, st.Name)
+		}
+		return nil
+	}
+	return errors.New("no stage has read it, so it may not be the one that was meant")
 }
 
 type part struct {
@@ -223,6 +258,9 @@ func newSample(b tensor.Block, counts, rates, latents string) (out sample, err e
 func (s *source) openFit(ctx context.Context, st artifact.Stage) (*inference, error) {
 	if s.data == nil {
 		return nil, errors.New("the data set that it was fitted to is not at hand")
+	}
+	if err := st.Check(artifact.InferredFile); err != nil {
+		return nil, err
 	}
 	a, err := st.Arrays(artifact.InferredFile)
 	if err != nil {

@@ -223,6 +223,23 @@ func (s *synthetic) provenance(t *testing.T, stages ...artifact.StageUse) {
 	must(t, p.Write(s.dir))
 }
 
+// sign gives every stage its checksums, as the store does, and says which data set the fits have read.
+func (s *synthetic) sign(t *testing.T, dataset string) {
+	t.Helper()
+	run, err := artifact.OpenRun(s.dir)
+	must(t, err)
+	for _, st := range run.Stages() {
+		if st.Kind == artifact.FitStage {
+			sum, err := artifact.HashFile(dataset)
+			must(t, err)
+			st.Record.Inputs = map[string]string{"dataset": sum}
+			must(t, st.Record.Write(st.Dir))
+		}
+		_, err := artifact.WriteSums(st.Dir)
+		must(t, err)
+	}
+}
+
 // full makes a complete run.
 func (s *synthetic) full(t *testing.T) *artifact.Run {
 	t.Helper()
@@ -238,6 +255,7 @@ func (s *synthetic) full(t *testing.T) *artifact.Run {
 	}
 	s.experiment(t, yaml+"compare:\n  - {use: comparator/metrics}\n")
 	s.provenance(t, append(uses, artifact.StageUse{Stage: "compare/metrics", Key: "3123456789abcdef", Status: "done", Seconds: 2.3})...)
+	s.sign(t, filepath.Join(dir, artifact.DatasetFile))
 	run, err := artifact.OpenRun(s.dir)
 	must(t, err)
 	return run

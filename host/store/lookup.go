@@ -36,6 +36,9 @@ func (s *Store) Lookup(ctx context.Context, key string) (Entry, bool, error) {
 	if !damaged(err) {
 		return Entry{}, false, err
 	}
+	if s.readOnly {
+		return Entry{}, false, nil
+	}
 	l, err := s.tryLock(key)
 	if err != nil || l == nil {
 		return Entry{}, false, err

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	modelv1 "github.com/ctdb-host/ctdb/proto/ctdb/model/v1"
 	pluginv1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/internal/wire"
@@ -75,6 +76,7 @@ type call struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when it has ended
+	admitted bool          // by settle; guarded by the server's lock
 }
 
 type callKey struct{}
@@ -158,25 +160,62 @@ func (s *Server) enter(ctx context.Context, method string) (context.Context, *ca
 	return ctx, c, nil
 }
 
-// settle waits for the calls on the same instance that have been cancelled: a caller who breaks out of a sequence goes on without waiting for this
-// side to notice, and its next call must find the instance as if it had.
+// settle admits a call on an instance. It first waits for the calls that have been cancelled: a caller who breaks out of a sequence goes on without waiting for this
+// side to notice, and its next call must find the instance as if it had. Then it refuses what the instance cannot do at the same time: training excludes other calls
+// (see [model.Model]).
 func (s *Server) settle(c *call) error {
 	if c.instance == nil {
 		return nil
 	}
-	var ending []chan struct{}
-	s.mu.Lock()
-	for other := range s.calls {
-		if other != c && other.instance == c.instance && other.ctx.Err() != nil {
-			ending = append(ending, other.done)
+	for {
+		ending, err := s.admit(c)
+		if ending == nil {
+			return err
 		}
-	}
-	s.mu.Unlock()
-	for _, done := range ending {
 		select {
-		case <-done:
+		case <-ending:
 		case <-c.ctx.Done():
 			return c.ctx.Err()
+		}
+	}
+}
+
+// admit admits a call, or says why not, or returns what must end first.
+func (s *Server) admit(c *call) (ending <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other := range s.calls {
+		if other != c && other.instance == c.instance && other.ctx.Err() != nil {
+			return other.done, nil
+		}
+	}
+	if !excludes(c.method) {
+		if err := s.inTraining(c.instance); err != nil {
+			return nil, err
+		}
+		c.admitted = true
+		return nil, nil
+	}
+	for other := range s.calls {
+		if other != c && other.instance == c.instance && other.admitted {
+			return nil, component.Invalid("instance", "%s cannot be trained while %s runs: training excludes other calls", c.instance.id, other.method)
+		}
+	}
+	if c.instance.lent > 0 {
+		return nil, component.Invalid("instance", "%s cannot be trained while its dynamics are lent: training excludes other calls", c.instance.id)
+	}
+	c.admitted = true
+	return nil, nil
+}
+
+// excludes reports whether nothing else may be called on an instance meanwhile.
+func excludes(method string) bool { return method == modelv1.ModelService_Train_FullMethodName }
+
+// inTraining is an error where an instance is being trained; the caller holds the lock.
+func (s *Server) inTraining(i *instance) error {
+	for c := range s.calls {
+		if c.instance == i && c.admitted && excludes(c.method) {
+			return component.Invalid("instance", "%s is in training, which excludes other calls: wait for its end", i.id)
 		}
 	}
 	return nil

@@ -19,6 +19,8 @@ type instance struct {
 	value any // a task.Task, model.Model, simulator.Simulator or comparator.Comparator
 	// uses are the running calls on it, and those on other instances that hold it directly; added to under the server's lock while it is in the table.
 	uses sync.WaitGroup
+	// lent is how many hold its dynamics directly; guarded by the server's lock.
+	lent int
 
 	mu       sync.Mutex
 	progress map[*call]reported

@@ -2,8 +2,10 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"testing"
 
+	modelv1 "github.com/ctdb-host/ctdb/proto/ctdb/model/v1"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 )
@@ -40,5 +42,32 @@ func TestReportsDoNotWaitForDynamics(t *testing.T) {
 	close(b.over)
 	if err := <-ended; err == nil {
 		t.Error("dynamics that there are not came back")
+	}
+}
+
+// alive is a model with dynamics.
+type alive struct{ model.Model }
+
+func (alive) Dynamics(context.Context) (model.Dynamics, error) { return nil, nil }
+
+// TestLentDynamicsExcludeTraining trains a model whose dynamics a comparator in the same process holds, and lends those of a model in training.
+func TestLentDynamicsExcludeTraining(t *testing.T) {
+	s := &Server{instances: map[string]*instance{}, calls: map[*call]struct{}{}}
+	i := s.add(component.Info{}, alive{})
+	_, back, err := s.lend(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	training := &call{method: modelv1.ModelService_Train_FullMethodName, instance: i, ctx: t.Context()}
+	s.calls[training] = struct{}{}
+	if _, err := s.admit(training); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("training while the dynamics are lent gives %v", err)
+	}
+	back()
+	if _, err := s.admit(training); err != nil {
+		t.Errorf("training when they are back gives %v", err)
+	}
+	if _, _, err := s.lend(t.Context(), i); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("lending them in training gives %v", err)
 	}
 }

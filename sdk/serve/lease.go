@@ -90,12 +90,12 @@ func (s *Server) leasedDynamics(ctx context.Context, m *pluginv1.Lease) (model.D
 		return nil, nil, err
 	}
 	if i, release, ok := s.own(l); ok {
-		d, err := i.live(ctx)
+		d, back, err := s.lend(ctx, i)
 		if err != nil {
 			release()
 			return nil, nil, err
 		}
-		return d, release, nil
+		return d, func() { back(); release() }, nil
 	}
 	leased, err := client.FromLease(l)
 	if err != nil {
@@ -107,4 +107,25 @@ func (s *Server) leasedDynamics(ctx context.Context, m *pluginv1.Lease) (model.D
 		return nil, nil, fmt.Errorf("serve: lease of %s: %w", l.Component, err)
 	}
 	return d, func() { _ = leased.Close() }, nil
+}
+
+// lend returns the dynamics of an instance, which cannot be trained until back is called.
+func (s *Server) lend(ctx context.Context, i *instance) (d model.Dynamics, back func(), err error) {
+	s.mu.Lock()
+	if err := s.inTraining(i); err != nil {
+		s.mu.Unlock()
+		return nil, nil, err
+	}
+	i.lent++
+	s.mu.Unlock()
+	back = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		i.lent--
+	}
+	if d, err = i.live(ctx); err != nil {
+		back()
+		return nil, nil, err
+	}
+	return d, back, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +27,9 @@ import (
 // (weights.NAME, mean.NAME, square.NAME, best.NAME) and the state of the training.
 const CheckpointFile = "checkpoint.safetensors"
 
-const checkpointFormat = "ctdb checkpoint 1"
+const checkpointFormat = "ctdb checkpoint 2"
 
-// ErrCheckpoint is returned, wrapped, for a checkpoint that cannot be gone on from.
+// ErrCheckpoint is returned, wrapped, for a checkpoint of another training. One that is damaged is logged and removed, and the training begins anew.
 var ErrCheckpoint = errors.New("train: unusable checkpoint")
 
 // maxCheckpoint bounds what is read, in bytes.
@@ -50,7 +51,10 @@ func (t *trainer[F]) checkpoint() error {
 	}
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	err = tensor.WriteSafetensors(w, set, map[string]string{"format": checkpointFormat, "identity": t.config.Identity, "columns": strings.Join(t.state.columns, "\n")})
+	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.Identity, "columns": strings.Join(t.state.columns, "\n")}
+	if metadata[contentKey], err = content(set, metadata); err == nil {
+		err = tensor.WriteSafetensors(w, set, metadata)
+	}
 	if err == nil {
 		err = w.Flush()
 	}
@@ -119,13 +123,45 @@ func (t *trainer[F]) restore() (bool, error) {
 	set, metadata, err := tensor.ReadSafetensors(bufio.NewReaderSize(f, 1<<20), maxCheckpoint)
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = t.decode(set, metadata)
+		err = checkContent(set, metadata)
 	}
 	if err != nil {
+		// The disk lost it: beginning anew costs time, going on from it would cost the result.
+		t.config.Env.Log.Warn("the checkpoint is damaged: the training begins anew", "file", path, "error", err)
+		if err := os.Remove(path); err != nil {
+			return false, fmt.Errorf("train: checkpoint: %w", err)
+		}
+		return false, nil
+	}
+	if err := t.decode(set, metadata); err != nil {
 		return false, fmt.Errorf("%w: %s: %w", ErrCheckpoint, path, err)
 	}
 	t.saved = time.Now()
 	return true, nil
+}
+
+// contentKey names the checksum among a checkpoint's metadata.
+const contentKey = "sha256"
+
+// content is the checksum of all that a checkpoint holds.
+func content(set tensor.Set, metadata map[string]string) (string, error) {
+	rest := maps.Clone(metadata)
+	delete(rest, contentKey)
+	sum := sha256.New()
+	if err := tensor.WriteSafetensors(sum, set, rest); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func checkContent(set tensor.Set, metadata map[string]string) error {
+	switch sum, err := content(set, metadata); {
+	case err != nil:
+		return err
+	case sum != metadata[contentKey]:
+		return fmt.Errorf("its checksum is %s, it says %q", sum, metadata[contentKey])
+	}
+	return nil
 }
 
 func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {

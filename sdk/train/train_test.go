@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -251,6 +252,7 @@ func (c *cutter) Checkpoint(component.Checkpoint) {
 	}
 }
 
+// TestUnusableCheckpoints: that of another training is an error; from a damaged one the training begins anew and ends with the bytes that it would have had.
 func TestUnusableCheckpoints(t *testing.T) {
 	c := config()
 	c.Epochs, c.Env.Dir = 2, t.TempDir()
@@ -267,13 +269,23 @@ func TestUnusableCheckpoints(t *testing.T) {
 	if _, err := Fit(t.Context(), newStraight[float64](), source[float64](t), other, nil); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("another identity: %v", err)
 	}
-	for name, b := range map[string][]byte{"truncated": good[:len(good)-9], "empty": nil, "garbage": bytes.Repeat([]byte{7}, 300),
-		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte("checkpoint 1"), []byte("checkpoint 9"), 1)} {
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)-20] ^= 1
+	for name, b := range map[string][]byte{"truncated": good[:len(good)-9], "empty": nil, "garbage": bytes.Repeat([]byte{7}, 300), "a bit": flipped,
+		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte("checkpoint 2"), []byte("checkpoint 1"), 1)} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); !errors.Is(err, ErrCheckpoint) {
+		var log bytes.Buffer
+		c.Env.Log = slog.New(slog.NewTextHandler(&log, nil))
+		if _, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, good) {
+			t.Errorf("%s: the checkpoint differs from that of a training that began anew: %v", name, err)
+		}
+		if !strings.Contains(log.String(), "damaged") {
+			t.Errorf("%s: the log does not tell of it: %s", name, log.String())
 		}
 	}
 }

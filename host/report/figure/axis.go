@@ -16,6 +16,8 @@ type scale struct {
 	fixed bool
 	// names are the labels of 0, 1, ... on a categorical axis.
 	names []string
+	// at are the values to mark, ascending; none where the axis may choose.
+	at []float64
 }
 
 type tick struct {
@@ -137,6 +139,17 @@ func (s scale) ticks(n int) []tick {
 		}
 	}
 	return s.linearTicks(n)
+}
+
+// chosenTicks are the values that the axis was given, those that lie on it.
+func (s scale) chosenTicks() []tick {
+	var out []tick
+	for _, v := range s.at {
+		if s.shown(v) && v >= s.min && v <= s.max {
+			out = append(out, tick{v, strings.ReplaceAll(strconv.FormatFloat(v, 'g', 6, 64), "-", "−")})
+		}
+	}
+	return out
 }
 
 // linearTicks are multiples of 1, 2, 2.5 or 5 times a power of ten.

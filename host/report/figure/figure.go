@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"slices"
 
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -18,10 +19,20 @@ import (
 type Drawer struct {
 	palette Palette
 	set     typesetter
+	ticks   []float64
 }
 
 // New returns a drawer whose figures share a palette. A group that is not in the palette takes a colour after those that are, figure by figure.
 func New(p Palette) *Drawer { return &Drawer{palette: p, set: newTypesetter()} }
+
+// TicksAt returns a drawer that marks these values on every x axis without categories, as many of them as have room: where only some values of a
+// parameter were tried, they say more than round numbers.
+func (d *Drawer) TicksAt(x ...float64) *Drawer {
+	out := *d
+	out.ticks = slices.Clone(x)
+	slices.Sort(out.ticks)
+	return &out
+}
 
 // SVG writes a figure as a file of its own: on white, with its title. A figure that cannot be drawn is a [*component.InvalidArgumentError].
 func (d *Drawer) SVG(w io.Writer, f component.Figure) error {
@@ -86,7 +97,7 @@ func (d *Drawer) plan(f component.Figure, titled bool) (*page, error) {
 	}
 	var pg *page
 	err := guard(f.Name, func() error {
-		pg = plan(cleaned(f), d.palette, d.set, titled)
+		pg = plan(cleaned(f), d, titled)
 		return nil
 	})
 	return pg, err

@@ -261,7 +261,7 @@ func TestLongLineKeepsItsSpike(t *testing.T) {
 
 func TestLegendStandsAboveTheData(t *testing.T) {
 	for _, f := range samples() {
-		pg := plan(f, NewPalette(), newTypesetter(), true)
+		pg := plan(f, New(NewPalette()), true)
 		floor := pg.height - margin - pg.legend.height - titleSize - 8
 		for i, q := range pg.panels {
 			if q.data.Max.Y > floor+0.01 {
@@ -280,7 +280,7 @@ func TestEqualAspect(t *testing.T) {
 		if fixed {
 			f.Panels[0].X, f.Panels[0].Y = component.Axis{Min: -1, Max: 30}, component.Axis{Min: 0, Max: 2}
 		}
-		q := plan(f, NewPalette(), newTypesetter(), false).panels[0]
+		q := plan(f, New(NewPalette()), false).panels[0]
 		d := q.at(1, 1).Sub(q.at(0, 0))
 		if math.Abs(float64(d.X/d.Y)-1) > 1e-9 {
 			t.Errorf("fixed %v: a unit is %v wide and %v high", fixed, d.X, d.Y)

@@ -30,6 +30,10 @@ func (q *panel) retick(size vg.Point) {
 		}
 		return
 	}
+	if chosen := q.x.chosenTicks(); len(chosen) > 0 {
+		q.xticks = q.apart(chosen, size.X)
+		return
+	}
 	// Numbers along x: as many as leave a gap between them.
 	for n := max(int(size.X/45), 2); ; n-- {
 		q.xticks = q.x.ticks(n)
@@ -57,6 +61,27 @@ func (q *panel) fitsAlong(length vg.Length) bool {
 		end = at + half
 	}
 	return true
+}
+
+// apart leaves out ticks that would touch their neighbours, the last but not the first.
+func (q *panel) apart(ticks []tick, length vg.Length) []tick {
+	span := func(t tick) (from, to vg.Length) {
+		at, half := vg.Length(q.x.norm(t.at))*length, width(q.tickStyle, t.label)/2
+		return at - half, at + half
+	}
+	last := ticks[len(ticks)-1]
+	limit, _ := span(last)
+	end := -vg.Length(math.Inf(1))
+	var out []tick
+	for _, t := range ticks[:len(ticks)-1] {
+		if from, to := span(t); from >= end+4 && (to <= limit-4 || len(out) == 0) {
+			out, end = append(out, t), to
+		}
+	}
+	if len(out) == 0 || limit >= end+4 {
+		out = append(out, last)
+	}
+	return out
 }
 
 // tickWidth is the room that the names on the y axis take.

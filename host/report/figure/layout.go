@@ -45,16 +45,20 @@ const (
 )
 
 // plan lays a figure out. The figure has been checked and cleaned.
-func plan(f component.Figure, p Palette, set typesetter, titled bool) *page {
+func plan(f component.Figure, d *Drawer, titled bool) *page {
 	cols := min(max(f.Columns, 1), len(f.Panels))
 	rows := (len(f.Panels) + cols - 1) / cols
-	pg := &page{figure: f, palette: p.with(f), set: set, titled: titled && f.Title != ""}
+	pg := &page{figure: f, palette: d.palette.with(f), set: d.set, titled: titled && f.Title != ""}
 	pg.width = pageWidth(f, cols)
-	pg.legend = newLegend(f, pg.palette, set, pg.width-2*margin)
+	pg.legend = newLegend(f, pg.palette, d.set, pg.width-2*margin)
 	colour := jointColours(f)
 	height := dataHeight(f, cols, rows)
 	for i, panel := range f.Panels {
-		pg.panels = append(pg.panels, pg.panel(i, panel, cols, colour))
+		q := pg.panel(i, panel, cols, colour)
+		if len(q.x.names) == 0 {
+			q.x.at = d.ticks
+		}
+		pg.panels = append(pg.panels, q)
 	}
 	guess := (pg.width-2*margin)/vg.Length(cols) - 62
 	pg.measure(cols, guess, height)

@@ -102,7 +102,11 @@ func (e entry) sample(c draw.Canvas, at vg.Point) {
 		}
 		c.StrokeLine2(stroke(e.mark, e.colour), at.X, at.Y, at.X+sampleWidth, at.Y)
 	case component.Scatter:
-		path := disc(nil, mid, 2.6)
+		r := pointSize(1)
+		if e.mark.Faint {
+			r *= faintSize
+		}
+		path := disc(nil, mid, r)
 		if e.mark.Dashed {
 			c.SetLineStyle(draw.LineStyle{Color: shade, Width: 0.9})
 			c.Stroke(path)

@@ -13,6 +13,9 @@ import (
 // maxPoints is the number of points of one mark that are drawn; beyond it, points that would fall on one another are left out.
 const maxPoints = 6000
 
+// faintSize is the size of a pale point beside a strong one.
+const faintSize = 0.8
+
 // disc adds a circle to a path.
 func disc(p vg.Path, at vg.Point, r vg.Length) vg.Path {
 	p.Move(vg.Point{X: at.X + r, Y: at.Y})
@@ -50,6 +53,9 @@ func (q *panel) drawScatter(c draw.Canvas, m component.Mark, colour color.NRGBA)
 		pts = sparse(pts, cell)
 	}
 	r := pointSize(n)
+	if m.Faint {
+		r *= faintSize
+	}
 	var path vg.Path
 	for _, p := range pts {
 		path = disc(path, p, r)
