@@ -2,112 +2,34 @@ package experiment
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"testing"
-	"time"
 )
 
-// Files that are long or deep in some way are refused, or read, in a time that does not hurt.
-func TestHostileFiles(t *testing.T) {
-	lines := strings.Repeat
-	whole := "version: 1\n" + strings.TrimPrefix(sim, head)
-	for name, text := range map[string]string{
-		"too long":               lines("# a comment that goes on and on\n", 1<<13+1),
-		"long line":              "name: " + lines("a", maxLine),
-		"nested keys":            lines("a: ", 1300),
-		"nested keys, lines":     lines(lines("a: ", 1000)+"\n", 9),
-		"flow":                   lines("{a: ", 1000),
-		"flow over lines":        lines("{\n", 100000),
-		"list of lists":          lines("- ", 2000),
-		"complex keys":           lines("? ", 2000),
-		"stairs":                 stairs(1000),
-		"list":                   "fit:\n" + lines("- {use: model/x}\n", 9000),
-		"long list":              "fit: [\n" + lines("x,\n", 80000) + "]",
-		"quotes":                 lines("'", 4000) + "\n" + lines("\"\n", 50001),
-		"block scalars":          lines("a: |\n  b\n", 9999),
-		"documents":              lines("---\n", 60000),
-		"billion laughs":         "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
-		"duplicate keys":         lines("a: 1\n", 10000),
-		"many different keys":    distinct(10000),
-		"comments":               lines("#\n", 100000),
-		"many parameters":        "version: 1\ntask: {use: task/nbff, params: {\n" + distinctFlow(9000) + "}}\n",
-		"brackets closed early":  lines("]\n", 100000),
-		"NUL bytes":              lines("\x00", 100000),
-		"UTF-16":                 "\xff\xfe" + lines("a\x00", 1000),
-		"binary":                 lines("\x7fELF\x02\x01", 20000),
-		"tag bomb":               lines("- !!binary aGVsbG8=\n", 10000),
-		"aliases":                "a: &a x\n" + lines("- *a\n", 40000),
-		"merge keys":             lines("<<: {a: 1}\n", 9000),
-		"tabs":                   lines("\t", 200000),
-		"huge number":            head + train + "seed: " + lines("9", 8000) + "\n",
-		"huge exponent":          head + train + "seed: 1e" + lines("9", 4000) + "\n",
-		"huge text":              head + train + "name: |\n" + lines("  aaaaaaaaaaaaaaaa\n", 13000),
-		"huge key":               lines("k", 8000) + ": 1\n",
-		"folded":                 "a: >\n" + lines("  b\n\n", 50000),
-		"seeds beyond":           whole + "seeds: [\n" + numbers(10001) + "]\n",
-		"seeds of a large file":  "version: 1\ntask: {use: task/nbff, params: {\n" + distinctFlow(5000) + "}}\ntrain: {use: model/noisy-gru}\nseeds: [\n" + numbers(10000) + "]\n",
-		"axes":                   whole + "matrix:\n" + axesOf(9000),
-		"axes beyond counting":   whole + "matrix:\n" + axesOf(64),
-		"wrong values":           whole + "seeds: [\n" + lines("x,\n", 50000) + "]\nmatrix: {train.params.hidden: [\n" + lines("~,\n", 10000) + "]}\n",
-		"wrong at each point":    whole + "seeds: [\n" + numbers(100) + "]\nmatrix: {train.params.nothing: [\n" + numbers(100) + "]}\n",
-		"wrong values at points": whole + "matrix: {train.params.link: [\n" + numbers(10000) + "]}\n",
-	} {
-		start := time.Now()
-		_, err := Read("x.yaml", []byte(text), nil, catalogue)
-		var all *Error
-		if !errors.As(err, &all) {
-			t.Errorf("%s: error is %v", name, err)
+// told fails where an error is not a list of problems with messages.
+func told(t *testing.T, err error) {
+	t.Helper()
+	var all *Error
+	if !errors.As(err, &all) || len(all.Problems) == 0 {
+		t.Fatalf("error is %#v", err)
+	}
+	for _, p := range all.Problems {
+		if p.Message == "" || p.String() == "" {
+			t.Errorf("a problem without a message: %#v", p)
 		}
-		// The bound is loose: it tells quadratic from linear, on a busy machine too.
-		if d := time.Since(start); d > 10*time.Second {
-			t.Errorf("%s: took %v", name, d)
-		} else if d > 300*time.Millisecond {
-			t.Logf("%s: %v", name, d)
+		if p.Set == "" && p.Line == 0 && p.Column != 0 {
+			t.Errorf("a column without a line: %#v", p)
 		}
 	}
 }
 
-func numbers(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "%d,\n", i)
-	}
-	return b.String()
-}
-
-// axesOf varies so many parameters.
-func axesOf(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "  train.params.p%d: [1, 2]\n", i)
-	}
-	return b.String()
-}
-
-func stairs(n int) string {
-	var b strings.Builder
-	for i := range n {
-		b.WriteString(strings.Repeat(" ", i) + "a:\n")
-	}
-	return b.String()
-}
-
-func distinct(n int) string {
-	var b strings.Builder
-	for i := range n {
-		b.WriteString("k" + strings.Repeat("a", i%7) + string(rune('a'+i%26)) + strings.Repeat("b", i%11) + ": 1\n")
-	}
-	return b.String()
-}
-
-func distinctFlow(n int) string { return strings.ReplaceAll(distinct(n), "\n", ",\n") }
-
-// Whatever the file, there is no panic; what can be read can be written and read again as the same experiment.
+// Whatever the file, there is no panic; what can be read can be looked up, and its points can be written and read again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(canonical))
 	for _, x := range Examples() {
 		f.Add(x.Data)
+	}
+	for _, file := range soundFiles() {
+		f.Add([]byte(file))
 	}
 	for _, s := range []string{
 		head + train + "fit: [{load: \"é\\u0085\\x7f\\u2028 'x\"}]\n", head + "train: {load: on}\nname: \"12\"\ncompare: [{use: comparator/metrics}]",
@@ -119,31 +41,59 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Parse("x.yaml", data, nil)
 		if err != nil {
-			var all *Error
-			if !errors.As(err, &all) || len(all.Problems) == 0 {
-				t.Fatalf("error is %#v", err)
-			}
+			told(t, err)
 			return
 		}
-		e := s.Points[0].Experiment
-		again, err := single("y.yaml", string(e.YAML()))
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, e.YAML())
+		if _, err := Read("x.yaml", data, nil, catalogue); err != nil {
+			told(t, err)
 		}
-		same(t, e, again)
+		for _, p := range s.Points[:min(8, len(s.Points))] {
+			again, err := single("y.yaml", string(p.Experiment.YAML()))
+			if err != nil {
+				t.Fatalf("%v in\n%s", err, p.Experiment.YAML())
+			}
+			same(t, p.Experiment, again)
+		}
 	})
 }
 
-// Whatever the override, there is no panic, and an error is an *Error.
+// A study that can be read is read again from what is written of it.
+func FuzzStudyRoundTrip(f *testing.F) {
+	f.Add([]byte(study), "seeds=[1, 2]", "matrix=null")
+	for _, file := range soundFiles() {
+		f.Add([]byte(file), "matrix.train.params.lr=[1, 2]", "seed=3")
+		f.Add([]byte(file), "seeds=[3, 4]", "matrix.fit.new=[{use: model/a}, {load: x}]")
+	}
+	f.Fuzz(func(t *testing.T, data []byte, first, second string) {
+		s, err := Parse("x.yaml", data, []string{first, second})
+		if err != nil {
+			told(t, err)
+			return
+		}
+		// Long studies are as the short ones, and slow.
+		if len(s.Points) <= 300 {
+			reread(t, s)
+		}
+	})
+}
+
+// Whatever the override, there is no panic, and an error is a list of problems.
 func FuzzOverride(f *testing.F) {
-	for _, s := range []string{"fit.gru-64.params.latent=16", "fit[1].use=model/x", "seed={a: [1]}", "task=", "compare.two.subjects=[truth]", "a.b[3].c=~", "fit=[]", "fit=null"} {
+	for _, s := range []string{
+		"fit.gru-64.params.latent=16", "fit[1].use=model/x", "seed={a: [1]}", "task=", "compare.two.subjects=[truth]", "a.b[3].c=~", "fit=[]", "fit=null",
+		"seeds=[1, 2]", "matrix={train.use: [model/a]}", "matrix.fit.gru-64.params.sizes[0]=[1]", "matrix.fit[0]=[{use: model/b}]", "matrix.a=null", "matrix=3", "fit.x={load: y}",
+	} {
 		f.Add(s, "seed=1")
+		f.Add(s, "matrix.train.params.lr=[1, 2]")
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
-		_, err := Parse("x.yaml", []byte(canonical), []string{first, second})
-		var all *Error
-		if err != nil && !errors.As(err, &all) {
-			t.Fatalf("error is %#v", err)
+		for _, file := range []string{canonical, study} {
+			s, err := Parse("x.yaml", []byte(file), []string{first, second})
+			if err != nil {
+				told(t, err)
+			} else if len(s.Points) <= 300 {
+				reread(t, s)
+			}
 		}
 	})
 }

@@ -125,6 +125,7 @@ func catalogue(ref string, kind component.Kind) (component.Info, error) {
 		"comparator/metrics":     {},
 		"comparator/fixedpoints": {Capabilities: []component.Capability{component.NeedsDynamics}},
 	}
+	ref = strings.TrimPrefix(ref, "builtin:")
 	info, ok := infos[ref]
 	if !ok {
 		return info, errors.New("no such component: " + ref)

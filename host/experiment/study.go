@@ -186,7 +186,10 @@ func (d *decoder) affordable(v *variations, base *node) bool {
 		if n >= tooMany {
 			total = "more than " + total
 		}
-		d.complain(v.place, v.key, true, "", "%s = %s points: at most %d are allowed", strings.Join(parts, " x "), total, maxPoints)
+		if len(parts) > 1 {
+			total = strings.Join(parts, " x ") + " = " + total
+		}
+		d.complain(v.place, v.key, true, "", "%s points: at most %d are allowed", total, maxPoints)
 	case n*size > maxWork:
 		d.complain(v.place, v.key, true, "split the study into several files",
 			"%d points with %d values each are too many: at most %d are allowed together", n, size, maxWork)

@@ -18,21 +18,13 @@ const (
 // Each case is a file, overrides, and every line of the error. The folder DIR has a file "file" and a folder "folder".
 func TestWrongFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
-	wd, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := os.MkdirAll("DIR/folder", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile("DIR/file", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name, file string
-		set        []string
-		want       []string
-	}{
+	wrong(t, []wrongCase{
 		{"empty", "", nil, []string{
 			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
 		}},
@@ -342,7 +334,24 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml:6:6: fit: 3: a list is needed (begin each entry under fit with a hyphen)",
 			"x.yaml:7:10: compare: a mapping: a list is needed (begin each entry under compare with a hyphen)",
 		}},
-	} {
+	})
+}
+
+// wrongCase is a file, overrides, and every line of the error.
+type wrongCase struct {
+	name, file string
+	set        []string
+	want       []string
+}
+
+// wrong reads each file, and takes the working folder out of what is said.
+func wrong(t *testing.T, cases []wrongCase) {
+	t.Helper()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Read("x.yaml", []byte(c.file), c.set, catalogue)
 			var all *Error
