@@ -11,6 +11,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -69,7 +70,7 @@ func typed(ctx context.Context, err error) error {
 	case own != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return own
 	case code == codes.Canceled:
-		return fmt.Errorf("client: %w: %s", component.ErrUnavailable, status.Convert(err).Message())
+		return fmt.Errorf("client: %w: %s", component.ErrUnavailable, wire.Clean(status.Convert(err).Message()))
 	}
 	return wire.FromStatus(err)
 }
@@ -191,6 +192,10 @@ func (p *Plugin) open(ctx context.Context, kind component.Kind, name component.N
 	})
 	if err != nil {
 		return nil, typed(ctx, err)
+	}
+	// It goes into the metadata of every call, where only these characters may stand.
+	if id := m.GetInstance(); id == "" || len(id) > 1024 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, component.Invalid("instance", "%s: the plugin named it %.100q: printable ASCII characters are needed", name, id)
 	}
 	return &instance{plugin: p, id: m.GetInstance(), name: name.String(), capabilities: wire.ToCapabilities(m.GetCapabilities())}, nil
 }

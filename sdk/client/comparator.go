@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	comparatorv1 "github.com/ctdb-host/ctdb/proto/ctdb/comparator/v1"
 	tensorv1 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
@@ -18,6 +19,12 @@ type Comparator interface {
 	// Close frees the instance.
 	Close(ctx context.Context) error
 }
+
+// A comparison of more results and figures than these is none that anybody reads.
+const (
+	maxResults = 1 << 20
+	maxFigures = 1000
+)
 
 type remoteComparator struct {
 	*instance
@@ -113,11 +120,20 @@ func (c *remoteComparator) outcome(ctx context.Context, stream comparatorv1.Comp
 				return out, err
 			}
 		case *comparatorv1.CompareResponse_Result:
+			if len(out.Results) == maxResults {
+				return out, component.Invalid("results", "%s sent more than %d", c.name, maxResults)
+			}
 			out.Results = append(out.Results, wire.FromResult(r.Result))
 		case *comparatorv1.CompareResponse_Figure:
+			if len(out.Figures) == maxFigures {
+				return out, component.Invalid("figures", "%s sent more than %d", c.name, maxFigures)
+			}
 			f, err := wire.FromFigure(r.Figure)
 			if err != nil {
 				return out, err
+			}
+			if slices.ContainsFunc(out.Figures, func(g component.Figure) bool { return g.Name == f.Name }) {
+				return out, component.Invalid("figures", "%s sent two that are named %q", c.name, f.Name)
 			}
 			out.Figures = append(out.Figures, f)
 		case *comparatorv1.CompareResponse_Matrices:
@@ -126,6 +142,9 @@ func (c *remoteComparator) outcome(ctx context.Context, stream comparatorv1.Comp
 				return out, err
 			}
 			if b != nil {
+				if out.Matrices != nil || len(b.Trials) > 0 {
+					return out, component.Invalid("matrices", "%s sent blocks of trials: one set of arrays is needed", c.name)
+				}
 				out.Matrices = b.Arrays
 			}
 		case *comparatorv1.CompareResponse_Done:

@@ -81,28 +81,38 @@ func (d *dynamics) InitialState(ctx context.Context, trials tensor.Block) (*tens
 	return set[0], nil
 }
 
-// batch calls once for each run of rows that fits a message, and joins what comes back. The widest row that goes or comes has the given number of elements.
-func (d *dynamics) batch(ctx context.Context, width int, in []*tensor.Tensor, call func(in []*tensorv1.Tensor) ([]*tensorv1.Tensor, error)) ([]*tensor.Tensor, error) {
-	var rows *tensor.Tensor
+// rowsOf checks arrays that go out and returns the number of their rows, 0 where there are none.
+func (d *dynamics) rowsOf(in []*tensor.Tensor) (int, error) {
+	rows, given := 0, false
 	for _, t := range in {
 		if t == nil {
 			continue
 		}
 		if err := t.Check(); err != nil {
-			return nil, err
+			return 0, err
 		}
-		if len(t.Shape) == 0 || (rows != nil && t.Shape[0] != rows.Shape[0]) {
-			return nil, fmt.Errorf("%w: %s: %q of shape %v in a batch", tensor.ErrShape, d.name, t.Name, t.Shape)
+		if len(t.Shape) == 0 || (given && t.Shape[0] != rows) {
+			return 0, fmt.Errorf("%w: %s: %q of shape %v in a batch", tensor.ErrShape, d.name, t.Name, t.Shape)
 		}
-		rows = t
+		rows, given = t.Shape[0], true
+	}
+	return rows, nil
+}
+
+// batch calls once for each run of rows that fits a message, and joins what comes back: as many rows as went out. The first array of an answer must be there. The
+// widest row that goes or comes has the given number of elements.
+func (d *dynamics) batch(ctx context.Context, width int, in []*tensor.Tensor, call func(in []*tensorv1.Tensor) ([]*tensorv1.Tensor, error)) ([]*tensor.Tensor, error) {
+	rows, err := d.rowsOf(in)
+	if err != nil {
+		return nil, err
 	}
 	sized := in
-	if rows != nil && width > 0 {
+	if rows > 0 && width > 0 && width <= wire.MessageBytes/8 {
 		// Stands for the answer in the reckoning of sizes; a view of nothing.
-		sized = append(append([]*tensor.Tensor{}, in...), &tensor.Tensor{Shape: []int{rows.Shape[0], width}, F64: []float64{}})
+		sized = append(append([]*tensor.Tensor{}, in...), &tensor.Tensor{Shape: []int{rows, width}, F64: []float64{}})
 	}
 	var out []*tensor.Tensor
-	err := wire.ByRows(func(from, to int, _ bool) error {
+	err = wire.ByRows(func(from, to int, _ bool) error {
 		messages := make([]*tensorv1.Tensor, len(in))
 		for i, t := range in {
 			var err error
@@ -122,13 +132,19 @@ func (d *dynamics) batch(ctx context.Context, width int, in []*tensor.Tensor, ca
 			if err != nil {
 				return err
 			}
-			if out[i], err = wire.AppendRows(out[i], t); err != nil {
+			if out[i], err = wire.AppendUpTo(rows, out[i], t); err != nil {
 				return err
 			}
 		}
 		return nil
 	}, sized...)
-	return out, err
+	switch {
+	case err != nil:
+		return nil, err
+	case out[0] == nil:
+		return nil, component.Invalid("dynamics", "%s sent no array", d.name)
+	}
+	return out, wire.CheckRows(rows, out...)
 }
 
 // Step returns F(state, input).
@@ -172,6 +188,10 @@ func (d *dynamics) VJP(ctx context.Context, state, input, cotangent *tensor.Tens
 
 // Jacobians returns dF/dstate and dF/dinput.
 func (d *dynamics) Jacobians(ctx context.Context, state, input *tensor.Tensor) (dState, dInput *tensor.Tensor, err error) {
+	rows, err := d.rowsOf([]*tensor.Tensor{state, input})
+	if err != nil {
+		return nil, nil, err
+	}
 	err = wire.ByRows(func(from, to int, _ bool) error {
 		s, err := wire.ToTensor(wire.Rows(state, from, to))
 		if err != nil {
@@ -195,12 +215,21 @@ func (d *dynamics) Jacobians(ctx context.Context, state, input *tensor.Tensor) (
 		if js == nil {
 			return component.Invalid("jacobians", "%s sent no array %q", d.name, wire.JacobianState)
 		}
-		if dState, err = wire.AppendRows(dState, js); err != nil {
+		if dState, err = wire.AppendUpTo(rows, dState, js); err != nil {
 			return err
 		}
-		dInput, err = wire.AppendRows(dInput, ju)
+		dInput, err = wire.AppendUpTo(rows, dInput, ju)
 		return err
 	}, state, input)
+	if err == nil {
+		err = wire.CheckRows(rows, dState, dInput)
+	}
+	if err == nil && len(dState.Shape) != 3 {
+		err = fmt.Errorf("%w: %s: %q has shape %v: (B, state, state) is needed", tensor.ErrShape, d.name, dState.Name, dState.Shape)
+	}
+	if err == nil && dInput != nil && len(dInput.Shape) != 3 {
+		err = fmt.Errorf("%w: %s: %q has shape %v: (B, state, inputs) is needed", tensor.ErrShape, d.name, dInput.Name, dInput.Shape)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

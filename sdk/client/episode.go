@@ -16,6 +16,7 @@ import (
 // episode is a running batch of trials, with a stream to itself. An error ends it.
 type episode struct {
 	name   string
+	trials int // rows of every array
 	stream taskv1.TaskService_EpisodeClient
 	cancel context.CancelFunc
 	failed error
@@ -36,7 +37,7 @@ func (t looping) begin(ctx context.Context, req task.EpisodeRequest) (task.Episo
 		cancel()
 		return nil, task.Observation{}, typed(ctx, err)
 	}
-	e := &episode{name: t.name, stream: stream, cancel: cancel}
+	e := &episode{name: t.name, trials: len(req.Trials), stream: stream, cancel: cancel}
 	var o task.Observation
 	err = e.call(ctx, func() error {
 		err := e.send(&taskv1.EpisodeRequest{Call: &taskv1.EpisodeRequest_Begin{Begin: &taskv1.EpisodeBegin{
@@ -132,20 +133,29 @@ func (e *episode) observation(t int) (task.Observation, error) {
 		if err != nil {
 			return out, err
 		}
-		if out.Inputs, err = wire.AppendRows(out.Inputs, inputs); err != nil {
+		if out.Inputs, err = wire.AppendUpTo(e.trials, out.Inputs, inputs); err != nil {
 			return out, err
 		}
-		if out.State, err = wire.AppendRows(out.State, state); err != nil {
+		if out.State, err = wire.AppendUpTo(e.trials, out.State, state); err != nil {
 			return out, err
 		}
-		if out.Recorded, err = wire.AppendSets(out.Recorded, recorded); err != nil {
+		if out.Recorded, err = wire.AppendSets(e.trials, out.Recorded, recorded); err != nil {
 			return out, err
 		}
 		if !o.GetMore() {
-			return out, nil
+			if err := out.Recorded.Check(); err != nil {
+				return out, err
+			}
+			return out, wire.CheckRows(e.trials, append(tensor.Set{out.Inputs, out.State}, out.Recorded...)...)
+		}
+		if empty(inputs) && empty(state) {
+			return out, component.Invalid("episode", "%s: step %d: an answer of no rows that is to be continued", e.name, t)
 		}
 	}
 }
+
+// empty reports a part of an array that brings the whole no further.
+func empty(t *tensor.Tensor) bool { return t == nil || t.Shape[0] == 0 }
 
 // Step applies the actions of bin t.
 func (e *episode) Step(ctx context.Context, t int, actions *tensor.Tensor) (task.Observation, error) {
@@ -203,13 +213,24 @@ func (e *episode) VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) 
 			}
 			var rows *tensor.Tensor
 			if rows, err = wire.FromTensor(c.GetActions()); err == nil {
-				out, err = wire.AppendRows(out, rows)
+				out, err = wire.AppendUpTo(e.trials, out, rows)
 			}
-			more = c.GetMore()
+			if more = c.GetMore(); err == nil && more && empty(rows) {
+				err = component.Invalid("episode", "%s: step %d: an answer of no rows that is to be continued", e.name, t)
+			}
 		}
-		return err
+		switch {
+		case err != nil:
+			return err
+		case out == nil:
+			return component.Invalid("episode", "%s: step %d: no cotangent of the actions was sent", e.name, t)
+		}
+		return wire.CheckRows(e.trials, out)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // DropTape forgets what VJP needs of steps before t.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	tensorv1 "github.com/ctdb-host/ctdb/proto/ctdb/tensor/v1"
 	"github.com/ctdb-host/ctdb/sdk/internal/wire"
@@ -16,18 +17,28 @@ type producer struct {
 	hangUp func()
 }
 
-// produce starts send. Where send fails for a reason of its own, e.g. the sequence that it sends yields an error, the stream is cancelled.
+// produce starts send. Where send fails for a reason of its own, e.g. the sequence that it sends yields an error or panics, the stream is cancelled.
 func produce[M any](cancel context.CancelFunc, recv func() (M, error), send func() error) *producer {
 	p := &producer{done: make(chan struct{}), hangUp: func() { hangUp(cancel, recv) }}
 	go func() {
 		defer close(p.done)
-		err := send()
+		err := guarded(send)
 		if err != nil && !isSend(err) {
 			p.err = err
 			cancel()
 		}
 	}()
 	return p
+}
+
+// guarded calls f, which runs somebody's sequence on a goroutine where nothing else would catch its panic.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("client: panic in the sequence that is sent: %v", r)
+		}
+	}()
+	return f()
 }
 
 // finish ends the stream, waits for the goroutine and returns the reason of a failure: the producer's own where it has one, else err,

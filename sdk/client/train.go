@@ -105,10 +105,16 @@ func (t *training) run(ctx context.Context, start *modelv1.TrainStart, report co
 				return model.TrainResult{}, err
 			}
 			if b != nil {
+				if weights != nil || len(b.Trials) > 0 {
+					return model.TrainResult{}, component.Invalid("result.last", "%s sent blocks of trials: one set of weights is needed", t.name)
+				}
 				weights = b.Arrays
 			}
 		case *modelv1.TrainResponse_Result:
-			result := wire.FromTrained(r.Result)
+			result, err := wire.FromTrained(r.Result)
+			if err != nil {
+				return result, err
+			}
 			if r.Result.GetHasLast() && weights == nil {
 				return result, component.Invalid("result.last", "%s sent no weights of the last epoch", t.name)
 			}
@@ -158,7 +164,7 @@ func (t *training) want(w *modelv1.TrainWant) error {
 	t.feeds[w.GetSequence()] = f
 	t.running.Go(func() {
 		defer f.cancel()
-		if err := t.feed(f, w.GetSequence(), split); err != nil && f.ctx.Err() == nil && !isSend(err) {
+		if err := guarded(func() error { return t.feed(f, w.GetSequence(), split) }); err != nil && f.ctx.Err() == nil && !isSend(err) {
 			t.failure.Lock()
 			if t.failed == nil {
 				t.failed = err

@@ -84,7 +84,7 @@ func (t *point) Spec(context.Context) (task.Spec, error) {
 		}},
 		FreshNoise: true,
 		Loop: &task.Loop{
-			Actions: t.p.Dims, ActionLow: -1, ActionHigh: 1, StateSize: t.p.Dims, StateLabels: []string{"x"},
+			Actions: t.p.Dims, ActionLow: -1, ActionHigh: 1, StateSize: t.p.Dims, StateLabels: []string{"x", "y", "z"}[:t.p.Dims],
 			FeedbackDelay: map[string]float64{"vision": 0.1}, Recorded: []string{"speed"},
 		},
 		Trim: [2]int{1, -1}, Simulation: param.Values{"mode": "windy", "gains": []float64{1, 2}},

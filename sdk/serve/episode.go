@@ -49,6 +49,7 @@ type episodes struct {
 // episode is one of them, with the rows of a call that have arrived so far.
 type episode struct {
 	task.Episode
+	trials                 int // rows of every array
 	inputs, state, actions *tensor.Tensor
 }
 
@@ -104,6 +105,9 @@ func (e *episodes) begin(id uint64, b *taskv1.EpisodeBegin) error {
 	if err != nil {
 		return err
 	}
+	if len(b.GetTrials()) > wire.MaxTrials {
+		return component.Invalid("trials", "%d: at most %d are allowed", len(b.GetTrials()), wire.MaxTrials)
+	}
 	if b.GetHorizon() < 0 {
 		return component.Invalid("horizon", "%d: at least 0 is needed", b.GetHorizon())
 	}
@@ -114,7 +118,7 @@ func (e *episodes) begin(id uint64, b *taskv1.EpisodeBegin) error {
 	if err != nil {
 		return err
 	}
-	e.running[id] = &episode{Episode: r}
+	e.running[id] = &episode{Episode: r, trials: len(b.GetTrials())}
 	return e.observe(id, -1, o)
 }
 
@@ -153,12 +157,15 @@ func (e *episodes) step(id uint64, r *episode, m *taskv1.EpisodeStep) error {
 	if err != nil {
 		return err
 	}
-	if r.actions, err = wire.AppendRows(r.actions, rows); err != nil || m.GetMore() {
+	if r.actions, err = wire.AppendUpTo(r.trials, r.actions, rows); err != nil || m.GetMore() {
 		return err
 	}
 	actions := r.actions
 	r.actions = nil
 	if err := need("actions", actions); err != nil {
+		return err
+	}
+	if err := wire.CheckRows(r.trials, actions); err != nil {
 		return err
 	}
 	o, err := r.Step(e.ctx, int(m.GetT()), actions)
@@ -177,14 +184,17 @@ func (e *episodes) vjp(id uint64, r *episode, m *taskv1.EpisodeVjp) error {
 	if err != nil {
 		return err
 	}
-	if r.inputs, err = wire.AppendRows(r.inputs, inputs); err != nil {
+	if r.inputs, err = wire.AppendUpTo(r.trials, r.inputs, inputs); err != nil {
 		return err
 	}
-	if r.state, err = wire.AppendRows(r.state, state); err != nil || m.GetMore() {
+	if r.state, err = wire.AppendUpTo(r.trials, r.state, state); err != nil || m.GetMore() {
 		return err
 	}
 	inputs, state = r.inputs, r.state
 	r.inputs, r.state = nil, nil
+	if err := wire.CheckRows(r.trials, inputs, state); err != nil {
+		return err
+	}
 	actions, err := r.VJP(e.ctx, int(m.GetT()), inputs, state)
 	if err != nil {
 		return err

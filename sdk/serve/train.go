@@ -107,6 +107,12 @@ type item struct {
 // receive takes what comes in to the sequences that it belongs to.
 func (d *dataSource) receive() {
 	defer close(d.ended)
+	// Nothing else would catch a panic on this goroutine, and one frame of a peer must not end the process.
+	defer func() {
+		if p := recover(); p != nil {
+			d.err = &component.InternalError{Component: "serve", Message: fmt.Sprintf("panic: %v", p)}
+		}
+	}()
 	for {
 		m, err := d.stream.stream.Recv()
 		if err != nil {

@@ -89,7 +89,7 @@ type Score struct {
 type Spec struct {
 	// Inputs and Outputs are the numbers of channels that a model receives and gives.
 	Inputs, Outputs int
-	// InputLabels, OutputLabels and their units; empty or one for each channel.
+	// InputLabels, OutputLabels and their units; empty or one for each channel, units also one for all.
 	InputLabels, OutputLabels []string
 	InputUnits, OutputUnits   []string
 	// Bins is the number of time bins T of the arrays; shorter trials are padded.

@@ -97,21 +97,22 @@ func FromStatus(err error) error {
 			}
 		}
 	}
+	message := Clean(s.Message())
 	switch s.Code() {
 	case codes.Canceled:
-		return &remoteError{s.Message(), context.Canceled}
+		return &remoteError{message, context.Canceled}
 	case codes.DeadlineExceeded:
-		return &remoteError{s.Message(), context.DeadlineExceeded}
+		return &remoteError{message, context.DeadlineExceeded}
 	case codes.InvalidArgument:
-		return &component.InvalidArgumentError{Problems: []param.Problem{{Message: s.Message()}}}
+		return &component.InvalidArgumentError{Problems: []param.Problem{{Message: message}}}
 	}
 	for _, k := range kinds {
 		// FAILED_PRECONDITION alone does not say that it is about a shape.
 		if k.code == s.Code() && k.is != tensor.ErrShape {
-			return &remoteError{fmt.Sprintf("%v: %s", k.is, s.Message()), k.is}
+			return &remoteError{fmt.Sprintf("%v: %s", k.is, message), k.is}
 		}
 	}
-	return &component.InternalError{Component: "plugin", Message: fmt.Sprintf("%s: %s", s.Code(), s.Message())}
+	return &component.InternalError{Component: "plugin", Message: fmt.Sprintf("%s: %s", s.Code(), message)}
 }
 
 func fromFailure(f *pluginv1.Failure) error {
@@ -122,14 +123,14 @@ func fromFailure(f *pluginv1.Failure) error {
 		}
 	case pluginv1.FailureKind_FAILURE_KIND_DIVERGED:
 		if d := f.GetDiverged(); d != nil {
-			return &component.DivergedError{Step: d.GetStep(), Quantity: d.GetQuantity(), Value: d.GetValue(), Hint: d.GetHint()}
+			return &component.DivergedError{Step: d.GetStep(), Quantity: Clean(d.GetQuantity()), Value: d.GetValue(), Hint: Clean(d.GetHint())}
 		}
 	case pluginv1.FailureKind_FAILURE_KIND_INTERNAL:
-		return &component.InternalError{Component: f.GetComponent(), Message: f.GetMessage()}
+		return &component.InternalError{Component: line(f.GetComponent()), Message: Clean(f.GetMessage())}
 	}
 	for _, k := range kinds {
 		if k.kind == f.GetKind() {
-			return &remoteError{f.GetMessage(), k.is}
+			return &remoteError{Clean(f.GetMessage()), k.is}
 		}
 	}
 	return nil
@@ -158,7 +159,7 @@ func ToProblems(problems []param.Problem) []*pluginv1.Problem {
 func FromProblems(problems []*pluginv1.Problem) []param.Problem {
 	var out []param.Problem
 	for _, p := range problems {
-		out = append(out, param.Problem{Path: p.GetPath(), Message: p.GetMessage(), Hint: p.GetHint()})
+		out = append(out, param.Problem{Path: line(p.GetPath()), Message: Clean(p.GetMessage()), Hint: Clean(p.GetHint())})
 	}
 	return out
 }

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"strings"
+
 	"google.golang.org/protobuf/proto"
 
 	comparatorv1 "github.com/ctdb-host/ctdb/proto/ctdb/comparator/v1"
@@ -18,7 +20,7 @@ func ToProgress(p component.Progress) *pluginv1.Progress {
 
 // FromProgress reads a progress.
 func FromProgress(m *pluginv1.Progress) component.Progress {
-	return component.Progress{Phase: m.GetPhase(), Done: m.GetDone(), Total: m.GetTotal(), Loss: m.GetLoss()}
+	return component.Progress{Phase: line(m.GetPhase()), Done: m.GetDone(), Total: m.GetTotal(), Loss: m.GetLoss()}
 }
 
 // ProgressEvent, MetricEvent, CheckpointEvent and FigureEvent return the messages of events.
@@ -42,13 +44,13 @@ func FigureEvent(f component.Figure) (*pluginv1.Event, error) {
 	return &pluginv1.Event{Event: &pluginv1.Event_Figure{Figure: m}}, err
 }
 
-// Report gives an event to a reporter. A figure that cannot be drawn is an InvalidArgumentError; an event of a kind that this side does not know is passed over.
+// Report gives an event to a reporter. A figure that cannot be drawn and a checkpoint outside of the folder are an InvalidArgumentError; an event of a kind that this side does not know is passed over.
 func Report(m *pluginv1.Event, to component.Reporter) error {
 	switch e := m.GetEvent().(type) {
 	case *pluginv1.Event_Progress:
 		to.Progress(FromProgress(e.Progress))
 	case *pluginv1.Event_Metric:
-		to.Metric(component.Metric{Name: e.Metric.GetName(), Step: e.Metric.GetStep(), Epoch: e.Metric.GetEpoch(), Value: e.Metric.GetValue()})
+		to.Metric(component.Metric{Name: line(e.Metric.GetName()), Step: e.Metric.GetStep(), Epoch: e.Metric.GetEpoch(), Value: e.Metric.GetValue()})
 	case *pluginv1.Event_Figure:
 		f, err := FromFigure(e.Figure)
 		if err != nil {
@@ -57,6 +59,9 @@ func Report(m *pluginv1.Event, to component.Reporter) error {
 		to.Figure(f)
 	case *pluginv1.Event_Checkpoint:
 		c := e.Checkpoint
+		if f := c.GetFile(); f == "" || f == "." || f == ".." || strings.ContainsAny(f, "/\\\x00") {
+			return component.Invalid("checkpoint.file", "%.100q: the name of a file in the instance's folder is needed", f)
+		}
 		to.Checkpoint(component.Checkpoint{File: c.GetFile(), SHA256: c.GetSha256(), Step: c.GetStep(), Best: c.GetBest()})
 	}
 	return nil
@@ -146,8 +151,8 @@ func FromResult(m *comparatorv1.Result) component.Result {
 		better = component.Neither
 	}
 	return component.Result{
-		Metric: m.GetMetric(), Subject: m.GetSubject(), Reference: m.GetReference(), Value: m.GetValue(), Low: m.GetLow(), High: m.GetHigh(), Null: m.GetNull(), Unit: m.GetUnit(),
-		Better: better, N: m.GetN(), Reason: m.GetReason(),
+		Metric: line(m.GetMetric()), Subject: line(m.GetSubject()), Reference: line(m.GetReference()), Value: m.GetValue(), Low: m.GetLow(), High: m.GetHigh(), Null: m.GetNull(), Unit: line(m.GetUnit()),
+		Better: better, N: m.GetN(), Reason: Clean(m.GetReason()),
 	}
 }
 
@@ -186,8 +191,11 @@ func ToTrained(r model.TrainResult) *modelv1.TrainResult {
 }
 
 // FromTrained reads a training's result without its weights.
-func FromTrained(m *modelv1.TrainResult) model.TrainResult {
-	return model.TrainResult{
-		Steps: m.GetSteps(), Epochs: m.GetEpochs(), BestEpoch: m.GetBestEpoch(), BestLoss: m.GetBestLoss(), KeptBest: m.GetKeptBest(), LastLoss: m.GetLastLoss(), Stopped: m.GetStopped(),
+func FromTrained(m *modelv1.TrainResult) (model.TrainResult, error) {
+	if m.GetSteps() < 0 || m.GetEpochs() < 0 || m.GetBestEpoch() < 0 {
+		return model.TrainResult{}, component.Invalid("result", "%d steps, %d epochs, best epoch %d: numbers of at least 0 are needed", m.GetSteps(), m.GetEpochs(), m.GetBestEpoch())
 	}
+	return model.TrainResult{
+		Steps: m.GetSteps(), Epochs: m.GetEpochs(), BestEpoch: m.GetBestEpoch(), BestLoss: m.GetBestLoss(), KeptBest: m.GetKeptBest(), LastLoss: m.GetLastLoss(), Stopped: line(m.GetStopped()),
+	}, nil
 }

@@ -67,6 +67,14 @@ func FromScore(names *taskv1.ScoreNames, set tensor.Set) (task.Score, error) {
 		}
 		out.Condition = t.I64
 	}
+	if len(out.MetricUnits) != 0 && len(out.MetricUnits) != len(out.MetricNames) {
+		return out, component.Invalid("score.units", "%d for %d metrics: none or one for each is needed", len(out.MetricUnits), len(out.MetricNames))
+	}
+	for i, c := range out.Condition {
+		if c < 0 || (len(out.ConditionNames) > 0 && c >= int64(len(out.ConditionNames))) {
+			return out, component.Invalid("score.condition", "trial %d has condition %d of %d", out.Trials[i], c, len(out.ConditionNames))
+		}
+	}
 	for _, name := range out.MetricNames {
 		m, err := floats(scoreMetric + name)
 		if err != nil {

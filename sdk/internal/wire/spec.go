@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 
 	modelv1 "github.com/ctdb-host/ctdb/proto/ctdb/model/v1"
 	pluginv1 "github.com/ctdb-host/ctdb/proto/ctdb/plugin/v1"
@@ -135,7 +136,31 @@ func FromSpec(m *pluginv1.TaskSpec) (*task.Spec, error) {
 	if len(m.GetSimulation()) > 0 {
 		out.Simulation = FromValues(m.GetSimulation())
 	}
-	return out, n.err
+	if n.err != nil {
+		return out, n.err
+	}
+	return out, checkSpec(out)
+}
+
+// checkSpec reports what the parts of a spec say of each other that cannot be.
+func checkSpec(s *task.Spec) error {
+	for _, l := range []struct {
+		path  string
+		n     int
+		per   []string
+		units bool
+	}{
+		{"spec.input_labels", s.Inputs, s.InputLabels, false}, {"spec.input_units", s.Inputs, s.InputUnits, true},
+		{"spec.output_labels", s.Outputs, s.OutputLabels, false}, {"spec.output_units", s.Outputs, s.OutputUnits, true},
+	} {
+		if len(l.per) != 0 && len(l.per) != l.n && !(l.units && len(l.per) == 1) {
+			return component.Invalid(l.path, "%d for %d channels: none or one for each is needed", len(l.per), l.n)
+		}
+	}
+	if l := s.Loop; l != nil && len(l.StateLabels) != 0 && len(l.StateLabels) != l.StateSize {
+		return component.Invalid("spec.loop.state_labels", "%d for %d channels: none or one for each is needed", len(l.StateLabels), l.StateSize)
+	}
+	return width("spec.bin_width", s.BinWidth)
 }
 
 // ToTarget returns the message of what a model must fit, nil where neither is known.
@@ -255,8 +280,21 @@ func FromSimulated(m *simulatorv1.SpecResponse) (simulator.Spec, error) {
 		Neurons: n.int("spec.neurons", m.GetNeurons()), HeldIn: n.int("spec.held_in", m.GetHeldIn()),
 		From: n.int("spec.from", m.GetFrom()), To: n.int("spec.to", m.GetTo()), FileName: m.GetFileName(), Counts: m.GetCounts(),
 	}
-	return s, n.err
+	switch {
+	case n.err != nil:
+		return s, n.err
+	case s.HeldIn > s.Neurons:
+		return s, component.Invalid("spec.held_in", "%d of %d neurons", s.HeldIn, s.Neurons)
+	case s.From > s.To:
+		return s, component.Invalid("spec.from", "bins %d to %d: the end is before the beginning", s.From, s.To)
+	case strings.ContainsAny(s.FileName, "/\\"):
+		return s, component.Invalid("spec.file_name", "%.100q: a name without a folder is needed", s.FileName)
+	}
+	return s, component.CheckText("spec.file_name", s.FileName, maxFileName)
 }
+
+// maxFileName is the longest name that common file systems take, in bytes.
+const maxFileName = 255
 
 // ToLayout returns the message of a state's layout.
 func ToLayout(l model.Layout) *modelv1.LayoutResponse {
@@ -286,5 +324,18 @@ func FromLayout(m *modelv1.LayoutResponse) (model.Layout, error) {
 			out.Observable[role] = n.int("layout.observable."+role, width)
 		}
 	}
-	return out, n.err
+	if n.err != nil {
+		return out, n.err
+	}
+	left := out.Size
+	for _, s := range out.Segments {
+		if s.Size > left {
+			return out, component.Invalid("layout.segments", "they are larger than the state, %d", out.Size)
+		}
+		left -= s.Size
+	}
+	if left > 0 && len(out.Segments) > 0 {
+		return out, component.Invalid("layout.segments", "they leave %d of the state's %d elements over", left, out.Size)
+	}
+	return out, width("layout.bin_width", out.BinWidth)
 }

@@ -173,17 +173,42 @@ func AppendRows(t, more *tensor.Tensor) (*tensor.Tensor, error) {
 	return t, nil
 }
 
-// AppendSets is [AppendRows] for each array; either may be empty.
-func AppendSets(s, more tensor.Set) (tensor.Set, error) {
+// AppendUpTo is [AppendRows] where no more than that many rows in all are expected, as of an array that comes in several messages: a peer that never comes to an
+// end must not fill the memory. The error wraps tensor.ErrShape.
+func AppendUpTo(rows int, t, more *tensor.Tensor) (*tensor.Tensor, error) {
+	if more != nil && len(more.Shape) == 0 {
+		return nil, fmt.Errorf("%w: %q has no rows: %d are expected", tensor.ErrShape, more.Name, rows)
+	}
+	if more != nil && (more.Shape[0] > rows || (t != nil && t.Shape[0] > rows-more.Shape[0])) {
+		return nil, fmt.Errorf("%w: %q has more than the %d rows that are expected", tensor.ErrShape, more.Name, rows)
+	}
+	return AppendRows(t, more)
+}
+
+// CheckRows reports an array that is there and has not as many rows as expected. The error wraps tensor.ErrShape.
+func CheckRows(rows int, arrays ...*tensor.Tensor) error {
+	for _, t := range arrays {
+		if t != nil && (len(t.Shape) == 0 || t.Shape[0] != rows) {
+			return fmt.Errorf("%w: %q has shape %v: %d rows are expected", tensor.ErrShape, t.Name, t.Shape, rows)
+		}
+	}
+	return nil
+}
+
+// AppendSets is [AppendUpTo] for each array; either may be empty.
+func AppendSets(rows int, s, more tensor.Set) (tensor.Set, error) {
 	if len(s) == 0 {
-		return more, nil
+		s = make(tensor.Set, len(more))
 	}
 	if len(more) != 0 && len(more) != len(s) {
 		return nil, fmt.Errorf("%w: rows of %v after %v", tensor.ErrShape, more.Names(), s.Names())
 	}
+	if len(more) == 0 && len(s) == 0 {
+		return nil, nil
+	}
 	for i := range more {
 		var err error
-		if s[i], err = AppendRows(s[i], more[i]); err != nil {
+		if s[i], err = AppendUpTo(rows, s[i], more[i]); err != nil {
 			return nil, err
 		}
 	}

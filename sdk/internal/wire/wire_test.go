@@ -101,7 +101,7 @@ func TestManifest(t *testing.T) {
 
 func TestSpecsAndTargets(t *testing.T) {
 	spec := &task.Spec{
-		Inputs: 3, Outputs: 2, InputLabels: []string{"a", "b", "c"}, OutputLabels: []string{"d"}, InputUnits: []string{"m"}, OutputUnits: []string{"N"},
+		Inputs: 3, Outputs: 2, InputLabels: []string{"a", "b", "c"}, OutputLabels: []string{"d", "e"}, InputUnits: []string{"m"}, OutputUnits: []string{"N"},
 		Bins: 7, BinWidth: 0.01, TrainTrials: 8, ValidTrials: 2, ConditionNames: []string{"x"}, Extra: []string{"go"},
 		Loss:       task.Loss{Terms: []task.Term{{Kind: task.LatentSquare, Scale: 0.5, Reduction: task.SumTime, HorizonEpochs: 4}}},
 		FreshNoise: true, GroupBatches: true,
