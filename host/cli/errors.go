@@ -126,7 +126,7 @@ func (p Program) tell(err error, status int, asJSON bool) {
 			message = all[0].text
 		}
 		if len(all) > 1 {
-			message = summary(err, len(all))
+			message = inAll(err, len(all))
 		}
 		b, encodeErr := artifact.EncodeJSON(map[string]any{"error": map[string]any{"status": status, "message": message, "problems": all}})
 		if encodeErr == nil {
@@ -146,11 +146,11 @@ func (p Program) tell(err error, status int, asJSON bool) {
 		for _, q := range all {
 			b.WriteString(q.text + "\n")
 		}
-		fmt.Fprintf(p.Err, "%s%s\n%s%s\n", name, heading(err), b.String(), s.paint(bad, summary(err, len(all))))
+		fmt.Fprintf(p.Err, "%s%s\n%s%s\n", name, heading(err), b.String(), s.paint(bad, inAll(err, len(all))))
 	}
 }
 
-// heading comes before several problems, and summary after them.
+// heading comes before several problems, and inAll after them.
 func heading(err error) string {
 	if errors.Is(err, pipeline.ErrStages) {
 		return "the run has failed:"
@@ -158,7 +158,7 @@ func heading(err error) string {
 	return "this cannot be done:"
 }
 
-func summary(err error, n int) string {
+func inAll(err error, n int) string {
 	if errors.Is(err, pipeline.ErrStages) {
 		return fmt.Sprintf("%d stages failed", n)
 	}

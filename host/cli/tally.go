@@ -26,6 +26,8 @@ func (t *tally) count(now time.Time, status pipeline.Status, elapsed time.Durati
 			t.begun = now
 		}
 		return
+	case pipeline.Waiting:
+		return
 	case pipeline.Stored:
 		t.stored++
 		return

@@ -76,6 +76,14 @@ func (w *watch) expect(stages int) {
 	}
 }
 
+// expectMore adds stages, those of another shard.
+func (w *watch) expectMore(stages int) {
+	w.mu.Lock()
+	total := w.tally.total + stages
+	w.mu.Unlock()
+	w.expect(total)
+}
+
 // restart forgets what was told so far: the run has been begun again.
 func (w *watch) restart() {
 	w.mu.Lock()
