@@ -1,74 +1,245 @@
 package launch
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A host that is killed leaves no plugin behind.
-func TestPluginEndsWithItsHost(t *testing.T) {
+// started is a host in a process of its own, with what it has started.
+type started struct {
+	cmd             *exec.Cmd
+	plugin, janitor int
+	folder          string
+	// children are one in the plugin's process group, one in a session of its own, and one whose parent has ended.
+	children []int
+}
+
+// startHost starts a host, which starts a plugin that starts children.
+func startHost(t *testing.T, args ...string) *started {
+	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := exec.Command(path, hidden, "host")
-	host.Stderr = os.Stderr
-	if _, err := host.StdinPipe(); err != nil {
+	s := &started{cmd: exec.Command(path, append([]string{hidden}, args...)...)}
+	s.cmd.Stderr = &lineSink{t: t}
+	if _, err := s.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	out, err := host.StdoutPipe()
+	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := host.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var plugin int
-	var folder string
-	_, scanErr := fmt.Fscan(out, &plugin, &folder)
-	if err := host.Process.Kill(); err != nil {
+	t.Cleanup(func() {
+		for _, pid := range append(s.children, s.plugin, s.cmd.Process.Pid) {
+			if pid > 0 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		if s.folder != "" {
+			os.RemoveAll(s.folder)
+		}
+	})
+	for lines := bufio.NewScanner(out); (s.plugin == 0 || s.children == nil) && lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "plugin=") {
+			if _, err := fmt.Sscanf(line, "plugin=%d folder=%s janitor=%d", &s.plugin, &s.folder, &s.janitor); err != nil && s.plugin == 0 {
+				t.Fatal(err)
+			}
+		}
+		s.children = append(s.children, childrenIn(t, line)...)
+	}
+	if s.plugin == 0 || len(s.children) != 3 {
+		t.Fatalf("the host has started %+v", s)
+	}
+	return s
+}
+
+// childrenIn reads the numbers that raise prints.
+func childrenIn(t *testing.T, line string) []int {
+	t.Helper()
+	_, rest, ok := strings.Cut(line, "children=")
+	if !ok {
+		return nil
+	}
+	var out []int
+	for _, n := range strings.Split(strings.FieldsFunc(rest, func(r rune) bool { return r == ' ' || r == '"' })[0], ",") {
+		pid, err := strconv.Atoi(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, pid)
+	}
+	return out
+}
+
+// lineSink logs what a host says, which is of interest where a test fails.
+type lineSink struct{ t *testing.T }
+
+func (s *lineSink) Write(p []byte) (int, error) {
+	s.t.Logf("host: %s", p)
+	return len(p), nil
+}
+
+// kill kills the host and nothing else, and reaps it.
+func (s *started) kill(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	// That it was killed is no news.
-	_ = host.Wait()
-	if scanErr != nil {
-		t.Fatal(scanErr)
+	_ = s.cmd.Wait()
+}
+
+// left lists what has not ended in two seconds.
+func (s *started) left(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	limit := time.Now().Add(2 * time.Second)
+	for what, pid := range map[string]int{"plugin": s.plugin, "child": s.children[0], "child in its own session": s.children[1], "orphan": s.children[2], "janitor": s.janitor} {
+		if pid > 0 && !goneBy(t, pid, limit) {
+			out = append(out, what)
+		}
 	}
-	// The killed host could not remove its folder.
-	defer os.RemoveAll(folder)
-	if !gone(t, plugin) {
-		t.Errorf("plugin %d is alive", plugin)
+	return out
+}
+
+func TestPlainGoPluginOutlivesItsHost(t *testing.T) {
+	s := startHost(t, "plain-host", "parent")
+	s.kill(t)
+	for _, pid := range append(s.children, s.plugin) {
+		if !alive(pid) {
+			t.Errorf("process %d has ended: this is no hole", pid)
+		}
 	}
 }
 
-func TestChildrenEndWithThePlugin(t *testing.T) {
-	s, log := spec(t, "parent")
-	p := start(t, s)
-	_, number, _ := strings.Cut(log.await(t, "child="), "child=")
-	number, _, _ = strings.Cut(number, `"`)
-	number, _, _ = strings.Cut(number, " ")
-	child, err := strconv.Atoi(number)
-	if err != nil {
-		t.Fatal(err)
+// Without a janitor a killed host leaves what has left its plugin's group, and folders, until the next host sweeps.
+func TestSweepEndsWhatAKilledHostLeft(t *testing.T) {
+	s := startHost(t, "host", "parent")
+	if removed, err := Sweep(t.Context()); err != nil || slices.Contains(removed, s.folder) {
+		t.Fatalf("with a living host removed %v, %v", removed, err)
 	}
-	if err := p.Stop(t.Context()); err != nil {
-		t.Error(err)
+	s.kill(t)
+	if !goneBy(t, s.plugin, time.Now().Add(2*time.Second)) {
+		t.Error("the plugin lives on")
 	}
-	if !gone(t, child) {
-		t.Error("the child is alive")
+	if !alive(s.children[1]) || !alive(s.children[2]) {
+		t.Error("the strays have ended: this is no hole")
+	}
+	removed, err := Sweep(t.Context())
+	if err != nil || !slices.Contains(removed, s.folder) {
+		t.Errorf("removed %v, %v; want %s", removed, err, s.folder)
+	}
+	if left := s.left(t); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+	if _, err := os.Stat(s.folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder is left: %v", err)
 	}
 }
 
-// gone waits until a process has ended, be it reaped or not, at most two seconds.
-func gone(t *testing.T, pid int) bool {
+func TestJanitorCleansUp(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options []string
+		end     func(*testing.T, *started)
+	}{
+		{"killed", nil, func(t *testing.T, s *started) { s.kill(t) }},
+		{"panic", []string{"panic"}, func(_ *testing.T, s *started) { _ = s.cmd.Wait() }},
+		{"killed while its plugin is stopped", nil, func(t *testing.T, s *started) {
+			_ = syscall.Kill(-s.plugin, syscall.SIGSTOP)
+			s.kill(t)
+		}},
+		{"interrupted with its terminal", nil, func(t *testing.T, s *started) {
+			// As a terminal would: to all that did not leave the session. The janitor has.
+			_ = syscall.Kill(s.janitor, syscall.SIGINT)
+			_ = syscall.Kill(s.janitor, syscall.SIGHUP)
+			_ = syscall.Kill(s.janitor, syscall.SIGTERM)
+			s.kill(t)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spool := filepath.Join(t.TempDir(), "spool")
+			if err := os.MkdirAll(filepath.Join(spool, "sub"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			s := startHost(t, append([]string{"host", "parent", "janitor", "guard", spool}, c.options...)...)
+			if s.janitor == 0 {
+				t.Fatal("no janitor")
+			}
+			c.end(t, s)
+			if left := s.left(t); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+			for _, folder := range []string{s.folder, spool} {
+				if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("folder %s is left: %v", folder, err)
+				}
+			}
+		})
+	}
+}
+
+func TestStraysEndWithThePlugin(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*testing.T, *Process)
+	}{
+		{"stopped", func(t *testing.T, p *Process) {
+			if err := p.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"killed by somebody", func(t *testing.T, p *Process) {
+			_ = syscall.Kill(p.PID(), syscall.SIGKILL)
+			<-p.Done()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, log := spec(t, "parent")
+			p := start(t, s)
+			children := childrenIn(t, log.await(t, "children="))
+			c.end(t, p)
+			limit := time.Now().Add(2 * time.Second)
+			for i, pid := range children {
+				if !goneBy(t, pid, limit) {
+					t.Errorf("child %d is alive", i)
+				}
+			}
+		})
+	}
+	t.Run("never ready", func(t *testing.T) {
+		s, log := spec(t, "parent-dies")
+		if _, err := Start(context.Background(), s); err == nil {
+			t.Fatal("it started")
+		}
+		for i, pid := range childrenIn(t, log.await(t, "children=")) {
+			if !goneBy(t, pid, time.Now().Add(2*time.Second)) {
+				t.Errorf("child %d is alive", i)
+			}
+		}
+	})
+}
+
+// goneBy waits until a process has ended, be it reaped or not.
+func goneBy(t *testing.T, pid int, limit time.Time) bool {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -78,7 +249,6 @@ func gone(t *testing.T, pid int) bool {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	limit := time.Now().Add(2 * time.Second)
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(time.Until(limit), 0).Milliseconds()))
 		if !errors.Is(err, unix.EINTR) {

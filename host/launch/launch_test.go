@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,125 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
-	"github.com/ctdb-host/ctdb/sdk/serve"
-	"github.com/ctdb-host/ctdb/sdk/task"
-	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
-
-// hidden makes the test binary a plugin; the next argument says which.
-const hidden = "plugin-under-test"
-
-func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[1] == hidden {
-		behave(os.Args[2])
-		return
-	}
-	if janitorUnderTest().Is(os.Args[1:]) {
-		ServeJanitor(os.Stdin)
-		return
-	}
-	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// janitorUnderTest makes the test binary a janitor.
-func janitorUnderTest() *Janitor { return NewJanitor("janitor-under-test") }
-
-// behave is a plugin, good or bad in the way that its name says.
-func behave(how string) {
-	untilHostGone := func() { _, _ = io.Copy(io.Discard, os.Stdin) }
-	switch how {
-	case "good":
-		serve.Main(sample())
-	case "noisy":
-		fmt.Println("loading libraries ...")
-		fmt.Println("1|no handshake")
-		for _, line := range []string{`{"@level":1}`, `{"@level":"info","@message":2}`, `{"@message":"odd","@timestamp":3,"@level":[]}`, `{`, "\xff\xfe", strings.Repeat("x", 300000)} {
-			fmt.Fprintln(os.Stderr, line)
-		}
-		serve.Main(sample())
-	case "dies":
-		fmt.Fprintln(os.Stderr, "libfoo.so.3: cannot open shared object file")
-		os.Exit(3)
-	case "mute":
-		untilHostGone()
-	case "closes":
-		os.Stdout.Close()
-		untilHostGone()
-	case "other-protocol":
-		fmt.Println("1|99|unix|/nowhere|grpc")
-		untilHostGone()
-	case "stubborn":
-		serve.Main(sample())
-		untilHostGone()
-	case "parent":
-		child := exec.Command("sleep", "1000")
-		if err := child.Start(); err != nil {
-			panic(err)
-		}
-		fmt.Fprintf(os.Stderr, "child=%d\n", child.Process.Pid)
-		serve.Main(sample())
-	case "host":
-		path, err := os.Executable()
-		if err != nil {
-			panic(err)
-		}
-		p, err := Start(context.Background(), Spec{Path: path, Args: []string{hidden, "good"}})
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(p.PID(), p.folder.path)
-		untilHostGone()
-	case "environment":
-		for _, entry := range os.Environ() {
-			if name, _, _ := strings.Cut(entry, "="); name != "CTDB_PLUGIN_TOKEN" {
-				fmt.Fprintln(os.Stderr, entry)
-			}
-		}
-		serve.Main(sample())
-	}
-}
-
-type silentTask struct{}
-
-func (silentTask) Spec(context.Context) (task.Spec, error) { return task.Spec{}, nil }
-func (silentTask) Trials(context.Context, task.TrialRequest) tensor.Blocks {
-	return func(func(tensor.Block, error) bool) {}
-}
-func (silentTask) Score(ctx context.Context, _ task.ScoreRequest, _ tensor.Blocks) (task.Score, error) {
-	return task.Score{}, nil
-}
-
-// sample is a plugin whose task, when it is opened, logs and then waits, panics in a goroutine, or works.
-func sample() serve.Plugin {
-	type params struct {
-		How string `param:"how" default:"work" choices:"work,wait,panic" doc:"what to do"`
-	}
-	open := func(ctx context.Context, p params, env component.Env) (task.Task, error) {
-		env.Log.Warn("opened", "how", p.How)
-		switch p.How {
-		case "wait":
-			<-ctx.Done()
-			return nil, ctx.Err()
-		case "panic":
-			go panic("out of cheese")
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		return silentTask{}, nil
-	}
-	info := component.Info{Name: component.Name{Kind: component.Task, Short: "silent"}, Version: "0.1.0", Doc: "nothing"}
-	return serve.Plugin{Name: "sample", Version: "0.1.0", Doc: "for tests", Tasks: []task.Factory{task.New(info, nil, open)}}
-}
 
 func spec(t *testing.T, how string) (Spec, *records) {
 	t.Helper()
