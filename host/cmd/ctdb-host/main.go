@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/host/cli"
 	"github.com/ctdb-host/ctdb/host/launch"
+	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/plugins/builtin"
 	"github.com/ctdb-host/ctdb/sdk/serve"
 )
@@ -21,17 +22,28 @@ func main() {
 
 func run() int {
 	// What this program starts itself as.
-	builtinPlugin, janitor := []string{"plugin", "serve-builtin"}, launch.NewJanitor("plugin", "janitor")
+	builtinPlugin, checker, janitor := []string{"plugin", "serve-builtin"}, []string{"plugin", "check-file"}, launch.NewJanitor("plugin", "janitor")
 	switch {
 	case slices.Equal(os.Args[1:], builtinPlugin):
 		serve.Main(builtin.Plugin())
+		return cli.Success
+	case len(os.Args) > 3 && slices.Equal(os.Args[1:3], checker):
+		if err := pipeline.ServeFileCheck(os.Args[3:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "ctdb-host:", err)
+			return cli.Failure
+		}
 		return cli.Success
 	case janitor.Is(os.Args[1:]):
 		launch.ServeJanitor(os.Stdin)
 		return cli.Success
 	}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// What nohup and a shell's background jobs have ignored stays ignored.
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	defer signal.Stop(signals)
 	ctx, stop := context.WithCancel(launch.WithJanitor(context.Background(), janitor))
 	defer stop()
@@ -45,6 +57,7 @@ func run() int {
 		Out: os.Stdout, Err: os.Stderr,
 		Builtin:      builtinPlugin,
 		ServeBuiltin: func() { serve.Main(builtin.Plugin()) },
+		CheckFile:    checker,
 	})
 	if err := janitor.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "ctdb-host:", err)
