@@ -117,10 +117,12 @@ func followRun(ctx context.Context, run *artifact.Run, w *watch, ticks <-chan ti
 			past = append(past, r)
 		}
 	}
+	now := time.Now()
 	for _, r := range past {
 		tell(w, r)
+		now = r.Time // times are the other host's, whose clock may be another
 	}
-	w.present(time.Now())
+	w.present(now)
 	for looks := 1; status == runRunning; looks++ {
 		select {
 		case <-ctx.Done():
