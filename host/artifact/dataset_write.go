@@ -28,6 +28,9 @@ type DatasetOptions struct {
 	Attributes Attributes
 }
 
+// TrainTrials is how many of so many trials are for training where nothing else is said: 80%, rounded down.
+func TrainTrials(trials int) int { return trials/5*4 + trials%5*4/5 }
+
 const (
 	datasetFormat = "ctdb-dataset-1"
 	trialNumbers  = "inds"
@@ -60,8 +63,7 @@ type DatasetWriter struct {
 // CreateDataset begins a file. It must be ended with Close or Abort; until Close it has a temporary name in the same folder.
 func CreateDataset(path string, o DatasetOptions) (*DatasetWriter, error) {
 	if o.TrainTrials == 0 {
-		o.TrainTrials = o.Trials / 5 * 4
-		o.TrainTrials += o.Trials % 5 * 4 / 5
+		o.TrainTrials = TrainTrials(o.Trials)
 	}
 	switch {
 	case o.TrainTrials < 1 || o.TrainTrials >= o.Trials:

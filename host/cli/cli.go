@@ -30,6 +30,9 @@ type Program struct {
 	// Builtin are the arguments with which this executable serves the built-in plugin, and ServeBuiltin does it.
 	Builtin      []string
 	ServeBuiltin func()
+	// CheckFile are the arguments before a file's kind and path with which this executable checks it for another, see pipeline.ServeFileCheck; none checks
+	// files in this very process.
+	CheckFile []string
 }
 
 // Main runs the command line args, of which the first is the program's name, and returns the exit status.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/host/machine"
 	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/host/report"
 )
@@ -193,6 +195,13 @@ func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
 		return nil, err
 	}
 	out := &prepared{study: study, host: pipeline.Host{Catalog: cat, Store: st, Budget: pipeline.NewBudget(c.Int("threads"), c.Int("jobs")), Memory: memory}}
+	if len(p.CheckFile) > 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("finding this program: %w", err)
+		}
+		out.host.CheckFile = pipeline.ChildCheck{Program: self, Args: p.CheckFile, Memory: cmp.Or(memory, machine.ReadMemory().Free())}.Check
+	}
 	if ask {
 		if err := pipeline.Validate(c.Context, study, out.host); err != nil {
 			return nil, err

@@ -37,24 +37,48 @@ func (b *Budget) InUse() (threads, jobs int) {
 	return b.used[0], b.used[1]
 }
 
-// acquire waits for one job and then for so many threads; release gives both back. Whoever has threads waits for nothing more, so that nobody waits for ever.
-func (b *Budget) acquire(ctx context.Context, threads int) (release func(), err error) {
+// lease is one job with some threads of a budget, or the wish for them. It belongs to one goroutine.
+type lease struct {
+	budget  *Budget
+	threads int
+	held    bool
+}
+
+// lease waits for one job and then for so many threads. Whoever has threads waits for nothing more, so that nobody waits for ever.
+func (b *Budget) lease(ctx context.Context, threads int) (*lease, error) {
+	l := &lease{budget: b, threads: threads}
+	return l, l.take(ctx)
+}
+
+// take waits for what the lease is for, where it does not hold it already.
+func (l *lease) take(ctx context.Context) error {
+	if l.held {
+		return nil
+	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := b.running.Acquire(ctx, 1); err != nil {
-		return nil, err
+	if err := l.budget.running.Acquire(ctx, 1); err != nil {
+		return err
 	}
-	if err := b.busy.Acquire(ctx, int64(threads)); err != nil {
-		b.running.Release(1)
-		return nil, err
+	if err := l.budget.busy.Acquire(ctx, int64(l.threads)); err != nil {
+		l.budget.running.Release(1)
+		return err
 	}
-	b.count(threads, 1)
-	return sync.OnceFunc(func() {
-		b.count(-threads, -1)
-		b.busy.Release(int64(threads))
-		b.running.Release(1)
-	}), nil
+	l.held = true
+	l.budget.count(l.threads, 1)
+	return nil
+}
+
+// giveBack returns what the lease holds, if it does.
+func (l *lease) giveBack() {
+	if !l.held {
+		return
+	}
+	l.held = false
+	l.budget.count(-l.threads, -1)
+	l.budget.busy.Release(int64(l.threads))
+	l.budget.running.Release(1)
 }
 
 func (b *Budget) count(threads, jobs int) {

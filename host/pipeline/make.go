@@ -18,14 +18,22 @@ import (
 // stopTimeout bounds how long a plugin may take to end in good order.
 const stopTimeout = 5 * time.Second
 
-// execute finds a stage's entry in the store, or makes it.
-func (g *Graph) execute(ctx context.Context, s *stage, inputs map[*stage]store.Entry, threads int, to recipient) Outcome {
+// execution is the execution of one stage in a run.
+type execution struct {
+	graph *Graph
+	stage *stage
+	// inputs are the entries of the stages that it needs.
+	inputs map[*stage]store.Entry
+	lease  *lease
+	to     recipient
+	// waits is called once where another process turns out to be running the stage, after its threads were given back.
+	waits func()
+}
+
+// execute finds the stage's entry in the store, or makes it.
+func (e *execution) execute(ctx context.Context) Outcome {
 	began := time.Now()
-	o := Outcome{Stage: s.name, Threads: threads}
-	err := g.obtain(ctx, s, inputs, threads, to, &o)
-	if err == nil {
-		err = g.remember(s, o.Key)
-	}
+	o := Outcome{Stage: e.stage.name, Threads: e.lease.threads}
 	settle := func(err error) {
 		if o.Err = err; err != nil {
 			o.Status = Failed
@@ -34,18 +42,22 @@ func (g *Graph) execute(ctx context.Context, s *stage, inputs map[*stage]store.E
 			}
 		}
 	}
-	settle(err)
-	o.Elapsed = time.Since(began)
-	if folderErr := to.ended(s, o); folderErr != nil {
-		settle(errors.Join(o.Err, folderErr))
+	settle(e.obtain(ctx, &o))
+	if o.Err == nil {
+		settle(e.graph.remember(e.stage, o.Key))
 	}
-	g.host.Observer.StageChanged(s.name, o.Status, o.Elapsed, o.Err)
+	o.Elapsed = time.Since(began)
+	if err := e.to.ended(e.stage, o); err != nil {
+		settle(errors.Join(o.Err, err))
+	}
+	e.graph.host.Observer.StageChanged(e.stage.name, o.Status, o.Elapsed, o.Err)
 	return o
 }
 
 // obtain sets the outcome's key, entry and status.
-func (g *Graph) obtain(ctx context.Context, s *stage, inputs map[*stage]store.Entry, threads int, to recipient, o *Outcome) error {
-	paths, hashes, err := g.locate(s, func(from *stage) store.Entry { return inputs[from] })
+func (e *execution) obtain(ctx context.Context, o *Outcome) error {
+	g, s := e.graph, e.stage
+	paths, hashes, err := g.locate(s, func(from *stage) store.Entry { return e.inputs[from] })
 	if err != nil {
 		return err
 	}
@@ -58,8 +70,12 @@ func (g *Graph) obtain(ctx context.Context, s *stage, inputs map[*stage]store.En
 		o.Status = Stored
 		return err
 	}
-	to.begins(s)
+	e.to.begins(s)
 	work, found, err := g.host.Store.Begin(ctx, o.Key, store.Waiting(func(h store.Holder) {
+		if e.lease.held {
+			e.lease.giveBack()
+			e.waits()
+		}
 		g.host.Observer.StageChanged(s.name, Waiting, 0, fmt.Errorf("%s is running it", h))
 	}))
 	if err != nil {
@@ -69,11 +85,16 @@ func (g *Graph) obtain(ctx context.Context, s *stage, inputs map[*stage]store.En
 		o.Entry, o.Status = *found, Stored
 		return nil
 	}
-	g.host.Observer.StageChanged(s.name, Running, 0, nil)
-	if err := g.attempts(ctx, s, parts, paths, work, threads, o); err != nil {
-		return errors.Join(err, work.Abort())
+	// Whoever had the threads meanwhile does not wait for this entry while it has them.
+	err = e.lease.take(ctx)
+	if err == nil {
+		g.host.Observer.StageChanged(s.name, Running, 0, nil)
+		err = g.attempts(ctx, s, parts, paths, work, e.lease.threads, o)
 	}
-	if o.Entry, err = work.Commit(); err != nil {
+	if err == nil {
+		o.Entry, err = work.Commit()
+	}
+	if err != nil {
 		return errors.Join(err, work.Abort())
 	}
 	o.Status = Done

@@ -96,30 +96,43 @@ func (g *Graph) schedule() *schedule {
 	return c
 }
 
-// ended is a stage whose outcome is known.
-type ended struct {
+// news is what a stage tells the schedule: that it waits for another process, without threads, or its outcome.
+type news struct {
 	place   int
+	waits   bool
 	outcome Outcome
 }
 
-// run runs the stages, as many goroutines at a time as there are jobs.
+// maxWaiting is how many stages of a run may wait for other processes at a time, beside those that run.
+const maxWaiting = 16
+
+// run runs the stages, as many goroutines at a time as there are jobs, and a few that wait for other processes. A stage that another process runs makes
+// room for those that can be run, so that two hosts with the same study share its work between them.
 func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
 	c := g.schedule()
-	results := make(chan ended, g.host.Budget.Jobs())
-	running := 0
+	jobs := g.host.Budget.Jobs()
+	told := make(chan news, 2*(jobs+maxWaiting)) // nobody who tells is held up
+	running, waiting := 0, map[int]bool{}
 	for c.left > 0 {
-		if len(c.ready) == 0 || running == cap(results) {
-			r := <-results
-			running--
-			c.finish(r, to)
+		if len(c.ready) == 0 || running == jobs || len(waiting) == maxWaiting {
+			switch n := <-told; {
+			case n.waits:
+				waiting[n.place] = true
+				running--
+			case waiting[n.place]:
+				delete(waiting, n.place)
+				c.finish(n, to)
+			default:
+				running--
+				c.finish(n, to)
+			}
 			continue
 		}
 		i := heap.Pop(&c.ready).(int)
 		s := g.stages[i]
-		threads := g.host.Budget.share(s.beside)
-		release, err := g.host.Budget.acquire(ctx, threads)
+		l, err := g.host.Budget.lease(ctx, g.host.Budget.share(s.beside))
 		if err != nil {
-			c.finish(ended{i, g.skipped(s, err, to)}, to)
+			c.finish(news{place: i, outcome: g.skipped(s, err, to)}, to)
 			continue
 		}
 		// The outcomes that a stage's inputs come from are known and do not change any more.
@@ -129,16 +142,18 @@ func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
 		}
 		running++
 		go func() {
-			defer release()
-			results <- ended{i, g.execute(ctx, s, inputs, threads, to)}
+			defer l.giveBack()
+			e := &execution{graph: g, stage: s, inputs: inputs, lease: l, to: to, waits: func() { told <- news{place: i, waits: true} }}
+			o := e.execute(ctx)
+			told <- news{place: i, outcome: o}
 		}()
 	}
 	return c.outcomes, g.verdict(ctx, c.outcomes)
 }
 
 // finish takes an outcome, and those of all stages that it keeps from running.
-func (c *schedule) finish(r ended, to recipient) {
-	for todo := []ended{r}; len(todo) > 0; todo = todo[1:] {
+func (c *schedule) finish(n news, to recipient) {
+	for todo := []news{n}; len(todo) > 0; todo = todo[1:] {
 		e := todo[0]
 		c.outcomes[e.place] = e.outcome
 		c.left--
@@ -148,7 +163,7 @@ func (c *schedule) finish(r ended, to recipient) {
 				continue
 			}
 			if err := c.obstacle(d); err != nil {
-				todo = append(todo, ended{d, c.graph.skipped(c.graph.stages[d], err, to)})
+				todo = append(todo, news{place: d, outcome: c.graph.skipped(c.graph.stages[d], err, to)})
 			} else {
 				heap.Push(&c.ready, d)
 			}

@@ -2,14 +2,16 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 
-	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/host/launch"
 	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -17,172 +19,331 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
-// Validate asks every component of a resolved experiment whether it accepts its parameters for the sizes that it will be given, and reads what the
-// experiment loads. All problems are returned together in an [*experiment.Error], with their places in the file, or in an
-// [*artifact.FormatError] of a data set. Nothing is written.
+// Validate asks every component of a resolved study whether it accepts its parameters for the sizes that it will be given and how much memory it will need, and reads
+// what the study loads. All problems of all points are returned together in an [*experiment.Error], with their places in the file. Nothing is written.
 func Validate(ctx context.Context, study *experiment.Study, host Host) error {
-	v := &validation{host: host.complete(), procs: map[string]*launch.Process{}}
+	v := &validation{
+		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{},
+		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
+		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{},
+	}
 	defer v.stop()
 	found := make([][]experiment.Problem, len(study.Points))
 	for i, p := range study.Points {
 		v.problems = nil
 		if err := v.experiment(ctx, p.Experiment); err != nil {
-			return errors.Join(err, v.format)
+			return err
 		}
 		found[i] = v.problems
 	}
-	return errors.Join(experiment.Join(study.Shared(found)...), v.format)
+	return experiment.Join(study.Shared(found)...)
 }
 
+// validation is what is known so far. What several points ask is asked once: they share their components.
 type validation struct {
-	host     Host
-	procs    map[string]*launch.Process
+	host  Host
+	limit limit
+	procs map[string]*launch.Process
+
+	asked    map[question]*client.Validation
+	specs    map[specKey]*task.Spec
+	spikes   map[spikesKey]*spikes
+	latents  map[trainedKey]int
+	datasets map[string]*checkedDataset
+	networks map[networkKey]*network
+	fits     map[fitKey][]param.Problem
+
+	// problems are those of the point that is looked at.
 	problems []experiment.Problem
-	format   error
+}
+
+// question is what a component is asked: for a task with other parameters than its own, these are given as JSON.
+type question struct {
+	use    *experiment.Use
+	params string
+	task   *task.Spec
+	data   *model.DataSpec
+	source simulator.Source
+	sizes  comparator.Sizes
+}
+
+type specKey struct {
+	use    *experiment.Use
+	params string
+}
+
+// stageMemory is what a stage's components need, each with where it stands.
+type stageMemory struct {
+	stage string
+	parts []memoryPart
+}
+
+type memoryPart struct {
+	use    *experiment.Use
+	bytes  int64
+	params []string
+}
+
+func (m *stageMemory) add(u *experiment.Use, got *client.Validation) {
+	if got != nil && got.MemoryBytes > 0 {
+		m.parts = append(m.parts, memoryPart{u, got.MemoryBytes, got.MemoryParams})
+	}
 }
 
 func (v *validation) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	for _, p := range v.procs {
-		if err := p.Stop(ctx); err != nil && v.host.Log != nil {
+		if err := p.Stop(ctx); err != nil {
 			v.host.Log.Warn("stopping a plugin", "error", err)
 		}
 	}
 }
 
+// known is what an experiment's stages hand on.
+type known struct {
+	// task is the spec of the task, simulated that of the trials that are simulated from; nil where they are not known.
+	task, simulated *task.Spec
+	// latents of the network, 0 where unknown; data is nil where its sizes are not known, and hash is that of a file of the user's.
+	latents int
+	data    *model.DataSpec
+	hash    string
+}
+
+// experiment looks at one point.
 func (v *validation) experiment(ctx context.Context, e *experiment.Experiment) error {
-	var spec *task.Spec
-	var source *simulator.Source
-	if e.Task != nil {
-		s, err := v.taskSpec(ctx, e.Task, e.Task.Params)
-		if err != nil {
-			return err
-		}
-		spec = s
-	}
-	if e.Train != nil && e.Train.Use != nil {
-		if err := v.check(ctx, e.Train.Use, client.ValidateRequest{Task: spec}); err != nil {
-			return err
-		}
-	}
-	if e.Simulate != nil && e.Simulate.Use != nil {
-		if spec != nil {
-			laid, err := v.simulated(ctx, e, spec)
-			if err != nil {
-				return err
-			}
-			if laid != nil {
-				source = &simulator.Source{Bins: laid.Bins, Task: laid}
-			}
-		}
-		if err := v.check(ctx, e.Simulate.Use, client.ValidateRequest{Source: source}); err != nil {
-			return err
-		}
-	}
-	var data *model.DataSpec
-	if e.Simulate != nil && e.Simulate.Dataset != "" {
-		d, err := v.dataset(ctx, e.Simulate.Dataset)
-		if err != nil {
-			return err
-		}
-		data = d
-	}
-	for _, f := range e.Fit {
-		if f.Use == nil {
-			continue
-		}
-		if err := v.check(ctx, f.Use, client.ValidateRequest{Data: data}); err != nil {
-			return err
-		}
-	}
-	for _, c := range e.Compare {
-		if err := v.check(ctx, c.Use, client.ValidateRequest{}); err != nil {
+	var k known
+	for _, look := range []func(context.Context, *experiment.Experiment, *known) error{v.train, v.simulate, v.fit, v.compare} {
+		if err := look(ctx, e, &k); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dataset reads a data set whole; what is wrong with it is kept as the validation's format error.
-func (v *validation) dataset(ctx context.Context, path string) (*model.DataSpec, error) {
-	d, err := artifact.OpenDataset(path)
-	if err == nil {
-		defer d.Close()
-		err = d.Check(ctx)
+func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *known) error {
+	need := stageMemory{stage: "train"}
+	if e.Task != nil {
+		spec, got, err := v.taskSpec(ctx, e.Task, nil)
+		if err != nil {
+			return err
+		}
+		k.task = spec
+		need.add(e.Task, got)
 	}
-	var wrong *artifact.FormatError
-	if errors.As(err, &wrong) {
-		v.format = err
-		return nil, nil
+	if e.Train == nil {
+		v.affordable(need)
+		return nil
 	}
-	if err != nil {
-		return nil, err
+	if e.Train.Load != "" {
+		n, err := v.network(ctx, e, k.task)
+		if err != nil {
+			return err
+		}
+		for _, p := range n.problems {
+			v.problems = append(v.problems, e.Train.Problem(p))
+		}
+		k.latents = n.latents
+		return nil
 	}
-	spec := d.Spec()
-	return &spec, nil
-}
-
-// taskSpec validates a task and asks for its spec; nil where the task does not accept its parameters.
-func (v *validation) taskSpec(ctx context.Context, u *experiment.Use, params param.Values) (*task.Spec, error) {
-	before := len(v.problems)
-	if err := v.checkWith(ctx, u, client.ValidateRequest{}, params); err != nil || len(v.problems) > before {
-		return nil, err
-	}
-	p, err := v.plugin(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	t, err := p.Client.OpenTask(ctx, u.Info.Name, params, component.Env{Seed: u.Seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
-	}
-	spec, err := t.Spec(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
-	}
-	if err := t.Close(ctx); err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
-	}
-	return &spec, nil
-}
-
-// simulated is the spec of the trials that are simulated from.
-func (v *validation) simulated(ctx context.Context, e *experiment.Experiment, trained *task.Spec) (*task.Spec, error) {
-	laid := merged(e.Task.Params, trained.Simulation, e.Simulate.Trials.Params)
-	return v.taskSpec(ctx, e.Task, laid)
-}
-
-func (v *validation) check(ctx context.Context, u *experiment.Use, req client.ValidateRequest) error {
-	return v.checkWith(ctx, u, req, u.Params)
-}
-
-func (v *validation) checkWith(ctx context.Context, u *experiment.Use, req client.ValidateRequest, params param.Values) error {
-	p, err := v.plugin(ctx, u)
+	got, err := v.check(ctx, e.Train.Use, nil, client.ValidateRequest{Task: k.task})
 	if err != nil {
 		return err
 	}
-	req.Name, req.Params = u.Info.Name, params
-	got, err := p.Client.Validate(ctx, req)
+	need.add(e.Train.Use, got)
+	if !v.affordable(need) || k.task == nil || len(got.Problems) > 0 || e.Simulate == nil || e.Simulate.Use == nil {
+		return nil
+	}
+	k.latents, err = v.latentsOf(ctx, e.Train.Use, k.task)
+	return err
+}
+
+func (v *validation) simulate(ctx context.Context, e *experiment.Experiment, k *known) error {
+	s := e.Simulate
+	if s == nil {
+		return nil
+	}
+	if s.Dataset != "" {
+		d, err := v.dataset(ctx, s.Dataset)
+		if err != nil {
+			return err
+		}
+		for _, p := range d.problems {
+			v.problems = append(v.problems, s.Problem(p))
+		}
+		k.data, k.hash = d.spec, d.hash
+		return nil
+	}
+	need := stageMemory{stage: "simulate"}
+	var source *simulator.Source
+	if k.task != nil {
+		laid := merged(e.Task.Params, k.task.Simulation, s.Trials.Params)
+		spec, got, err := v.taskSpec(ctx, e.Task, laid)
+		if err != nil {
+			return err
+		}
+		need.add(s.Trials, got)
+		if spec != nil {
+			k.simulated = spec
+			source = &simulator.Source{Latents: k.latents, Bins: spec.Bins, Task: spec}
+		}
+	}
+	got, err := v.check(ctx, s.Use, nil, client.ValidateRequest{Source: source})
 	if err != nil {
-		return fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
+		return err
+	}
+	need.add(s.Use, got)
+	if !v.affordable(need) || source == nil || source.Latents == 0 || len(got.Problems) > 0 {
+		return nil
+	}
+	k.data, err = v.simulated(ctx, s.Use, *source)
+	return err
+}
+
+func (v *validation) fit(ctx context.Context, e *experiment.Experiment, k *known) error {
+	for i := range e.Fit {
+		f := &e.Fit[i]
+		if f.Use == nil {
+			problems, err := v.fitted(ctx, f, k)
+			if err != nil {
+				return err
+			}
+			for _, p := range problems {
+				v.problems = append(v.problems, f.Problem(p))
+			}
+			continue
+		}
+		got, err := v.check(ctx, f.Use, nil, client.ValidateRequest{Data: k.data})
+		if err != nil {
+			return err
+		}
+		need := stageMemory{stage: "fit/" + f.Name}
+		need.add(f.Use, got)
+		v.affordable(need)
+	}
+	return nil
+}
+
+func (v *validation) compare(ctx context.Context, e *experiment.Experiment, k *known) error {
+	for _, c := range e.Compare {
+		req := client.ValidateRequest{}
+		if k.data != nil {
+			req.Sizes = &comparator.Sizes{Data: k.data, Subjects: len(c.Subjects), Latents: k.latents}
+		}
+		got, err := v.check(ctx, c.Use, nil, req)
+		if err != nil {
+			return err
+		}
+		need := stageMemory{stage: "compare/" + c.Name}
+		need.add(c.Use, got)
+		v.affordable(need)
+	}
+	return nil
+}
+
+// taskSpec validates a task with its own parameters or, where they are not nil, others, and asks for its spec, which is nil where the task does not accept
+// them or needs more memory than there is.
+func (v *validation) taskSpec(ctx context.Context, u *experiment.Use, params param.Values) (*task.Spec, *client.Validation, error) {
+	got, err := v.check(ctx, u, params, client.ValidateRequest{})
+	if err != nil || len(got.Problems) > 0 || v.limit.exceeded(got.MemoryBytes) {
+		return nil, got, err
+	}
+	text, err := paramsText(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	key := specKey{u, text}
+	if spec, ok := v.specs[key]; ok {
+		return spec, got, nil
+	}
+	if params == nil {
+		params = u.Params
+	}
+	p, err := v.plugin(ctx, u)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := p.Client.OpenTask(ctx, u.Info.Name, params, v.env(u.Seed))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
+	}
+	spec, err := t.Spec(ctx)
+	if err = errors.Join(err, t.Close(ctx)); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
+	}
+	v.specs[key] = &spec
+	return &spec, got, nil
+}
+
+func (v *validation) env(seed uint64) component.Env {
+	return component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)}
+}
+
+// paramsText is parameters as a key; nil is "".
+func paramsText(params param.Values) (string, error) {
+	if params == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(params)
+	if err != nil {
+		return "", fmt.Errorf("pipeline: %w", err)
+	}
+	return string(b), nil
+}
+
+// check asks a component whether it accepts its own parameters or, where they are not nil, others. What it does not accept is noted.
+func (v *validation) check(ctx context.Context, u *experiment.Use, params param.Values, req client.ValidateRequest) (*client.Validation, error) {
+	text, err := paramsText(params)
+	if err != nil {
+		return nil, err
+	}
+	key := question{use: u, params: text, task: req.Task, data: req.Data}
+	if req.Source != nil {
+		key.source = *req.Source
+	}
+	if req.Sizes != nil {
+		key.sizes = *req.Sizes
+	}
+	got, ok := v.asked[key]
+	if !ok {
+		p, err := v.plugin(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		if params == nil {
+			params = u.Params
+		}
+		req.Name, req.Params, req.Threads = u.Info.Name, params, v.host.Budget.Threads()
+		answer, err := p.Client.Validate(ctx, req)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", u.Ref, p.Wrap(err))
+		}
+		got = &answer
+		v.asked[key] = got
 	}
 	for _, q := range got.Problems {
 		v.problems = append(v.problems, u.Problem(q))
 	}
-	return nil
+	return got, nil
 }
 
+// plugin returns the process that serves a component.
 func (v *validation) plugin(ctx context.Context, u *experiment.Use) (*launch.Process, error) {
 	found, err := v.host.Catalog.Find(u.Ref.String())
 	if err != nil {
 		return nil, err
 	}
+	return v.process(ctx, found)
+}
+
+func (v *validation) process(ctx context.Context, found catalog.Component) (*launch.Process, error) {
 	c := found.Plugin.Candidate
 	if p, ok := v.procs[c.Path]; ok {
 		return p, nil
 	}
-	p, err := launch.Start(ctx, launch.Spec{Path: c.Path, Args: c.Args, Name: found.Plugin.Manifest.Name, SHA256: c.SHA256, Threads: 1, Log: v.host.Log})
+	p, err := launch.Start(ctx, launch.Spec{
+		Path: c.Path, Args: c.Args, Name: found.Plugin.Manifest.Name, SHA256: c.SHA256, Threads: 1, Memory: v.host.Memory, Log: v.host.Log,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/ctdb-host/ctdb/host/machine"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// limit is how much memory a stage may need, and whose limit that is; 0 bytes for none that is known.
+type limit struct {
+	bytes int64
+	whose string
+}
+
+// memoryLimit is what is given or, where that is 0, what the machine has or the control group grants. It is not what happens to be free: a study is
+// not refused because of what runs beside it for a moment.
+func memoryLimit(given int64) limit {
+	if given > 0 {
+		return limit{given, "--memory allows %s"}
+	}
+	m := machine.ReadMemory()
+	if m.Limit > 0 && (m.Total == 0 || m.Limit < m.Total) {
+		return limit{m.Limit, "the control group allows %s"}
+	}
+	return limit{m.Total, "the machine has %s"}
+}
+
+func (l limit) exceeded(bytes int64) bool { return l.bytes > 0 && bytes > l.bytes }
+
+// affordable reports whether there is memory for a stage, and notes the problem where there is not, at the component that needs most.
+func (v *validation) affordable(m stageMemory) bool {
+	total := int64(0)
+	for _, p := range m.parts {
+		total = component.Total(total, p.bytes)
+	}
+	if !v.limit.exceeded(total) {
+		return true
+	}
+	most := slices.MaxFunc(m.parts, func(a, b memoryPart) int { return cmp.Compare(a.bytes, b.bytes) })
+	message := fmt.Sprintf("%s would need about %s of memory", m.stage, size(total))
+	if len(m.parts) > 1 {
+		message += fmt.Sprintf(", %s of it for %s", size(most.bytes), most.use.Ref)
+	}
+	message += ": " + fmt.Sprintf(v.limit.whose, size(v.limit.bytes))
+	p := param.Problem{Message: message}
+	if len(most.params) > 0 {
+		p.Path = most.params[0]
+		p.Hint = "it grows with " + strings.Join(most.params, ", ")
+	}
+	v.problems = append(v.problems, most.use.Problem(p))
+	return false
+}
+
+// size is a number of bytes for people.
+func size(bytes int64) string {
+	if bytes == math.MaxInt64 {
+		return "more memory than can be counted"
+	}
+	return humanize.IBytes(uint64(bytes))
+}
