@@ -100,9 +100,14 @@ func (d *Dataset) examine(problems *FormatError) {
 			problems.add("attribute "+binWidthAttribute, "seconds, finite and not negative,", "%v", width)
 		}
 		d.spec.BinWidth = width
+	} else if v, there := d.h5.attributes[binWidthAttribute]; there {
+		problems.add("attribute "+binWidthAttribute, "a number of seconds", "%.100q", fmt.Sprint(v))
 	}
 	counts, ok := d.h5.attributes.Int(countsAttribute)
 	d.counts = !ok || counts != 0
+	if v, there := d.h5.attributes[countsAttribute]; there && !ok {
+		problems.add("attribute "+countsAttribute, "1 or 0, an integer or a bool,", "%.100q", fmt.Sprint(v))
+	}
 	d.examineConstants(problems)
 }
 

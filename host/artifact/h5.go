@@ -156,16 +156,6 @@ static herr_t ctdb_get(hid_t obj, const char *name, ctdb_attr *out) {
 	return err;
 }
 
-static long long ctdb_chunk_rows(hid_t set, int rank) {
-	hsize_t dims[H5S_MAX_RANK];
-	long long rows = 0;
-	hid_t plist = H5Dget_create_plist(set);
-	if (plist < 0) return 0;
-	if (rank > 0 && H5Pget_layout(plist) == H5D_CHUNKED && H5Pget_chunk(plist, rank, dims) > 0) rows = (long long)dims[0];
-	H5Pclose(plist);
-	return rows;
-}
-
 // The number of a filter that the data need and the library lacks, 0 where there is none; its name goes to text.
 static int ctdb_missing_filter(hid_t set, char *text) {
 	int missing = 0, n, i;
@@ -357,9 +347,6 @@ func (s h5Set) rows(name string, t *tensor.Tensor, from int, write bool) error {
 
 // stored is the number of bytes that the dataset's data take in the file: 0 if none were ever written.
 func (s h5Set) stored() int64 { return int64(C.ctdb_stored(s.id)) }
-
-// chunkRows is the number of rows of a chunk, 0 where the data are contiguous.
-func (s h5Set) chunkRows(rank int) int { return int(C.ctdb_chunk_rows(s.id, C.int(rank))) }
 
 // missingFilter says which filter the data need and the library lacks; empty where it has them.
 func (s h5Set) missingFilter() string {

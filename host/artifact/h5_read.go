@@ -12,6 +12,8 @@ import (
 
 	"gonum.org/v1/hdf5"
 
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -89,9 +91,27 @@ type h5Array struct {
 	set   *hdf5.Dataset
 	dtype tensor.DType
 	shape []int
-	chunk int // rows of a chunk; 1 where there are none
+	cut   *chunking // nil where there are no chunks
 	axes  []string
 	unit  string
+}
+
+// known reports the name of an array by trial that the host looks for, whose absence would otherwise be all that is told.
+func known(name string) bool {
+	split, name, _ := strings.Cut(name, "_")
+	return slices.Contains(splits(), task.Split(split)) && (ranks(name) > 0 || name == arrayTrials || name == model.Rates)
+}
+
+// className is how HDF5 calls a class of types.
+func className(c hdf5.TypeClass) string {
+	names := map[hdf5.TypeClass]string{
+		hdf5.T_INTEGER: "integer of more than 8 bytes", hdf5.T_FLOAT: "float of more than 8 bytes", hdf5.T_TIME: "time", hdf5.T_STRING: "string", hdf5.T_BITFIELD: "bit field",
+		hdf5.T_OPAQUE: "opaque", hdf5.T_COMPOUND: "compound", hdf5.T_REFERENCE: "reference", hdf5.T_ENUM: "enumeration, as h5py's bool is", hdf5.T_VLEN: "variable length", hdf5.T_ARRAY: "array",
+	}
+	if n, ok := names[c]; ok {
+		return n
+	}
+	return fmt.Sprint(int(c))
 }
 
 func (a *h5Array) bytes() int { return elements(a.shape) * a.dtype.Size() }
@@ -122,7 +142,7 @@ func openH5(path string, problems *FormatError) (*h5Reader, error) {
 	r := &h5Reader{path: path, arrays: map[string]*h5Array{}}
 	err = locked(func() error {
 		if !hdf5.IsHDF5(path) {
-			problems.add("", "an HDF5 file", "no HDF5 signature in its %d bytes", info.Size())
+			problems.add("", "an HDF5 file", "no HDF5 signature in its %d bytes%s", info.Size(), looksLike(path))
 			return problems
 		}
 		if r.file, err = hdf5.OpenFile(path, hdf5.F_ACC_RDONLY); err != nil {
@@ -161,7 +181,19 @@ func (r *h5Reader) list(problems *FormatError) error {
 			return problems
 		}
 		kind, err := root.ObjectTypeByIndex(i)
-		if err != nil || kind != hdf5.H5G_DATASET {
+		if err != nil {
+			continue
+		}
+		switch kind {
+		case hdf5.H5G_DATASET:
+		case hdf5.H5G_LINK, hdf5.H5G_UDLINK:
+			// It may lead into any file that this user can read, so it is not even looked where to.
+			problems.add(name, "the array itself", "a link to elsewhere: links are not followed")
+			continue
+		default:
+			if known(name) {
+				problems.add(name, "an array of numbers", "no array but a group or a type")
+			}
 			continue
 		}
 		a, err := r.array(name)
@@ -180,7 +212,7 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 	if err != nil {
 		return nil, h5Error("it cannot be opened")
 	}
-	a := &h5Array{name: name, set: set, chunk: 1}
+	a := &h5Array{name: name, set: set}
 	keep := false
 	defer func() {
 		if !keep {
@@ -199,10 +231,15 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 		a.dtype = tensor.Float32
 	case class == hdf5.T_FLOAT && size <= 8:
 		a.dtype = tensor.Float64
+	case known(name):
+		return nil, fmt.Errorf("elements of HDF5 class %v: numbers are read", className(class))
 	default:
 		return nil, nil
 	}
 	h := h5SetOf(set)
+	if where := h.elsewhere(); where != "" {
+		return nil, errors.New(where)
+	}
 	if !h.plain() {
 		return nil, errors.New("numbers of an unusual precision: integers of 1, 2, 4 or 8 bytes or IEEE floats of 2, 4 or 8 are read")
 	}
@@ -236,10 +273,13 @@ func (r *h5Reader) array(name string) (*h5Array, error) {
 		return nil, fmt.Errorf("shape %v without any data", a.shape)
 	}
 	if filter := h.missingFilter(); filter != "" {
-		return nil, fmt.Errorf("compressed by HDF5 filter %s, which is not installed here: gzip, szip or none is read", filter)
+		return nil, fmt.Errorf("compressed by HDF5 filter %s, which is not installed here: gzip or none is read", filter)
 	}
-	if rows := h.chunkRows(len(a.shape)); rows > 0 {
-		a.chunk = rows
+	if a.cut, err = h.chunking(a.shape, int(dtype.Size())); err != nil {
+		return nil, err
+	}
+	if err := a.cut.claims(a.shape, int(dtype.Size()), h.stored()); err != nil {
+		return nil, err
 	}
 	if about, err := attributesOf(set.ID(), axesAttribute, unitAttribute); err == nil {
 		a.axes, a.unit = about.axes(len(a.shape)), about.Text(unitAttribute)
@@ -275,6 +315,9 @@ func (r *h5Reader) rows(a *h5Array, name string, from, to int) (*tensor.Tensor, 
 	err := locked(func() error {
 		if r.file == nil {
 			return os.ErrClosed
+		}
+		if err := a.cut.guard(h5SetOf(a.set), a.name, a.shape, from, to); err != nil {
+			return err
 		}
 		return h5SetOf(a.set).rows(a.name, t, from, false)
 	})
@@ -382,7 +425,10 @@ func (r *h5Reader) blockTrials(prefix string, names []string, trials int) int {
 		size := a.bytes() / max(1, a.shape[0])
 		row += size
 		if size > largest {
-			largest, chunk = size, a.chunk
+			largest, chunk = size, 1
+			if a.cut != nil {
+				chunk = a.cut.shape[0]
+			}
 		}
 	}
 	n := max(1, blockTarget/row)

@@ -155,11 +155,20 @@ func tensorOf[F kernel.Float](name string, data []F, shape ...int) *tensor.Tenso
 
 // MismatchError says how weights differ from what a network needs.
 type MismatchError struct {
-	// Missing are names that the network has and the weights lack, Unknown the other way round.
-	Missing, Unknown []string
+	// Missing are those that the network has and the weights lack, Unknown the other way round.
+	Missing, Unknown []Shaped
 	// Shapes are "name: shape [3 4], want [4 4]" for each that differs, and likewise for types and numbers that are not finite.
 	Shapes []string
 }
+
+// Shaped is the name of an array and its shape.
+type Shaped struct {
+	Name  string
+	Shape []int
+}
+
+// String is "name [3 4]".
+func (s Shaped) String() string { return fmt.Sprintf("%s %v", s.Name, s.Shape) }
 
 // Error lists everything that differs.
 func (e *MismatchError) Error() string {
@@ -187,7 +196,7 @@ func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
 		w := weights.Get(q.Name)
 		switch {
 		case w == nil:
-			e.Missing = append(e.Missing, q.Name)
+			e.Missing = append(e.Missing, Shaped{q.Name, q.Shape})
 		case !slices.Equal(w.Shape, q.Shape):
 			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: shape %v, want %v", q.Name, w.Shape, q.Shape))
 		case w.DType() != tensor.Float32 && w.DType() != tensor.Float64:
@@ -200,7 +209,7 @@ func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
 	}
 	for _, w := range weights {
 		if _, ok := p.find(w.Name); !ok {
-			e.Unknown = append(e.Unknown, w.Name)
+			e.Unknown = append(e.Unknown, Shaped{w.Name, w.Shape})
 		}
 	}
 	if len(e.Missing)+len(e.Unknown)+len(e.Shapes) > 0 {

@@ -20,6 +20,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -229,24 +230,27 @@ func Identity[F kernel.Float](of ...any) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// InvalidWeights turns an [*nn.MismatchError] into a component.InvalidArgumentError that lists all of it; other errors stay.
+// InvalidWeights turns an [*nn.MismatchError] into a component.InvalidArgumentError that lists all of it, with the nearest name of those that are missing for each
+// that is not known; other errors stay.
 func InvalidWeights(err error) error {
 	var m *nn.MismatchError
 	if !errors.As(err, &m) {
 		return err
 	}
 	var e component.InvalidArgumentError
-	add := func(format string, args ...any) {
-		e.Problems = append(e.Problems, component.Invalid("weights", format, args...).(*component.InvalidArgumentError).Problems...)
+	add := func(hint, format string, args ...any) {
+		e.Problems = append(e.Problems, param.Problem{Path: "weights", Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
+	var names []string
 	for _, n := range m.Missing {
-		add("%s is missing", n)
+		names = append(names, n.Name)
+		add("", "%s of shape %v is missing", n.Name, n.Shape)
 	}
 	for _, n := range m.Unknown {
-		add("%s is not known", n)
+		add(param.DidYouMean(n.Name, names), "%s of shape %v is not known to this model", n.Name, n.Shape)
 	}
 	for _, n := range m.Shapes {
-		add("%s", n)
+		add("", "%s", n)
 	}
 	return &e
 }
