@@ -10,8 +10,8 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/ctdb-host/ctdb/host/machine"
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // limit is how much memory a stage may need, and whose limit that is; 0 bytes for none that is known.
@@ -39,7 +39,7 @@ func (l limit) exceeded(bytes int64) bool { return l.bytes > 0 && bytes > l.byte
 func (v *validation) affordable(m stageMemory) bool {
 	total := int64(0)
 	for _, p := range m.parts {
-		total = component.Total(total, p.bytes)
+		total = tensor.Total(total, p.bytes)
 	}
 	if !v.limit.exceeded(total) {
 		return true

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Cell is a recurrent cell, the part of a sequence model between its initial state and its readout. A model that is written over a Cell is
@@ -176,10 +176,10 @@ func (c kernelCell[F]) Weights(inputs int) int64 {
 	total := int64(0)
 	for l := range s.Layers {
 		out, in := s.Map(l)
-		total = component.Total(total, component.Elements(out, in), int64(out))
+		total = tensor.Total(total, tensor.Elements(out, in), int64(out))
 	}
 	rows := s.Cell.Gates() * s.H
-	return component.Total(total, component.Elements(rows, inputs), component.Elements(rows, s.H), component.Elements(2, rows))
+	return tensor.Total(total, tensor.Elements(rows, inputs), tensor.Elements(rows, s.H), tensor.Elements(2, rows))
 }
 
 // Bytes is what the kernel's plan takes.

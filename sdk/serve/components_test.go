@@ -368,7 +368,7 @@ func scaleFactory() simulator.Factory {
 			return &scale{p: p, source: source}, nil
 		})
 	return simulator.Sized(f, func(p scaleParams, source simulator.Source, threads int) component.Memory {
-		return component.Memory{Bytes: 8 * component.Elements(p.Neurons, source.Bins, threads), Params: []string{"neurons"}}
+		return component.Memory{Bytes: 8 * tensor.Elements(p.Neurons, source.Bins, threads), Params: []string{"neurons"}}
 	})
 }
 
@@ -431,7 +431,7 @@ func jacobianFactory(probe *probe) comparator.Factory {
 			return jacobian{probe}, nil
 		})
 	return comparator.Sized(f, func(_ jacobianParams, s comparator.Sizes, _ int) component.Memory {
-		return component.Memory{Bytes: component.Elements(s.Subjects, s.Latents, s.Data.Bins, s.Data.TrainTrials)}
+		return component.Memory{Bytes: tensor.Elements(s.Subjects, s.Latents, s.Data.Bins, s.Data.TrainTrials)}
 	})
 }
 

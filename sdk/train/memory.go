@@ -1,8 +1,8 @@
 package train
 
 import (
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Footprint is what the memory of a model comes from. Sizes are in bytes unless they say otherwise, and may be math.MaxInt64 where they are beyond counting.
@@ -44,24 +44,24 @@ func (f Footprint) Bytes(threads int) int64 {
 	validating := min(threads, kernel.ShardCount(f.ValidTrials))
 	rows := func(n int) int { return min(max(1, n), kernel.ShardRows) }
 
-	data := times(f.Trial, int64(f.TrainTrials)+int64(f.ValidTrials))
+	data := times(f.Trial, tensor.Total(int64(f.TrainTrials), int64(f.ValidTrials)))
 	if f.Fresh {
-		data = component.Total(data, times(f.Trial, int64(f.TrainTrials)))
+		data = tensor.Total(data, times(f.Trial, int64(f.TrainTrials)))
 	}
 	// Weights, their gradient, the optimiser's two means, the best ones and the last; a checkpoint copies four; each worker has a gradient
 	// in its graph, one to hand over, and the kernel's in Training.
-	training := component.Total(
+	training := tensor.Total(
 		data, data,
 		times(f.Weights, int64(10+2*workers)),
 		times(f.Training(rows(batch)), int64(workers)),
 		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
 	)
 	block := int64(f.BlockTrials)
-	rolling := component.Total(
+	rolling := tensor.Total(
 		times(f.Weights, 2),
 		times(f.Rolling(rows(f.BlockTrials)), int64(min(threads, kernel.ShardCount(f.BlockTrials)))),
 		// A block as it came and as it was loaded, and results, with the garbage of the block before.
-		times(component.Total(times(f.In, 3), times(f.Out, 2)), block),
+		times(tensor.Total(times(f.In, 3), times(f.Out, 2)), block),
 	)
 	return max(training, rolling)
 }
@@ -70,5 +70,5 @@ func times(size, n int64) int64 {
 	if n <= 0 || size <= 0 {
 		return 0
 	}
-	return component.Elements(int(size), int(n))
+	return tensor.Elements(int(size), int(n))
 }

@@ -1,9 +1,9 @@
 package recurrent
 
 import (
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
@@ -17,7 +17,7 @@ func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, thread
 	row := func(channels ...int) int64 {
 		var n int64
 		for _, c := range channels {
-			n = component.Total(n, component.Elements(s.Bins, c, size))
+			n = tensor.Total(n, tensor.Elements(s.Bins, c, size))
 		}
 		return n
 	}
@@ -29,14 +29,14 @@ func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, thread
 		if states {
 			width = units
 			if seen[true] == 0 {
-				forward = component.Total(forward, row(units))
+				forward = tensor.Total(forward, row(units))
 			}
 		}
-		forward = component.Total(forward, row(data...))
-		backward = component.Total(backward, row(width))
+		forward = tensor.Total(forward, row(data...))
+		backward = tensor.Total(backward, row(width))
 		if seen[states] > 0 {
 			// Gradients of one array are added up, and kept for the kernel.
-			backward = component.Total(backward, row(width, width))
+			backward = tensor.Total(backward, row(width, width))
 		}
 		seen[states]++
 	}
@@ -57,13 +57,13 @@ func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, thread
 	}
 	rows := func(each int64, training bool) func(int) int64 {
 		return func(n int) int64 {
-			return component.Total(component.Elements(int(each), n), cell.Bytes(n, s.Bins, s.Inputs, s.Outputs, training))
+			return tensor.Total(tensor.Elements(int(each), n), cell.Bytes(n, s.Bins, s.Inputs, s.Outputs, training))
 		}
 	}
 	trial := row(s.Inputs, s.Outputs, s.Outputs)
 	f := train.Footprint{
-		Weights:  component.Elements(size, int(component.Total(cell.Weights(s.Inputs), component.Elements(s.Outputs, units+1), int64(units)))),
-		Training: rows(component.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(row(s.Inputs, s.Outputs, units), false),
+		Weights:  tensor.Elements(size, int(tensor.Total(cell.Weights(s.Inputs), tensor.Elements(s.Outputs, units+1), int64(units)))),
+		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(row(s.Inputs, s.Outputs, units), false),
 		Trial: trial, Fresh: s.FreshNoise, TrainTrials: s.TrainTrials, ValidTrials: s.ValidTrials, Batch: batch,
 		In: row(s.Inputs, s.Inputs, s.Outputs, s.Outputs), Out: row(units, s.Outputs),
 	}

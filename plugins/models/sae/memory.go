@@ -1,9 +1,9 @@
 package sae
 
 import (
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
@@ -16,35 +16,35 @@ func Memory(cell nn.Cell[float32], encoder, window int, d model.DataSpec, batch,
 	row := func(bins int, channels ...int) int64 {
 		var n int64
 		for _, c := range channels {
-			n = component.Total(n, component.Elements(bins, c, size))
+			n = tensor.Total(n, tensor.Elements(bins, c, size))
 		}
 		return n
 	}
 	worker := func(training bool) func(int) int64 {
 		// Spikes read and to be reconstructed, inputs, the mask, log-rates and their gradient; without training the latents instead.
-		each := component.Total(row(seen, d.HeldIn), row(d.Bins, d.Neurons, d.Inputs, 1, d.Neurons), row(1, encoder, encoder, units, 6))
+		each := tensor.Total(row(seen, d.HeldIn), row(d.Bins, d.Neurons, d.Inputs, 1, d.Neurons), row(1, encoder, encoder, units, 6))
 		if training {
-			each = component.Total(each, row(d.Bins, d.Neurons))
+			each = tensor.Total(each, row(d.Bins, d.Neurons))
 		}
 		return func(n int) int64 {
-			return component.Total(component.Elements(int(each), n),
+			return tensor.Total(tensor.Elements(int(each), n),
 				direction.Bytes(n, seen, d.HeldIn, 0, training), direction.Bytes(n, seen, d.HeldIn, 0, training),
 				cell.Bytes(n, d.Bins, d.Inputs, d.Neurons, training))
 		}
 	}
 	roll := worker(false)
 	block := row(d.Bins, d.HeldIn, d.Neurons, d.Inputs)
-	weights := component.Total(direction.Weights(d.HeldIn), direction.Weights(d.HeldIn), component.Elements(2, encoder, units), int64(units),
-		cell.Weights(d.Inputs), component.Elements(d.Neurons, units+1))
+	weights := tensor.Total(direction.Weights(d.HeldIn), direction.Weights(d.HeldIn), tensor.Elements(2, encoder, units), int64(units),
+		cell.Weights(d.Inputs), tensor.Elements(d.Neurons, units+1))
 	f := train.Footprint{
-		Weights:  component.Elements(size, int(weights)),
+		Weights:  tensor.Elements(size, int(weights)),
 		Training: worker(true), Validation: roll,
-		Rolling: func(n int) int64 { return component.Total(roll(n), component.Elements(int(row(d.Bins, units)), n)) },
+		Rolling: func(n int) int64 { return tensor.Total(roll(n), tensor.Elements(int(row(d.Bins, units)), n)) },
 		Trial:   block, TrainTrials: d.TrainTrials, ValidTrials: d.ValidTrials, Batch: batch,
 		In: block, Out: row(d.Bins, d.Neurons, units),
 	}
 	f.BlockTrials = train.Block(f.In, max(d.TrainTrials, d.ValidTrials))
 	// Blocks come over the plugin's boundary ahead of those that are at work.
-	ahead := component.Elements(int(f.In), f.BlockTrials, 4)
-	return component.Total(f.Bytes(threads), min(ahead, component.Elements(int(block), max(d.TrainTrials, d.ValidTrials))))
+	ahead := tensor.Elements(int(f.In), f.BlockTrials, 4)
+	return tensor.Total(f.Bytes(threads), min(ahead, tensor.Elements(int(block), max(d.TrainTrials, d.ValidTrials))))
 }

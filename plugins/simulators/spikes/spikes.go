@@ -56,17 +56,17 @@ const (
 // memory is that of the mapping and of the blocks in work, their latents and what is observed.
 func memory(p Params, source simulator.Source, threads int) component.Memory {
 	neurons := p.HeldIn + p.HeldOut
-	carried := source.Latents
+	carried := int64(source.Latents)
 	if t := source.Task; t != nil {
-		carried += t.Inputs + t.Outputs
+		carried = tensor.Total(carried, int64(t.Inputs), int64(t.Outputs))
 	}
-	in := component.Elements(source.Bins, carried, 4)
+	in := tensor.Elements(source.Bins, int(carried), 4)
 	rows := int(max(1, min(inputTrials, inputBlock/max(1, in))))
-	out := component.Elements(source.Bins, p.HeldIn+2*neurons+carried, 4)
-	blocks := component.Elements(int(component.Total(in, out)), rows, threads+1)
+	out := tensor.Elements(source.Bins, int(tensor.Total(int64(p.HeldIn+2*neurons), carried)), 4)
+	blocks := tensor.Elements(int(tensor.Total(in, out)), rows, threads+1)
 	// The readout is handed out as a copy.
-	mapping := component.Total(component.Elements(2, source.Latents, neurons, 8), component.Elements(neurons, source.Bins, 8), component.Elements(neurons, 64))
-	return component.Memory{Bytes: component.Total(blocks, mapping), Params: []string{"n_heldin", "n_heldout"}}
+	mapping := tensor.Total(tensor.Elements(2, source.Latents, neurons, 8), tensor.Elements(neurons, source.Bins, 8), tensor.Elements(neurons, 64))
+	return component.Memory{Bytes: tensor.Total(blocks, mapping), Params: []string{"n_heldin", "n_heldout"}}
 }
 
 func check(p Params, source simulator.Source) []param.Problem {

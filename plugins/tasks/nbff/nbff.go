@@ -14,6 +14,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Params are the task's parameters.
@@ -42,10 +43,10 @@ func Factory() task.Factory {
 // memory is that of the trials' numbers, of their scores, and of the blocks in work and their garbage.
 func memory(p Params, threads int) component.Memory {
 	rows := p.block()
-	block := component.Total(component.Elements(rows, arraysOf(p), p.Bins, p.Bits, 4), component.Elements(4, p.Bins, p.Bits, 8))
+	block := tensor.Total(tensor.Elements(rows, arraysOf(p), p.Bins, p.Bits, 4), tensor.Elements(4, p.Bins, p.Bits, 8))
 	inWork := min(threads+1, (p.Trials-1)/rows+1)
 	return component.Memory{
-		Bytes:  component.Total(component.Elements(p.Trials, trialBytes), component.Elements(int(block), 2*inWork)),
+		Bytes:  tensor.Total(tensor.Elements(p.Trials, trialBytes), tensor.Elements(int(block), 2*inWork)),
 		Params: []string{"n_trials", "n_timesteps", "n_bits"},
 	}
 }

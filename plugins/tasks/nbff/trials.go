@@ -18,7 +18,7 @@ const (
 
 // block is the number of trials in a block where the caller does not say.
 func (p Params) block() int {
-	return int(max(1, min(defaultBlock, blockBytes/component.Elements(arraysOf(p), p.Bins, p.Bits, 4))))
+	return int(max(1, min(defaultBlock, blockBytes/tensor.Elements(arraysOf(p), p.Bins, p.Bits, 4))))
 }
 
 // trial is one trial in double precision, arrays (T, bits); it is reused from trial to trial.
