@@ -6,10 +6,15 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/metrics"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
+	"github.com/ctdb-host/ctdb/plugins/models/leaky"
+	"github.com/ctdb-host/ctdb/plugins/models/lstm"
+	"github.com/ctdb-host/ctdb/plugins/models/node"
+	"github.com/ctdb-host/ctdb/plugins/models/rnn"
 	"github.com/ctdb-host/ctdb/plugins/models/sae"
 	"github.com/ctdb-host/ctdb/plugins/simulators/spikes"
 	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/serve"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
@@ -24,7 +29,7 @@ func Plugin() serve.Plugin {
 		Doc:         "The components that come with ctdb-host.",
 		Numerics:    func() map[string]string { return map[string]string{"kernel": kernel.Variant()} },
 		Tasks:       []task.Factory{nbff.Factory()},
-		Models:      slices.Concat(gru.Factories(), sae.Factories()),
+		Models:      slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory()}, sae.Factories()),
 		Simulators:  []simulator.Factory{spikes.Factory()},
 		Comparators: []comparator.Factory{metrics.Factory()},
 	}

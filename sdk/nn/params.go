@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -39,10 +40,20 @@ const align = 16
 func NewParams[F kernel.Float](seed uint64) *Params[F] { return &Params[F]{seed: seed} }
 
 // Zeros adds a parameter that starts at 0.
-func (p *Params[F]) Zeros(name string, shape ...int) { p.Uniform(name, 0, shape...) }
+func (p *Params[F]) Zeros(name string, shape ...int) { p.add(name, shape, nil) }
 
-// Uniform adds a parameter drawn evenly from [-bound, bound). A name that is taken, or a shape that is not positive, is reported by Err.
+// Uniform adds a parameter drawn evenly from [-bound, bound).
 func (p *Params[F]) Uniform(name string, bound float64, shape ...int) {
+	p.add(name, shape, func(r *rand.Rand) float64 { return bound * (2*r.Float64() - 1) })
+}
+
+// Normal adds a parameter drawn from the normal distribution of mean 0 and that standard deviation.
+func (p *Params[F]) Normal(name string, sd float64, shape ...int) {
+	p.add(name, shape, func(r *rand.Rand) float64 { return sd * r.NormFloat64() })
+}
+
+// add adds a parameter. A name that is taken, or a shape that is not positive, is reported by Err.
+func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64) {
 	n := 1
 	for _, s := range shape {
 		if s < 1 || n > math.MaxInt32/s {
@@ -61,13 +72,13 @@ func (p *Params[F]) Uniform(name string, bound float64, shape ...int) {
 	for i, q := range p.list {
 		p.list[i].Value = p.flat[q.Offset : q.Offset+elements(q.Shape) : q.Offset+elements(q.Shape)]
 	}
-	if bound == 0 {
+	if draw == nil {
 		return
 	}
 	r := random.New(p.seed, "initial "+name)
 	value := p.list[len(p.list)-1].Value
 	for i := range value {
-		value[i] = F(bound * (2*r.Float64() - 1))
+		value[i] = F(draw(r))
 	}
 }
 

@@ -15,16 +15,16 @@ import (
 type CellDynamics struct {
 	// Cell is the step.
 	Cell nn.StepMap
-	// Units and Inputs are its sizes, BinWidth dt in seconds.
-	Units, Inputs int
-	BinWidth      float64
-	// Observed are the readouts by role, besides model.Latents and model.State, which are the state itself.
+	// Size is that of the state, whose first Units elements are the latents that readouts are of; 0 means Units. BinWidth is dt in seconds.
+	Size, Units, Inputs int
+	BinWidth            float64
+	// Observed are the readouts of the latents by role, besides model.Latents and model.State.
 	Observed map[string]Readout
 	// Initial returns the initial states for a block of trials, or the learned one for an empty block.
 	Initial func(ctx context.Context, trials tensor.Block) (*tensor.Tensor, error)
 }
 
-// Readout is a linear map of the state.
+// Readout is a linear map of the latents.
 type Readout struct {
 	// Weight (Width, units) and Bias (Width).
 	Weight, Bias []float64
@@ -35,14 +35,20 @@ type Readout struct {
 
 var _ model.Dynamics = (*CellDynamics)(nil)
 
-// Layout has one segment, "hidden".
+func (d *CellDynamics) size() int { return max(d.Size, d.Units) }
+
+// Layout has the segment "hidden", the latents, and where the state is wider "cell" for the rest.
 func (d *CellDynamics) Layout(context.Context) (model.Layout, error) {
-	observable := map[string]int{model.State: d.Units, model.Latents: d.Units}
+	observable := map[string]int{model.State: d.size(), model.Latents: d.Units}
 	for role, r := range d.Observed {
 		observable[role] = r.Width
 	}
-	return model.Layout{Size: d.Units, Inputs: d.Inputs, Segments: []model.Segment{{Name: "hidden", Size: d.Units}}, Observable: observable,
-		BinWidth: d.BinWidth, Float64: true}, nil
+	l := model.Layout{Size: d.size(), Inputs: d.Inputs, Segments: []model.Segment{{Name: "hidden", Size: d.Units}}, Observable: observable,
+		BinWidth: d.BinWidth, Float64: true}
+	if rest := d.size() - d.Units; rest > 0 {
+		l.Segments = append(l.Segments, model.Segment{Name: "cell", Size: rest})
+	}
+	return l, nil
 }
 
 // InitialState is as the interface says.
@@ -68,7 +74,7 @@ func arg(name string, t *tensor.Tensor, n, width int) ([]float64, error) {
 }
 
 func (d *CellDynamics) point(state, input *tensor.Tensor) (h, x []float64, n int, err error) {
-	if h, err = arg("state", state, -1, d.Units); err != nil {
+	if h, err = arg("state", state, -1, d.size()); err != nil {
 		return nil, nil, 0, err
 	}
 	n = state.Shape[0]
@@ -85,19 +91,26 @@ func (d *CellDynamics) Step(_ context.Context, state, input *tensor.Tensor) (*te
 	if err != nil {
 		return nil, err
 	}
-	out := tensor.New64(model.State, n, d.Units)
+	out := tensor.New64(model.State, n, d.size())
 	return out, d.Cell.Step(x, h, out.F64)
 }
 
 // Observe maps states to what the model shows.
 func (d *CellDynamics) Observe(_ context.Context, state *tensor.Tensor, role string) (*tensor.Tensor, error) {
-	h, err := arg("state", state, -1, d.Units)
+	h, err := arg("state", state, -1, d.size())
 	if err != nil {
 		return nil, err
 	}
 	n := state.Shape[0]
-	if role == model.State || role == model.Latents {
-		return tensor.From64(role, slices.Clone(h), n, d.Units), nil
+	switch role {
+	case model.State:
+		return tensor.From64(role, slices.Clone(h), n, d.size()), nil
+	case model.Latents:
+		out := tensor.New64(role, n, d.Units)
+		for b := range n {
+			copy(out.F64[b*d.Units:(b+1)*d.Units], h[b*d.size():])
+		}
+		return out, nil
 	}
 	r, ok := d.Observed[role]
 	if !ok {
@@ -115,7 +128,7 @@ func (d *CellDynamics) Observe(_ context.Context, state *tensor.Tensor, role str
 			if r.Bias != nil {
 				s = r.Bias[o]
 			}
-			for i, v := range h[b*d.Units : (b+1)*d.Units] {
+			for i, v := range h[b*d.size() : b*d.size()+d.Units] {
 				s += r.Weight[o*d.Units+i] * v
 			}
 			if r.Map != nil {
@@ -133,7 +146,7 @@ func (d *CellDynamics) JVP(_ context.Context, state, input, dState, dInput *tens
 	if err != nil {
 		return nil, err
 	}
-	dh, err := arg("d_state", dState, n, d.Units)
+	dh, err := arg("d_state", dState, n, d.size())
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +156,7 @@ func (d *CellDynamics) JVP(_ context.Context, state, input, dState, dInput *tens
 			return nil, err
 		}
 	}
-	out := tensor.New64(model.State, n, d.Units)
+	out := tensor.New64(model.State, n, d.size())
 	return out, d.Cell.JVP(x, h, dx, dh, out.F64)
 }
 
@@ -153,11 +166,11 @@ func (d *CellDynamics) VJP(_ context.Context, state, input, cotangent *tensor.Te
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := arg("cotangent", cotangent, n, d.Units)
+	c, err := arg("cotangent", cotangent, n, d.size())
 	if err != nil {
 		return nil, nil, err
 	}
-	dState, dInput = tensor.New64("d_state", n, d.Units), tensor.New64("d_input", n, d.Inputs)
+	dState, dInput = tensor.New64("d_state", n, d.size()), tensor.New64("d_input", n, d.Inputs)
 	return dState, dInput, d.Cell.VJP(x, h, c, dInput.F64, dState.F64)
 }
 
@@ -167,6 +180,6 @@ func (d *CellDynamics) Jacobians(_ context.Context, state, input *tensor.Tensor)
 	if err != nil {
 		return nil, nil, err
 	}
-	dState, dInput = tensor.New64("d_state", n, d.Units, d.Units), tensor.New64("d_input", n, d.Units, d.Inputs)
+	dState, dInput = tensor.New64("d_state", n, d.size(), d.size()), tensor.New64("d_input", n, d.size(), d.Inputs)
 	return dState, dInput, d.Cell.Jacobians(x, h, dInput.F64, dState.F64)
 }

@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
-	"github.com/ctdb-host/ctdb/plugins/internal/golden"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -64,106 +61,6 @@ func (c *curves) Metric(m component.Metric) {
 
 func (c *curves) Checkpoint(component.Checkpoint) { c.saved++ }
 
-func weights(t *testing.T, file, prefix string) tensor.Set {
-	t.Helper()
-	dir := os.Getenv("CTDB_GOLDEN")
-	if dir == "" {
-		dir = "testdata"
-	}
-	f, err := os.Open(filepath.Join(dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all, _, err := tensor.ReadSafetensors(f, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out tensor.Set
-	for _, w := range all {
-		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
-			out = append(out, w.Named(name))
-		}
-	}
-	return out
-}
-
-func close64(t *testing.T, what string, got, want []float64, relative, absolute float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
-	}
-	for i, w := range want {
-		if !(math.Abs(got[i]-w) <= relative*math.Abs(w)+absolute) {
-			t.Errorf("%s[%d] is %v, want %v", what, i, got[i], w)
-			return
-		}
-	}
-}
-
-// TestGoldenTrain takes the reference's six optimiser steps through the trainer, in float64.
-func TestGoldenTrain(t *testing.T) {
-	cases := golden.Read(t, "train.json")
-	data := cases[0]
-	inputs, targets := data.Tensors["inputs"], data.Tensors["targets"]
-	seen := 0
-	defer func() {
-		if seen == 0 {
-			t.Error("no case nbff_noisy_gru*")
-		}
-	}()
-	for _, c := range cases {
-		if !strings.HasPrefix(c.Name, "nbff_noisy_gru") {
-			continue
-		}
-		seen++
-		t.Run(c.Name, func(t *testing.T) {
-			var p struct {
-				LR          float64 `json:"lr"`
-				WeightDecay float64 `json:"weight_decay"`
-				L2          float64 `json:"l2_wt"`
-				Clip        float64
-				T, B, Steps int
-			}
-			c.Decode(t, &p)
-			bits := inputs.Shape[2]
-			mask := make([]float64, len(targets.F64))
-			for b := range p.B {
-				row := p.T * bits
-				nbff.Mask(mask[b*row:(b+1)*row], targets.F64[b*row:(b+1)*row], bits, 4, true)
-			}
-			block := tensor.Block{Arrays: tensor.Set{inputs, targets, tensor.From64(task.Weights, mask, p.B, p.T, bits)}}
-			for b := range p.B {
-				block.Trials = append(block.Trials, int64(b))
-			}
-			spec := task.Spec{Inputs: bits, Outputs: bits, Bins: p.T, TrainTrials: p.B, ValidTrials: p.B,
-				Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
-			before := weights(t, "train.safetensors", c.Name)
-			m, err := open[float64](Params{Hidden: before.Get("latent_ics").Shape[0], Epochs: p.Steps, BatchSize: p.B, LR: p.LR, WeightDecay: p.WeightDecay,
-				Clip: p.Clip, Keep: "last"}, 0, p.L2, component.Env{Threads: 2}, model.Target{Task: &spec})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := m.Load(t.Context(), before); err != nil {
-				t.Fatal(err)
-			}
-			var got curves
-			if _, err := m.Train(t.Context(), model.TrainRequest{Task: stored{spec, block, block}}, &got); err != nil {
-				t.Fatal(err)
-			}
-			close64(t, "loss", got.values["train/loss"], c.Floats(t, "loss"), 1e-8, 0)
-			close64(t, "gradient norm", got.values["train/gradient_norm"], c.Floats(t, "grad_norm"), 1e-8, 0)
-			after, err := m.Save(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, w := range after {
-				close64(t, w.Name, w.F64, c.Floats(t, "final."+w.Name), 0, 1e-6)
-			}
-		})
-	}
-}
-
 func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {
 	t.Helper()
 	f := nbff.Factory()
@@ -182,8 +79,12 @@ func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {
 	return k, s
 }
 
+func open[F kernel.Float](p Params, noise, latentL2 float64, env component.Env, t model.Target) (*recurrent.Model[F], error) {
+	return recurrent.Open(Design[F](p, noise, latentL2), env, t, p, noise, latentL2)
+}
+
 func small() Params {
-	return Params{Hidden: 16, Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, ICNoise: 0.05, Keep: "best"}
+	return Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Keep: "best"}}
 }
 
 func trained(t *testing.T, ctx context.Context, p Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {

@@ -2,7 +2,7 @@
 // step's own noise, and the loss that the task declares, plus an optional penalty of the latents. A model is a package that brings a cell and parameters (see package
 // gru).
 //
-// The weights are latent_ics (H), cell.* as the cell declares them, readout.weight (O, H) and readout.bias (O).
+// The weights are latent_ics, the learned initial state where it is learned, those of the cell as it declares them, readout.weight (O, H) and readout.bias (O).
 package recurrent
 
 import (
@@ -23,6 +23,12 @@ import (
 // Config is what a model is made of.
 type Config[F kernel.Float] struct {
 	Cell nn.Cell[F]
+	// Prefix of the names of the cell's weights.
+	Prefix string
+	// FromZero starts every trial at zero, rather than at a learned state.
+	FromZero bool
+	// ReadoutSD is the standard deviation of the readout's normal initial weights, its bias being zero; 0 is PyTorch's nn.Linear.
+	ReadoutSD float64
 	// Spec of the task that it must fit.
 	Spec task.Spec
 	Env  component.Env
@@ -62,9 +68,16 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	p := nn.NewParams[F](c.Env.Seed)
-	p.Zeros("latent_ics", c.Cell.Units())
-	c.Cell.Declare(p, "cell", c.Spec.Inputs)
-	p.Linear("readout", c.Cell.Units(), c.Spec.Outputs)
+	if !c.FromZero {
+		p.Zeros("latent_ics", c.Cell.StateSize())
+	}
+	c.Cell.Declare(p, c.Prefix, c.Spec.Inputs)
+	if c.ReadoutSD > 0 {
+		p.Normal("readout.weight", c.ReadoutSD, c.Spec.Outputs, c.Cell.Units())
+		p.Zeros("readout.bias", c.Spec.Outputs)
+	} else {
+		p.Linear("readout", c.Cell.Units(), c.Spec.Outputs)
+	}
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
@@ -76,7 +89,11 @@ func (c *Config[F]) unroll(g *nn.Graph[F], bins int) (inputs *nn.Node, s *nn.Seq
 	if c.Spec.Inputs > 0 {
 		inputs = g.Data(task.Inputs, bins, c.Spec.Inputs)
 	}
-	return inputs, c.Cell.Unroll(g, "cell", inputs, bins, nn.Unroll{Readout: "readout", Initial: g.Param("latent_ics"),
+	var initial *nn.Node
+	if !c.FromZero {
+		initial = g.Param("latent_ics")
+	}
+	return inputs, c.Cell.Unroll(g, c.Prefix, inputs, bins, nn.Unroll{Readout: "readout", Initial: initial,
 		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}})
 }
 
@@ -126,7 +143,7 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	return train.Fit(ctx, net, source, c, report)
 }
 
-// Rollout gives latents and outputs; the state is the latent, and given under its own name where it is asked for.
+// Rollout gives latents and outputs. Where the state is no more than the latents it is given under its own name too where it is asked for.
 func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
 	if req.Task != nil {
 		return tensor.Fail(fmt.Errorf("%w: a rollout in a closed loop", component.ErrUnsupported))
@@ -134,7 +151,11 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 	if req.Samples != 0 {
 		return tensor.Fail(component.Invalid("samples", "%d is not allowed: this model has no posterior to sample", req.Samples))
 	}
-	want, err := train.Wanted(req.Want, []string{model.Latents, model.Outputs, model.State}, []string{model.Latents, model.Outputs})
+	roles := []string{model.Latents, model.Outputs}
+	if m.config.Cell.StateSize() == m.config.Cell.Units() {
+		roles = append(roles, model.State)
+	}
+	want, err := train.Wanted(req.Want, roles, []string{model.Latents, model.Outputs})
 	if err != nil {
 		return tensor.Fail(err)
 	}
@@ -180,18 +201,18 @@ func (r *rollout[F]) BuildRollout(g *nn.Graph[F], d *train.Data[F]) (train.Rollo
 // Dynamics is the cell's step in double precision.
 func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 	w := m.snapshot().Float64()
-	cell, err := m.config.Cell.Map(w, "cell", m.config.Spec.Inputs)
+	cell, err := m.config.Cell.Map(w, m.config.Prefix, m.config.Spec.Inputs)
 	if err != nil {
 		return nil, err
 	}
-	units := m.config.Cell.Units()
-	return &train.CellDynamics{Cell: cell, Units: units, Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
+	size := m.config.Cell.StateSize()
+	return &train.CellDynamics{Cell: cell, Size: size, Units: m.config.Cell.Units(), Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
 		Observed: map[string]train.Readout{model.Outputs: {Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Outputs}},
 		Initial: func(_ context.Context, trials tensor.Block) (*tensor.Tensor, error) {
 			n := max(1, len(trials.Trials))
-			out := tensor.New64(model.State, n, units)
+			out := tensor.New64(model.State, n, size)
 			for b := range n {
-				copy(out.F64[b*units:], w["latent_ics"])
+				copy(out.F64[b*size:], w["latent_ics"])
 			}
 			return out, nil
 		}}, nil

@@ -48,7 +48,7 @@ func trials(n int, spec task.Spec, weightChannels int, lengths bool) tensor.Bloc
 
 func newNetwork[F kernel.Float](t testing.TB, spec task.Spec, units int, noise, l2 float64) *network[F] {
 	t.Helper()
-	m, err := New(Config[F]{Cell: nn.GRU[F](units), Spec: spec, Env: component.Env{Seed: 9}, InitialNoise: 5 * noise, Noise: noise, LatentL2: l2,
+	m, err := New(Config[F]{Cell: nn.GRU[F](units), Prefix: "cell", Spec: spec, Env: component.Env{Seed: 9}, InitialNoise: 5 * noise, Noise: noise, LatentL2: l2,
 		Training: train.Config{Optimiser: train.Adam(1e-3, 0, false), Clip: 1}})
 	if err != nil {
 		t.Fatal(err)

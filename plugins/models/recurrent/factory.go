@@ -1,0 +1,71 @@
+package recurrent
+
+import (
+	"context"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/train"
+)
+
+// Training are the parameters that say how a task-trained model is trained.
+type Training struct {
+	Epochs        int     `param:"epochs" default:"1000" min:"1" doc:"passes over the training trials"`
+	BatchSize     int     `param:"batch_size" default:"256" min:"1" unit:"trial" doc:"trials in an optimiser step"`
+	LR            float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
+	WeightDecay   float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
+	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
+	Clip          float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
+	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
+	Keep          string  `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+}
+
+// Config is the trainer's.
+func (t Training) Config() train.Config {
+	return train.Config{Epochs: t.Epochs, BatchSize: t.BatchSize, Optimiser: train.Adam(t.LR, t.WeightDecay, t.Optimizer == "adamw"), Clip: t.Clip,
+		Patience: t.EarlyStopping, KeepLast: t.Keep == "last"}
+}
+
+// Design is what a model makes of its parameters. Fields are as in [Config].
+type Design[F kernel.Float] struct {
+	Cell                          nn.Cell[F]
+	Prefix                        string
+	FromZero                      bool
+	ReadoutSD                     float64
+	InitialNoise, Noise, LatentL2 float64
+	Training                      Training
+}
+
+// Factory makes a model of a name, a version that changes whenever results change, a sentence, where it is from, its design, and the parameters that its memory
+// depends on most.
+func Factory[P any](short, version, doc, source string, design func(P) Design[float32], sizes ...string) model.Factory {
+	info := component.Info{Name: component.Name{Kind: component.Model, Short: short}, Version: version, Doc: doc, Source: source,
+		Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics, component.Deterministic}}
+	f := model.New(info,
+		func(_ P, t model.Target) []param.Problem { return Check(t) },
+		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
+			return Open(design(p), env, t, short, version, p)
+		})
+	return model.Sized(f, func(p P, t model.Target, threads int) component.Memory {
+		if t.Task == nil {
+			return component.Memory{}
+		}
+		d := design(p)
+		return component.Memory{Bytes: Memory(d.Cell, *t.Task, d.Training.BatchSize, d.LatentL2 != 0, threads), Params: append(sizes, "batch_size")}
+	})
+}
+
+// Open makes the model of a design for a target. identity is everything else that a training depends on.
+func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identity ...any) (*Model[F], error) {
+	if problems := Check(t); len(problems) > 0 {
+		return nil, &component.InvalidArgumentError{Problems: problems}
+	}
+	if t.Task == nil {
+		return nil, component.Invalid("target", "is missing: a task's specification is needed")
+	}
+	return New(Config[F]{Cell: d.Cell, Prefix: d.Prefix, FromZero: d.FromZero, ReadoutSD: d.ReadoutSD, Spec: *t.Task, Env: env,
+		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Training: d.Training.Config(), Identity: identity})
+}
