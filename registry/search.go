@@ -11,9 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/adrg/xdg"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
 // PathEnv is the environment variable with further folders to search, separated like $PATH.
@@ -63,7 +66,18 @@ func (c Candidate) Name() string {
 }
 
 // Skip is a file or folder that looked like a plugin, or should have held some, and why it was passed over.
-type Skip struct{ Path, Reason string }
+type Skip struct {
+	// Path is quoted where it has characters that a terminal would obey.
+	Path   string
+	Reason string
+}
+
+func skip(path, reason string) Skip {
+	if component.CheckText("", path, len(path)) != nil {
+		path = strconv.Quote(path)
+	}
+	return Skip{path, reason}
+}
 
 // Search is where to look.
 type Search struct {
@@ -104,7 +118,7 @@ func (s Search) Find(ctx context.Context) ([]Candidate, []Skip, error) {
 		entries, err := os.ReadDir(d.Path)
 		if err != nil {
 			if d.Source != UserDir || !errors.Is(err, fs.ErrNotExist) {
-				skipped = append(skipped, Skip{d.Path, "cannot be searched: " + reason(err)})
+				skipped = append(skipped, skip(d.Path, "cannot be searched: "+reason(err)))
 			}
 			continue
 		}
@@ -118,7 +132,7 @@ func (s Search) Find(ctx context.Context) ([]Candidate, []Skip, error) {
 			path := filepath.Join(d.Path, e.Name())
 			c, why := inspect(path, d.Source)
 			if why != "" {
-				skipped = append(skipped, Skip{path, why})
+				skipped = append(skipped, skip(path, why))
 				continue
 			}
 			if !seen[c.Path] {
@@ -132,7 +146,7 @@ func (s Search) Find(ctx context.Context) ([]Candidate, []Skip, error) {
 		c.Source, c.Args = Builtin, slices.Clone(c.Args)
 		sum, err := Checksum(c.Path)
 		if err != nil {
-			skipped = append(skipped, Skip{c.Path, "cannot be read: " + reason(err)})
+			skipped = append(skipped, skip(c.Path, "cannot be read: "+reason(err)))
 		} else {
 			c.SHA256 = sum
 			found = append(found, c)

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ctdb-host/ctdb/host/launch"
@@ -133,37 +132,6 @@ func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describ
 	p.Manifest = m
 	kept.put(candidate.SHA256, m)
 	return p
-}
-
-// check reports what makes a manifest unusable.
-func check(m component.Manifest) error {
-	var errs []error
-	if !registry.ValidPluginName(m.Name) {
-		errs = append(errs, fmt.Errorf("plugin name %q: lower-case letters, digits and hyphens are needed", m.Name))
-	}
-	if _, err := semver.StrictNewVersion(m.Version); err != nil {
-		errs = append(errs, fmt.Errorf("plugin version %q: a semantic version such as 1.2.0 is needed", m.Version))
-	}
-	seen := map[component.Name]bool{}
-	for _, c := range m.Components {
-		if _, err := component.ParseName(c.Name.String()); err != nil {
-			errs = append(errs, fmt.Errorf("component name %q: kind/name is needed", c.Name.String()))
-		}
-		if seen[c.Name] {
-			errs = append(errs, fmt.Errorf("component %s is declared twice", c.Name))
-		}
-		seen[c.Name] = true
-		if _, err := semver.StrictNewVersion(c.Version); err != nil {
-			errs = append(errs, fmt.Errorf("component %s: version %q: a semantic version such as 1.2.0 is needed", c.Name, c.Version))
-		}
-	}
-	if len(m.Components) == 0 {
-		errs = append(errs, errors.New("no components"))
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("catalog: manifest: %w", errors.Join(errs...))
-	}
-	return nil
 }
 
 // shadow marks plugins that another of the same name stands before.

@@ -347,8 +347,9 @@ func TestLoadListsWhatDiffers(t *testing.T) {
 }
 
 func TestCheckRefuses(t *testing.T) {
-	spec := task.Spec{Inputs: 3, Outputs: 2, Bins: 10, Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
-	closed, unknown, action := spec, spec, spec
+	spec := task.Spec{Inputs: 3, Outputs: 2, Bins: 10, Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}, TrainTrials: 1}
+	closed, unknown, action, none := spec, spec, spec, spec
+	none.TrainTrials = 0
 	closed.Loop = &task.Loop{Actions: 6}
 	unknown.Loss = task.Loss{Terms: []task.Term{{Kind: "hinge", Scale: 1, Reduction: "median"}}}
 	action.Loss = task.Loss{Terms: []task.Term{{Kind: task.ActionSquare}}}
@@ -362,7 +363,7 @@ func TestCheckRefuses(t *testing.T) {
 			want   int
 		}{
 			"fits": {model.Target{Task: &spec}, 0}, "not yet known": {model.Target{}, 0}, "closed loop": {model.Target{Task: &closed}, 1}, "unknown loss": {model.Target{Task: &unknown}, 1},
-			"actions": {model.Target{Task: &action}, 1}, "spikes": {model.Target{Data: &model.DataSpec{}}, 1},
+			"actions": {model.Target{Task: &action}, 1}, "no trials": {model.Target{Task: &none}, 1}, "spikes": {model.Target{Data: &model.DataSpec{}}, 1},
 		} {
 			if got := f.Check(v, c.target); len(got) != c.want {
 				t.Errorf("%s: %s: %v", f.Info.Name, name, got)

@@ -14,7 +14,7 @@ import (
 // Training are the parameters that say how a task-trained model is trained.
 type Training struct {
 	Epochs        int     `param:"epochs" default:"1000" min:"1" doc:"passes over the training trials"`
-	BatchSize     int     `param:"batch_size" default:"256" min:"1" unit:"trial" doc:"trials in an optimiser step"`
+	BatchSize     int     `param:"batch_size" default:"256" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
 	LR            float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
 	WeightDecay   float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`

@@ -59,7 +59,11 @@ func Check(target model.Target) []param.Problem {
 	case target.Task == nil:
 		return nil
 	}
-	return checkSpec(target.Task)
+	problems := checkSpec(target.Task)
+	if n := target.Task.TrainTrials; n < 1 {
+		problems = append(problems, param.Problem{Path: "task.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", n)})
+	}
+	return problems
 }
 
 // New returns a model with fresh weights.

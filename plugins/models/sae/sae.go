@@ -2,6 +2,7 @@ package sae
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -18,7 +19,7 @@ const version = "1.0.0"
 type Params struct {
 	Latent        int     `param:"latent" default:"128" min:"1" max:"4096" doc:"units of the decoder: the number of latents"`
 	Epochs        int     `param:"epochs" default:"500" min:"1" doc:"passes over the training trials"`
-	BatchSize     int     `param:"batch_size" default:"250" min:"1" unit:"trial" doc:"trials in an optimiser step"`
+	BatchSize     int     `param:"batch_size" default:"250" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
 	LR            float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
 	WeightDecay   float64 `param:"weight_decay" default:"0" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
@@ -46,7 +47,13 @@ func Factories() []model.Factory {
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.TrainsOnData, component.HasDynamics, component.Deterministic}}
 	f := model.New(info,
-		func(p Params, t model.Target) []param.Problem { return check(p.window(), t) },
+		func(p Params, t model.Target) []param.Problem {
+			problems := check(p.window(), t)
+			if d := t.Data; d != nil && d.TrainTrials < 1 {
+				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", d.TrainTrials)})
+			}
+			return problems
+		},
 		func(_ context.Context, p Params, env component.Env, t model.Target) (model.Model, error) {
 			return open[float32](p, env, t)
 		})

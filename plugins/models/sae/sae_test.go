@@ -397,7 +397,7 @@ func TestDynamics(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	f := Factories()[0]
-	good := model.DataSpec{Neurons: 6, HeldIn: 4, Bins: 9}
+	good := model.DataSpec{Neurons: 6, HeldIn: 4, Bins: 9, TrainTrials: 1}
 	for i, c := range []struct {
 		window any
 		target model.Target
@@ -405,7 +405,7 @@ func TestCheckRefuses(t *testing.T) {
 	}{
 		{0, model.Target{Data: &good}, 0}, {-8, model.Target{Data: &good}, 0}, {9, model.Target{Data: &good}, 0}, {0, model.Target{}, 0},
 		{-9, model.Target{Data: &good}, 1}, {10, model.Target{Data: &good}, 1}, {0, model.Target{Task: &task.Spec{}}, 1},
-		{0, model.Target{Data: &model.DataSpec{Neurons: 0, HeldIn: 3, Inputs: -1, Bins: 0}}, 4},
+		{0, model.Target{Data: &model.DataSpec{Neurons: 0, HeldIn: 3, Inputs: -1, Bins: 0}}, 5},
 	} {
 		v, problems := f.Info.Params.Resolve(map[string]any{"encoder_window": c.window})
 		if len(problems) > 0 {
