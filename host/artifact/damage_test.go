@@ -33,7 +33,7 @@ func user() map[string]*tensor.Tensor {
 }
 
 // raw writes arrays as they are, without any check, and attributes.
-func raw(t *testing.T, path string, arrays map[string]*tensor.Tensor, a Attributes) {
+func raw(t testing.TB, path string, arrays map[string]*tensor.Tensor, a Attributes) {
 	t.Helper()
 	w, err := createH5(path)
 	if err != nil {
@@ -237,25 +237,4 @@ func TestDatasetDamaged(t *testing.T) {
 			t.Errorf("a file that may not be read: %v", err)
 		}
 	}
-}
-
-// Whatever bytes a file has, it is opened and read or refused; libhdf5 must not end the process.
-func FuzzOpenDataset(f *testing.F) {
-	dir := f.TempDir()
-	path := filepath.Join(dir, "seed.h5")
-	write(f, path, small, 10)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		path := filepath.Join(t.TempDir(), "x.h5")
-		if err := os.WriteFile(path, b, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := open(t, path); err != nil && !errors.Is(err, ErrFormat) {
-			t.Errorf("an error of another kind: %v", err)
-		}
-	})
 }

@@ -294,8 +294,11 @@ func TestByProcess(t *testing.T) {
 	}
 }
 
+// FuzzCacheFile feeds files of remembered manifests: what is read and passes the checks is fit to be shown, is written, and is read as the same.
 func FuzzCacheFile(f *testing.F) {
 	machine := newCache("", nil).machine
+	f.Add([]byte(`{"format":1,"executable_sha256":"` + strings.Repeat("a", 64) + `","machine":"` + machine + `","name":"one","version":"1.0.0","numerics":{"kernel":"avx2"},` +
+		`"components":[{"name":"task/a","version":"0.1.0","capabilities":["dynamics"],"params":[{"name":"x","type":2,"default":1,"min":0,"max":3,"doc":"x"},{"name":"s","type":4,"default":"a","choices":["a","b"]}]}]}`))
 	f.Add([]byte(`{"format":1,"executable_sha256":"` + strings.Repeat("a", 64) + `","machine":"` + machine + `","components":[{"name":"task/a","params":[{"name":"x","type":5,"default":[1,2.5]}]}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		dir := t.TempDir()
@@ -305,10 +308,26 @@ func FuzzCacheFile(f *testing.F) {
 		if err := os.WriteFile(c.path(sum), append([]byte(hex.EncodeToString(head[:])+"\n"), body...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := c.read(sum); err == nil {
-			if err := c.write(sum, m); err != nil {
-				t.Fatal(err)
+		m, err := c.read(sum)
+		if err != nil {
+			return
+		}
+		if err := check(m); err != nil {
+			if strings.ContainsFunc(err.Error(), func(r rune) bool { return r != '\n' && !component.Printable(r) }) {
+				t.Errorf("%q is shown", err)
 			}
+			return
+		}
+		for _, i := range m.Components {
+			if _, problems := i.Params.Resolve(nil); len(problems) > len(i.Params) {
+				t.Errorf("%+v: %v", i.Params, problems)
+			}
+		}
+		if err := c.write(sum, m); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := c.read(sum); err != nil || fmt.Sprintf("%#v", again) != fmt.Sprintf("%#v", m) {
+			t.Errorf("got  %#v (%v)\nwant %#v", again, err, m)
 		}
 	})
 }
