@@ -1,6 +1,6 @@
 // Package sae has the data-trained sequential autoencoders: a bidirectional GRU reads the spikes of the held-in neurons, its final states give the initial state
-// of a recurrent cell, the decoder, which runs over the known inputs, and a linear readout gives log-rates of all neurons. Model is over any cell; sae-gru is the one with
-// a GRU.
+// of a recurrent cell, the decoder, which runs over the known inputs, and a linear readout gives log-rates of all neurons. Model is over any cell; sae-gru, sae-rnn, sae-lds
+// and sae-node are those with a GRU, tanh units, a linear system and a neural ordinary differential equation.
 //
 // The weights are encoder.* (those of a bidirectional nn.GRU of one layer), ic_linear.*, decoder.cell.* as the cell declares them, and readout.*.
 package sae
@@ -33,6 +33,8 @@ type Config[F kernel.Float] struct {
 	EncoderSize, EncoderWindow int
 	// Dropout is the probability of dropping an element of the encoder's final states, and of the initial state.
 	Dropout float64
+	// NoStateDropout leaves the initial state without dropout.
+	NoStateDropout bool
 	// ShortTrialsTwice divides the loss of a trial with fewer valid bins by their number without regard to the mean over bins, which divides once more:
 	// the published behaviour.
 	ShortTrialsTwice bool
@@ -93,7 +95,7 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 	p.Cell(kernel.CellGRU, "encoder", "_l0", c.Spec.HeldIn, c.EncoderSize)
 	p.Cell(kernel.CellGRU, "encoder", "_l0_reverse", c.Spec.HeldIn, c.EncoderSize)
 	p.Linear("readout", c.Cell.Units(), c.Spec.Neurons)
-	p.Linear("ic_linear", 2*c.EncoderSize, c.Cell.Units())
+	p.Linear("ic_linear", 2*c.EncoderSize, c.Cell.StateSize())
 	c.Cell.Declare(p, "decoder.cell", c.Spec.Inputs)
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -106,6 +108,9 @@ func (c *Config[F]) encode(g *nn.Graph[F], bins int) (spikes, initial *nn.Node) 
 	spikes = g.Data(model.Encoded, encoded(c.EncoderWindow, bins), c.Spec.HeldIn)
 	e := g.Bidirectional(kernel.SequenceConfig{}, spikes, g.CellWeights("encoder", "_l0", ""), g.CellWeights("encoder", "_l0_reverse", ""), nn.SequenceOptions{})
 	initial = g.LinearOf("ic_linear", g.Dropout(e.Final(), c.Dropout, "encoder dropout"))
+	if c.NoStateDropout {
+		return spikes, initial
+	}
 	return spikes, g.Dropout(initial, c.Dropout, "initial state dropout")
 }
 
@@ -285,7 +290,7 @@ func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 	readout := train.Readout{Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Neurons}
 	rates := readout
 	rates.Map = math.Exp
-	return &train.CellDynamics{Cell: cell, Units: m.config.Cell.Units(), Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
+	return &train.CellDynamics{Cell: cell, Size: m.config.Cell.StateSize(), Units: m.config.Cell.Units(), Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
 		Observed: map[string]train.Readout{model.Outputs: readout, model.Rates: rates},
 		Initial: func(ctx context.Context, trials tensor.Block) (*tensor.Tensor, error) {
 			if len(trials.Trials) == 0 {

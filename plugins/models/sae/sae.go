@@ -15,16 +15,14 @@ import (
 // version of all components here: it changes whenever results change.
 const version = "1.0.0"
 
-// Params are the parameters of sae-gru.
-type Params struct {
-	Latent        int     `param:"latent" default:"128" min:"1" max:"4096" doc:"units of the decoder: the number of latents"`
+// Fitting are the parameters that all autoencoders have besides those of their decoder and its learning rate.
+type Fitting struct {
 	Epochs        int     `param:"epochs" default:"500" min:"1" doc:"passes over the training trials"`
 	BatchSize     int     `param:"batch_size" default:"250" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
-	LR            float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
 	WeightDecay   float64 `param:"weight_decay" default:"0" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
 	Clip          float64 `param:"clip" default:"0.01" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
-	Dropout       float64 `param:"dropout" default:"0.05" min:"0" below:"1" doc:"probability of dropping an element of the encoder's final state and of the initial state"`
+	Dropout       float64 `param:"dropout" default:"0.05" min:"0" below:"1" doc:"probability of dropping an element of the encoder's final state and, but for sae-node, of the initial state"`
 	EncoderSize   int     `param:"encoder_size" default:"100" min:"1" max:"4096" doc:"units of each direction of the encoder"`
 	EncoderWindow int     `param:"encoder_window" default:"0" unit:"bin" doc:"bins that the encoder reads: 0 all, n > 0 the first n, n < 0 all but the last -n"`
 	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
@@ -33,40 +31,115 @@ type Params struct {
 }
 
 // window is the encoder's, with the published default under compat.
-func (p Params) window() int {
-	if p.Compat && p.EncoderWindow == 0 {
+func (f Fitting) window() int {
+	if f.Compat && f.EncoderWindow == 0 {
 		return -1
 	}
-	return p.EncoderWindow
+	return f.EncoderWindow
 }
 
-// Factories returns sae-gru.
+// GRUParams are the parameters of sae-gru.
+type GRUParams struct {
+	Latent int     `param:"latent" default:"128" min:"1" max:"4096" doc:"units of the decoder: the number of latents"`
+	LR     float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
+	Fitting
+}
+
+// RNNParams are the parameters of sae-rnn.
+type RNNParams struct {
+	Latent int     `param:"latent" default:"128" min:"1" max:"4096" doc:"units of the decoder: the number of latents"`
+	LR     float64 `param:"lr" default:"5e-3" above:"0" doc:"learning rate of Adam"`
+	Fitting
+}
+
+// LDSParams are the parameters of sae-lds.
+type LDSParams struct {
+	Latent int     `param:"latent" default:"128" min:"1" max:"4096" doc:"states of the decoder: the number of latents"`
+	LR     float64 `param:"lr" default:"1e-4" above:"0" doc:"learning rate of Adam"`
+	Fitting
+}
+
+// NODEParams are the parameters of sae-node.
+type NODEParams struct {
+	Latent       int     `param:"latent" default:"10" min:"1" max:"1024" doc:"states of the decoder: the number of latents"`
+	Hidden       int     `param:"hidden" default:"128" min:"1" max:"4096" doc:"units of each hidden layer of the vector field"`
+	HiddenLayers int     `param:"hidden_layers" default:"6" min:"0" max:"15" doc:"hidden layers of the vector field, of rectified units"`
+	Integrator   string  `param:"integrator" default:"euler" choices:"euler,rk4" doc:"method that integrates over a bin, inputs held: Euler's, or the classical one of Runge and Kutta"`
+	Substeps     int     `param:"substeps" default:"1" min:"1" max:"1000" doc:"steps of the integrator in a bin"`
+	DT           float64 `param:"dt" default:"0.1" above:"0" doc:"time that passes in a bin, in the vector field's own unit"`
+	LR           float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
+	Fitting
+}
+
+// Design is what an autoencoder makes of its parameters.
+type Design[F kernel.Float] struct {
+	Cell nn.Cell[F]
+	// NoStateDropout leaves the initial state without dropout.
+	NoStateDropout bool
+	LR             float64
+	Fitting        Fitting
+}
+
+// GRU is the design of sae-gru.
+func GRU[F kernel.Float](p GRUParams) Design[F] {
+	return Design[F]{Cell: nn.GRU[F](p.Latent), LR: p.LR, Fitting: p.Fitting}
+}
+
+// RNN is the design of sae-rnn.
+func RNN[F kernel.Float](p RNNParams) Design[F] {
+	return Design[F]{Cell: nn.RNN[F](p.Latent), LR: p.LR, Fitting: p.Fitting}
+}
+
+// LDS is the design of sae-lds.
+func LDS[F kernel.Float](p LDSParams) Design[F] {
+	return Design[F]{Cell: nn.Linear[F](p.Latent), LR: p.LR, Fitting: p.Fitting}
+}
+
+// NODE is the design of sae-node.
+func NODE[F kernel.Float](p NODEParams) Design[F] {
+	field := kernel.SequenceConfig{Layers: p.HiddenLayers + 1, Width: p.Hidden, DT: p.DT, Substeps: p.Substeps, RK4: p.Integrator == "rk4"}
+	return Design[F]{Cell: nn.NODE[F](p.Latent, field), NoStateDropout: true, LR: p.LR, Fitting: p.Fitting}
+}
+
+// Factories returns sae-gru, sae-rnn, sae-lds and sae-node.
 func Factories() []model.Factory {
-	info := component.Info{Name: component.Name{Kind: component.Model, Short: "sae-gru"}, Version: version,
-		Doc:          "Sequential autoencoder with a GRU decoder, fitted to spikes by their Poisson likelihood.",
-		Source:       "Versteeg et al. 2025",
+	return []model.Factory{
+		factory("sae-gru", "Sequential autoencoder with a GRU decoder, fitted to spikes by their Poisson likelihood.", GRU[float32], "latent"),
+		factory("sae-rnn", "Sequential autoencoder whose decoder is a network of tanh units, fitted to spikes by their Poisson likelihood.", RNN[float32], "latent"),
+		factory("sae-lds", "Sequential autoencoder whose decoder is a linear dynamical system, fitted to spikes by their Poisson likelihood.", LDS[float32], "latent"),
+		factory("sae-node", "Sequential autoencoder whose decoder is a neural ordinary differential equation, fitted to spikes by their Poisson likelihood.", NODE[float32],
+			"latent", "hidden", "hidden_layers", "substeps"),
+	}
+}
+
+// factory makes an autoencoder of a design; sizes are the parameters that its memory depends on most.
+func factory[P any](short, doc string, design func(P) Design[float32], sizes ...string) model.Factory {
+	info := component.Info{Name: component.Name{Kind: component.Model, Short: short}, Version: version, Doc: doc, Source: "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.TrainsOnData, component.HasDynamics, component.Deterministic}}
 	f := model.New(info,
-		func(p Params, t model.Target) []param.Problem {
-			problems := check(p.window(), t)
+		func(p P, t model.Target) []param.Problem {
+			problems := check(design(p).Fitting.window(), t)
 			if d := t.Data; d != nil && d.TrainTrials < 1 {
 				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", d.TrainTrials)})
 			}
 			return problems
 		},
-		func(_ context.Context, p Params, env component.Env, t model.Target) (model.Model, error) {
-			return open[float32](p, env, t)
+		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
+			return Open(design(p), env, t, short, version, p)
 		})
-	return []model.Factory{model.Sized(f, func(p Params, t model.Target, threads int) component.Memory {
+	return model.Sized(f, func(p P, t model.Target, threads int) component.Memory {
 		if t.Data == nil {
 			return component.Memory{}
 		}
-		return component.Memory{Bytes: Memory(nn.GRU[float32](p.Latent), p.EncoderSize, p.window(), *t.Data, p.BatchSize, threads),
-			Params: []string{"latent", "encoder_size", "batch_size"}}
-	})}
+		d := design(p)
+		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, threads),
+			Params: append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size")}
+	})
 }
 
-func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {
+// Open makes the autoencoder of a design for a target. identity is everything else that a training depends on.
+func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identity ...any) (*Model[F], error) {
+	p := d.Fitting
 	if problems := check(p.window(), t); len(problems) > 0 {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
@@ -74,9 +147,10 @@ func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F
 		return nil, component.Invalid("target", "is missing: a data set's specification is needed")
 	}
 	return New(Config[F]{
-		Cell: nn.GRU[F](p.Latent), Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, ShortTrialsTwice: p.Compat,
-		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(p.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
+		Cell: d.Cell, Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, NoStateDropout: d.NoStateDropout,
+		ShortTrialsTwice: p.Compat,
+		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(d.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
 			Patience: p.EarlyStopping, KeepLast: p.Keep == "last"},
-		Identity: []any{version, p},
+		Identity: identity,
 	})
 }

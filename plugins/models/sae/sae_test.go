@@ -44,6 +44,24 @@ func (c *curves) Metric(m component.Metric) {
 	c.values[m.Name] = append(c.values[m.Name], m.Value)
 }
 
+// Params are those of sae-gru, flat.
+type Params struct {
+	Latent, EncoderSize, Epochs, BatchSize int
+	LR, WeightDecay, Clip, Dropout         float64
+	EncoderWindow                          int
+	Keep                                   string
+	Compat                                 bool
+}
+
+func (p Params) fitting() Fitting {
+	return Fitting{Epochs: p.Epochs, BatchSize: p.BatchSize, WeightDecay: p.WeightDecay, Clip: p.Clip, Dropout: p.Dropout, EncoderSize: p.EncoderSize,
+		EncoderWindow: p.EncoderWindow, Keep: p.Keep, Compat: p.Compat}
+}
+
+func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {
+	return Open(GRU[F](GRUParams{Latent: p.Latent, LR: p.LR, Fitting: p.fitting()}), env, t, p)
+}
+
 func weights(t *testing.T, file, prefix string) tensor.Set {
 	t.Helper()
 	dir := os.Getenv("CTDB_GOLDEN")
@@ -108,46 +126,57 @@ func numbers(n int) []int64 {
 
 func TestGoldenSAE(t *testing.T) {
 	cases := golden.Read(t, "sae.json")
-	var first golden.Case
-	seen := 0
+	first := map[string]golden.Case{}
+	seen := map[string]int{}
 	for _, c := range cases {
-		if !strings.HasPrefix(c.Name, "sae-gru_") {
-			continue
-		}
+		kind, _, _ := strings.Cut(c.Name, "_")
 		if c.Tensors["spikes"] != nil {
-			first = c
+			first[kind] = c
 		}
-		seen++
+		seen[kind]++
 		for _, precision := range []string{"float64", "float32"} {
 			t.Run(c.Name+"/"+precision, func(t *testing.T) {
 				if precision == "float64" {
-					goldenSAE[float64](t, c, first, 1e-10, 1e-8)
+					goldenSAE[float64](t, kind, c, first[kind], 1e-10, 1e-8)
 				} else {
-					goldenSAE[float32](t, c, first, 1e-5, 1e-5)
+					goldenSAE[float32](t, kind, c, first[kind], 1e-5, 1e-5)
 				}
 			})
 		}
 	}
-	if seen != 2 {
-		t.Errorf("%d cases, want 2", seen)
+	for _, kind := range []string{"sae-gru", "sae-rnn", "sae-lds", "sae-node"} {
+		if seen[kind] != 2 {
+			t.Errorf("%d cases of %s, want 2", seen[kind], kind)
+		}
 	}
 }
 
-func goldenSAE[F kernel.Float](t *testing.T, c, first golden.Case, tolerance, gradients float64) {
+func goldenSAE[F kernel.Float](t *testing.T, kind string, c, first golden.Case, tolerance, gradients float64) {
 	var p struct {
-		Behaviour                                   string
-		B, T, HeldIn, Neurons, Inputs, Latents, Enc int
+		Behaviour                                       string
+		B, T, HeldIn, Neurons, Inputs, Latents, Encoder int
+		Width                                           int `json:"vf_hidden_size"`
+		Layers                                          int `json:"vf_num_layers"`
 	}
 	c.Decode(t, &p)
-	var e struct{ Encoder int }
-	c.Decode(t, &e)
 	spec := model.DataSpec{Neurons: p.Neurons, HeldIn: p.HeldIn, Inputs: p.Inputs, Bins: p.T, TrainTrials: p.B}
-	compat := p.Behaviour == "compat"
-	m, err := open[F](Params{Latent: p.Latents, EncoderSize: e.Encoder, Compat: compat, Epochs: 1, BatchSize: p.B, LR: 1}, component.Env{Threads: 2}, model.Target{Data: &spec})
+	f := Fitting{EncoderSize: p.Encoder, Compat: p.Behaviour == "compat", Epochs: 1, BatchSize: p.B}
+	var d Design[F]
+	switch kind {
+	case "sae-gru":
+		d = GRU[F](GRUParams{Latent: p.Latents, Fitting: f})
+	case "sae-rnn":
+		d = RNN[F](RNNParams{Latent: p.Latents, Fitting: f})
+	case "sae-lds":
+		d = LDS[F](LDSParams{Latent: p.Latents, Fitting: f})
+	default:
+		d = NODE[F](NODEParams{Latent: p.Latents, Hidden: p.Width, HiddenLayers: p.Layers, DT: 0.1, Fitting: f})
+	}
+	m, err := Open(d, component.Env{Threads: 2}, model.Target{Data: &spec})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Load(t.Context(), weights(t, "sae.safetensors", "sae-gru")); err != nil {
+	if err := m.Load(t.Context(), weights(t, "sae.safetensors", kind)); err != nil {
 		t.Fatal(err)
 	}
 	encoded, all := split(first.Tensors["spikes"], p.HeldIn)
