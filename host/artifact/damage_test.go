@@ -85,6 +85,11 @@ func TestDatasetRefuses(t *testing.T) {
 		{name: "inputs of no channels", change: func(m arrays) {
 			m["train_inputs"], m["valid_inputs"] = tensor.New32("", 4, 5, 0), tensor.New32("", 2, 5, 0)
 		}},
+		{name: "one trial each", change: func(m arrays) {
+			for _, split := range []string{"train_", "valid_"} {
+				m[split+"encod_data"], m[split+"recon_data"], m[split+"inputs"] = tensor.NewInt("", 1, 5, 3), tensor.NewInt("", 1, 5, 4), tensor.New64("", 1, 5, 2)
+			}
+		}},
 		{name: "arrays of the user's own", change: func(m arrays) {
 			m["train_mood"], m["valid_mood"], m["electrodes"] = tensor.New64("", 4), tensor.New64("", 2), tensor.New32("", 96)
 		}},
