@@ -19,9 +19,25 @@ const childEnv = "CTDB_FOOTPRINT"
 
 var peakForm = regexp.MustCompile(`footprint: (\d+) bytes`)
 
-// Peak does the work in a process of its own, the test binary's, and returns by how many bytes its resident memory, Go's and C's, rose above what it held
+// Check compares an estimate with what the work takes, see [peak]: either may be up to twice the other. Under the race detector the work is only done.
+func Check(t *testing.T, name string, estimated int64, work func() error) {
+	t.Helper()
+	if !measurable {
+		if err := work(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		return
+	}
+	took := peak(t, name, work)
+	t.Logf("%s: estimated %d MB, took %d MB", name, estimated>>20, took>>20)
+	if took > 2*estimated || 2*took < estimated {
+		t.Errorf("%s: estimated %d MB, took %d MB", name, estimated>>20, took>>20)
+	}
+}
+
+// peak does the work in a process of its own, the test binary's, and returns by how many bytes its resident memory, Go's and C's, rose above what it held
 // before. The test that calls it is run again there and must come to the same call; name tells the calls of one test apart. It needs Linux.
-func Peak(t *testing.T, name string, work func() error) int64 {
+func peak(t *testing.T, name string, work func() error) int64 {
 	t.Helper()
 	if wanted := os.Getenv(childEnv); wanted != "" {
 		if wanted != name {

@@ -42,7 +42,9 @@ func Factories() []model.Factory {
 		recurrent.Factory("noisy-gru", version, "Task-trained GRU whose state is perturbed by noise after each step; the output is read from the clean state.", source,
 			func(p NoisyParams) recurrent.Design[float32] { return Design[float32](p.Params, p.Noise, p.LatentL2) }, "hidden"),
 		recurrent.Factory("noisy-gru-latent-l2", version, "Noisy GRU with a penalty of the latents' 2-norm.", source,
-			func(p PenalisedParams) recurrent.Design[float32] { return Design[float32](p.Params, p.Noise, p.LatentL2) }, "hidden"),
+			func(p PenalisedParams) recurrent.Design[float32] {
+				return Design[float32](p.Params, p.Noise, p.LatentL2)
+			}, "hidden"),
 	}
 }
 
