@@ -19,13 +19,10 @@ const childEnv = "CTDB_FOOTPRINT"
 
 var peakForm = regexp.MustCompile(`footprint: (\d+) bytes`)
 
-// Check compares an estimate with what the work takes, see [peak]: either may be up to twice the other. Under the race detector the work is only done.
+// Check compares an estimate with what the work takes, see [peak]: either may be up to twice the other. Under the race detector there is nothing to compare: it takes many times the memory of the work.
 func Check(t *testing.T, name string, estimated int64, work func() error) {
 	t.Helper()
 	if !measurable {
-		if err := work(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
 		return
 	}
 	took := peak(t, name, work)
