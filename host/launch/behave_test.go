@@ -60,6 +60,12 @@ func behave(how string) {
 			fmt.Fprintln(os.Stderr, line)
 		}
 		serve.Main(sample())
+	case "talkative":
+		fmt.Println("loading libraries ...")
+		serve.Main(sample())
+	case "odd-line":
+		fmt.Fprintln(os.Stderr, `{"@level":1}`)
+		serve.Main(sample())
 	case "dies":
 		fmt.Fprintln(os.Stderr, "libfoo.so.3: cannot open shared object file")
 		os.Exit(3)

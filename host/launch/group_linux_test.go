@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,7 +169,12 @@ func TestJanitorCleansUp(t *testing.T) {
 			s.kill(t)
 		}},
 		{"interrupted with its terminal", nil, func(t *testing.T, s *started) {
-			// As a terminal would: to all that did not leave the session. The janitor has.
+			awaitIgnored(t, s.janitor)
+			if own, err := unix.Getsid(0); err != nil {
+				t.Error(err)
+			} else if sid, err := unix.Getsid(s.janitor); err != nil || sid == own {
+				t.Errorf("the janitor is in the session of its host (%v)", err)
+			}
 			_ = syscall.Kill(s.janitor, syscall.SIGINT)
 			_ = syscall.Kill(s.janitor, syscall.SIGHUP)
 			_ = syscall.Kill(s.janitor, syscall.SIGTERM)
@@ -195,6 +201,65 @@ func TestJanitorCleansUp(t *testing.T) {
 			}
 		})
 	}
+}
+
+// awaitIgnored waits until a process ignores interrupts, which a janitor does from its first moments on.
+func awaitIgnored(t *testing.T, pid int) {
+	t.Helper()
+	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); runtime.Gosched() {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(b), "SigIgn:")
+		rest, _, _ = strings.Cut(strings.TrimSpace(rest), "\n")
+		if mask, err := strconv.ParseUint(rest, 16, 64); err == nil && mask&(1<<(syscall.SIGINT-1)) != 0 && mask&(1<<(syscall.SIGTERM-1)) != 0 && mask&(1<<(syscall.SIGHUP-1)) != 0 {
+			return
+		}
+	}
+	t.Fatal("the janitor does not ignore interrupts")
+}
+
+// A janitor that somebody kills is replaced at once, and the replacement knows everything.
+func TestJanitorIsReplaced(t *testing.T) {
+	s := startHost(t, "host", "parent", "janitor")
+	first := s.janitor
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if !goneBy(t, first, time.Now().Add(2*time.Second)) {
+		t.Fatal("it lives")
+	}
+	s.janitor = awaitJanitor(t, s.cmd.Process.Pid, first)
+	// The host tells it everything as it starts it.
+	awaitIgnored(t, s.janitor)
+	s.kill(t)
+	if left := s.left(t); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// awaitJanitor finds the janitor among a host's children.
+func awaitJanitor(t *testing.T, host, not int) int {
+	t.Helper()
+	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); runtime.Gosched() {
+		for _, pid := range processes() {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil {
+				continue
+			}
+			var parent int
+			_, rest, _ := strings.Cut(string(b), ") ")
+			if _, err := fmt.Sscanf(rest[1:], "%d", &parent); err != nil || parent != host || pid == not {
+				continue
+			}
+			if cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.Contains(string(cmd), "janitor-under-test") {
+				return pid
+			}
+		}
+	}
+	t.Fatal("no janitor")
+	return 0
 }
 
 func TestStraysEndWithThePlugin(t *testing.T) {

@@ -36,6 +36,9 @@ type Janitor struct {
 	exited  chan struct{}
 	closed  bool
 	warned  bool
+	// replaced is how often the process was lost and started again.
+	replaced int
+	waiting  sync.WaitGroup
 }
 
 // NewJanitor returns a janitor. Args are the arguments after the program's name that make the program's main call [ServeJanitor]. Nothing is started yet.
@@ -181,6 +184,11 @@ func (j *Janitor) send(m message) error {
 		// Somebody has killed or stopped it: another takes over.
 		j.abandon()
 	}
+	return j.tellAll()
+}
+
+// tellAll starts the process and tells it everything, if there is anything; the caller holds the lock.
+func (j *Janitor) tellAll() error {
 	if len(j.folders) == 0 && len(j.groups) == 0 {
 		return nil
 	}
@@ -241,13 +249,32 @@ func (j *Janitor) start() error {
 		return err
 	}
 	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		// How it ended is of no interest: the next message finds the pipe closed.
-		_ = cmd.Wait()
-	}()
 	j.pipe, j.process, j.exited = writer, cmd.Process, exited
+	j.waiting.Go(func() {
+		// How it ended is of no interest.
+		_ = cmd.Wait()
+		close(exited)
+		j.replace(writer)
+	})
 	return nil
+}
+
+// maxReplacements is how often a janitor that was killed is replaced: one that cannot live is not started for ever.
+const maxReplacements = 5
+
+// replace starts another process in place of the one that held the other end of the pipe, if nobody has yet.
+func (j *Janitor) replace(pipe *os.File) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.pipe != pipe {
+		return
+	}
+	j.pipe.Close()
+	j.pipe = nil
+	if j.replaced++; j.replaced <= maxReplacements {
+		// Where it fails the next message tries again, and says why not.
+		_ = j.tellAll()
+	}
 }
 
 // janitorEnvironment is what the program needs to start at all; one thread will do.
@@ -307,17 +334,19 @@ func (j *Janitor) Close() error {
 		return nil
 	}
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.closed = true
 	if j.pipe == nil {
+		j.mu.Unlock()
 		return nil
 	}
 	j.pipe.Close()
 	j.pipe = nil
+	j.mu.Unlock()
 	limit := time.NewTimer(closeTimeout)
 	defer limit.Stop()
 	select {
 	case <-j.exited:
+		j.waiting.Wait()
 		return nil
 	case <-limit.C:
 	}
