@@ -190,7 +190,7 @@ func (s *Store) Free() (int64, error) {
 	return of.Free, nil
 }
 
-// Close says that nothing which was looked up is read any more. The store must not be used after it.
+// Close says that nothing which was looked up or made until now is read any more, so that gc may remove it. What is looked up after it is in use again.
 func (s *Store) Close() error { return s.lease.end() }
 
 func (s *Store) entryDir(key string) string { return filepath.Join(s.dir, key[:2], key) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -294,114 +293,6 @@ func TestDoneOnce(t *testing.T) {
 		if n := made[i].Load(); n != 1 {
 			t.Errorf("entry %d was made %d times", i, n)
 		}
-	}
-}
-
-// hostEnv makes the test binary behave as a host that makes entries in the store of that folder.
-const hostEnv = "CTDB_STORE_TEST_HOST"
-
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(hostEnv); dir != "" {
-		if err := host(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// host makes 20 entries and prints the ones that it made itself.
-func host(dir string) error {
-	s, err := Open(dir)
-	if err != nil {
-		return err
-	}
-	for i := range 20 {
-		w, found, err := s.Begin(context.Background(), key(fmt.Sprint(i)))
-		if err != nil {
-			return err
-		}
-		if found != nil {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(w.Dir(), "data"), []byte(strings.Repeat(fmt.Sprint(i), 100_000)), 0o644); err != nil {
-			return err
-		}
-		if _, err := w.Commit(); err != nil {
-			return err
-		}
-		fmt.Println(i)
-	}
-	return nil
-}
-
-func TestDoneOnceByProcesses(t *testing.T) {
-	s := newStore(t)
-	hosts := make([]*exec.Cmd, 3)
-	made := make([]strings.Builder, len(hosts))
-	for i := range hosts {
-		hosts[i] = exec.Command(os.Args[0])
-		hosts[i].Env = append(os.Environ(), hostEnv+"="+s.Dir())
-		hosts[i].Stdout, hosts[i].Stderr = &made[i], os.Stderr
-		if err := hosts[i].Start(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var lines []string
-	for i, h := range hosts {
-		if err := h.Wait(); err != nil {
-			t.Errorf("host %d: %v", i, err)
-		}
-		lines = append(lines, strings.Fields(made[i].String())...)
-	}
-	slices.Sort(lines)
-	if len(lines) != 20 || len(slices.Compact(lines)) != 20 {
-		t.Errorf("%d entries were made, 20 are needed: %v", len(lines), lines)
-	}
-	if keys, err := s.Keys(); err != nil || len(keys) != 20 {
-		t.Errorf("%d entries (%v)", len(keys), err)
-	}
-}
-
-func TestLink(t *testing.T) {
-	s := newStore(t)
-	e := commit(t, s, key("a"), map[string]string{"record.json": "{}", "figures/x.json": "1"})
-	into := filepath.Join(t.TempDir(), "runs", "r1", "train")
-	for range 2 { // the second time everything is there
-		if err := s.Link(e, into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := artifact.CheckSums(t.Context(), into); err != nil {
-		t.Error(err)
-	}
-	if !same(e.Path("figures/x.json"), filepath.Join(into, "figures", "x.json")) {
-		t.Error("it is not a hard link")
-	}
-	if err := os.Remove(filepath.Join(into, "record.json")); err != nil {
-		t.Fatal(err)
-	}
-	fill(t, into, map[string]string{"record.json": "older", "mine.txt": "kept"})
-	if err := s.Link(e, into); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(filepath.Join(into, "record.json")); err != nil || string(b) != "{}" {
-		t.Errorf("a file that was there: %q, %v", b, err)
-	}
-	if !exists(filepath.Join(into, "mine.txt")) {
-		t.Error("a file of someone else's is gone")
-	}
-	// What linking falls back to where the run is on another file system.
-	to := filepath.Join(into, "copy")
-	if err := copyFile(e.Path("record.json"), to); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o444 || same(to, e.Path("record.json")) {
-		t.Errorf("copy %v, %v", info, err)
-	}
-	if err := s.Link(e, filepath.Join(into, "mine.txt", "x")); err == nil {
-		t.Error("a folder within a file: no error")
 	}
 }
 
