@@ -423,6 +423,11 @@ func (d *decoder) together(f fields, e *Experiment) {
 		d.complain(f.place, "compare", false, "leave it out", "is an empty list")
 	}
 	if len(e.Compare) > 0 && !has("simulate") {
-		d.complain(f.place, "compare", true, "add simulate: {use: ...} or simulate: {dataset: FILE.h5}", "a data set is what is compared with, and there is none")
+		switch {
+		case has("fit") || !has("train"):
+			d.complain(f.place, "compare", true, "add simulate: {use: ...} or simulate: {dataset: FILE.h5}", "a data set is what is compared with, and there is none")
+		case !has("task"):
+			d.complain(f.place, "compare", true, "add task: {use: ...}", "a trained network is examined on its task, and there is none")
+		}
 	}
 }

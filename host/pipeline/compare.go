@@ -34,26 +34,9 @@ func (r *running) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := artifact.OpenDataset(r.path("dataset"))
+	req, err := r.compared(ctx)
 	if err != nil {
 		return err
-	}
-	defer data.Close()
-	first, err := r.dataSubject(ctx, data)
-	if err != nil {
-		return err
-	}
-	req := comparator.Request{Subjects: []comparator.Subject{first}}
-	spec := data.Spec()
-	for _, label := range r.subjects {
-		s := comparator.Subject{Label: label, Role: comparator.Fitted, HeldIn: spec.HeldIn, InputChannels: spec.Inputs}
-		if err := r.inferred(ctx, label, &s); err != nil {
-			return err
-		}
-		if err := r.lendDynamics(ctx, subjectRole(label), model.Target{Data: &spec}, &s); err != nil {
-			return err
-		}
-		req.Subjects = append(req.Subjects, s)
 	}
 	report, err := r.reporter()
 	if err != nil {
@@ -92,6 +75,73 @@ func (r *running) compare(ctx context.Context) error {
 	return results.Write(r.dir)
 }
 
+// compared are the subjects: the data set or the network that it was simulated from, then the fits. Without a data set it is the trained network alone.
+func (r *running) compared(ctx context.Context) (comparator.Request, error) {
+	var req comparator.Request
+	if !r.has("dataset") {
+		s, err := r.networkSubject(ctx)
+		req.Subjects = []comparator.Subject{s}
+		return req, err
+	}
+	data, err := artifact.OpenDataset(r.path("dataset"))
+	if err != nil {
+		return req, err
+	}
+	defer data.Close()
+	first, err := r.dataSubject(ctx, data)
+	if err != nil {
+		return req, err
+	}
+	req.Subjects = append(req.Subjects, first)
+	spec := data.Spec()
+	for _, label := range r.subjects {
+		s := comparator.Subject{Label: label, Role: comparator.Fitted, HeldIn: spec.HeldIn, InputChannels: spec.Inputs}
+		if err := r.inferred(ctx, label, &s); err != nil {
+			return req, err
+		}
+		if err := r.lendDynamics(ctx, subjectRole(label), model.Target{Data: &spec}, &s); err != nil {
+			return req, err
+		}
+		req.Subjects = append(req.Subjects, s)
+	}
+	return req, nil
+}
+
+// networkSubject is the trained network without spikes: its task's score and, where the comparator asks for them, its dynamics.
+func (r *running) networkSubject(ctx context.Context) (comparator.Subject, error) {
+	s := comparator.Subject{Label: experiment.Truth, Role: comparator.Truth}
+	if err := r.score(&s); err != nil {
+		return s, err
+	}
+	if !r.wantsDynamics {
+		s.Why = "the comparator does not ask for dynamics"
+		return s, nil
+	}
+	taskSpec, err := r.taskSpec(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.InputChannels = taskSpec.Inputs
+	return s, r.lendDynamics(ctx, roleTruth, model.Target{Task: taskSpec}, &s)
+}
+
+// score adds the task's judgement of the trained network, where there is one. The task's own trials are not the simulated ones: what it scored goes
+// along under names of its own, with as many rows as there were.
+func (r *running) score(s *comparator.Subject) error {
+	if !r.has("score") {
+		return nil
+	}
+	score, err := artifact.ReadScore(filepath.Dir(r.path("score")))
+	if err != nil {
+		return err
+	}
+	s.Scored = tensor.Set{
+		tensor.From64(comparator.Success, score.Success, len(score.Success)),
+		tensor.From64(comparator.Loss, score.Loss, len(score.Loss)),
+	}
+	return nil
+}
+
 // dataSubject is the data set as the first subject: a truth where it holds the latents or rates that made it, else a recording.
 func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comparator.Subject, error) {
 	spec := data.Spec()
@@ -122,16 +172,8 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 			s.Valid = set
 		}
 	}
-	if r.has("score") {
-		score, err := artifact.ReadScore(filepath.Dir(r.path("score")))
-		if err != nil {
-			return s, err
-		}
-		// The task's own trials are not the simulated ones: what it scored goes along under names of its own, with as many rows as there were.
-		s.Scored = tensor.Set{
-			tensor.From64(comparator.Success, score.Success, len(score.Success)),
-			tensor.From64(comparator.Loss, score.Loss, len(score.Loss)),
-		}
+	if err := r.score(&s); err != nil {
+		return s, err
 	}
 	if r.has(string(roleTruth) + "/weights") {
 		taskSpec, err := r.taskSpec(ctx)
