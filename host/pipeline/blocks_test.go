@@ -100,7 +100,7 @@ func TestKeepFirst(t *testing.T) {
 }
 
 func TestSpool(t *testing.T) {
-	s, err := newSpool(t.TempDir())
+	s, err := newSpool(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/machine"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -34,7 +36,7 @@ func (r *running) simulate(ctx context.Context) error {
 
 	// The latents are rolled out once and spooled, since they are read twice: the simulator first learns their mean and scale. So
 	// the stored latents are the very ones that made the spikes, even of a model that cannot repeat itself.
-	spool, err := newSpool(r.scratch)
+	spool, err := newSpool(ctx, r.scratch)
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,11 @@ func (r *running) simulate(ctx context.Context) error {
 			return fmt.Errorf("%s: its rollout gave no latents, so nothing can be simulated from it", r.use(roleModel).Component)
 		}
 		latents = z.Shape[len(z.Shape)-1]
+		if trials == 0 {
+			if err := r.roomFor(b, spec.TrainTrials+spec.ValidTrials); err != nil {
+				return err
+			}
+		}
 		trials += len(b.Trials)
 		if err := spool.write(b); err != nil {
 			return err
@@ -94,6 +101,23 @@ func (r *running) simulate(ctx context.Context) error {
 		r.progress("simulate", int64(done), int64(trials))
 	}
 	return w.Close()
+}
+
+// roomFor checks that the disk has room for so many trials like those of a block, which the spool takes as they are.
+func (r *running) roomFor(b tensor.Block, trials int) error {
+	disk, err := machine.Stat(r.scratch)
+	if err != nil || disk.Free == 0 || len(b.Trials) == 0 {
+		return nil // not known
+	}
+	need := int64(0)
+	for _, t := range b.Arrays {
+		need += int64(len(t.F32))*4 + int64(len(t.F64)+len(t.I64))*8
+	}
+	need = need / int64(len(b.Trials)) * int64(trials)
+	if need > disk.Free {
+		return fmt.Errorf("simulating %d trials takes about %s of disk for their latents, and %s has %s: %w", trials, size(need), r.scratch, size(disk.Free), syscall.ENOSPC)
+	}
+	return nil
 }
 
 // attributes are what a data set file says of its origin.

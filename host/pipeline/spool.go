@@ -1,12 +1,15 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/launch"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -14,6 +17,8 @@ import (
 type spool struct {
 	dir    string
 	blocks []spooled
+	// release tells the janitor that the folder is gone.
+	release func()
 }
 
 // spooled is what a file of arrays does not hold of a block.
@@ -23,12 +28,23 @@ type spooled struct {
 	units  map[string]string
 }
 
-func newSpool(under string) (*spool, error) {
-	dir, err := os.MkdirTemp(under, "spool-")
+// newSpool makes a spool in a private folder, in place of the one that a host left there which was killed. The context's janitor removes it if this host is.
+func newSpool(ctx context.Context, under string) (*spool, error) {
+	dir, err := filepath.Abs(filepath.Join(under, "spool"))
 	if err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
-	return &spool{dir: dir}, nil
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("pipeline: %w", err)
+	}
+	release, err := launch.JanitorOf(ctx).Guard(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &spool{dir: dir, release: release}, nil
 }
 
 func (s *spool) file(i int) string { return filepath.Join(s.dir, fmt.Sprintf("%06d.safetensors", i)) }
@@ -74,4 +90,7 @@ func (s *spool) read() tensor.Blocks {
 }
 
 // remove removes the files. What cannot be removed goes with the folder that the spool is in.
-func (s *spool) remove() { _ = os.RemoveAll(s.dir) }
+func (s *spool) remove() {
+	_ = os.RemoveAll(s.dir)
+	s.release()
+}
