@@ -91,10 +91,10 @@ func makeDir(dir string) error {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o777); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return makeDir(dir) // another host was faster
+		// Another host may have been faster; a link that leads nowhere is there too, and is no folder.
+		if info, stat := os.Stat(dir); stat != nil || !info.IsDir() {
+			return err
 		}
-		return err
 	}
 	return toDisk(parent)
 }
