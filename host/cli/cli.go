@@ -103,10 +103,10 @@ func (p Program) app() *cli.App {
 			&cli.StringFlag{Name: "store", Usage: "keep results in `DIR`", EnvVars: []string{"CTDB_STORE"}, DefaultText: "ctdb/store in the user's data folder"},
 		},
 		Commands: grouped([]*cli.Command{
-			p.runCommand(), p.validateCommand(), p.planCommand(), p.examplesCommand(),
+			p.runCommand(), p.validateCommand(), p.planCommand(), p.examplesCommand(), p.schemaCommand(),
 			p.showCommand(), p.runsCommand(), p.reportCommand(), p.storeCommand(),
 			p.componentsCommand(), p.describeCommand(), p.pluginCommand(),
-			p.completionCommand(), p.helpCommand(),
+			p.doctorCommand(), p.completionCommand(), p.helpCommand(),
 		}),
 	}
 }
