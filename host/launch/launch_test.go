@@ -67,6 +67,7 @@ func start(t *testing.T, s Spec) *Process {
 	return p
 }
 
+// alive reports whether there is a process of that number.
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func TestStartUseStop(t *testing.T) {
