@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,17 +38,26 @@ func (p Program) runsCommand() *cli.Command {
 				fmt.Fprintf(p.Out, "no runs in %s\n", c.String("root"))
 				return nil
 			}
-			t := p.table("run", "experiment", "status", "started", "took", "stages")
+			t := p.table("run", "experiment", "status", "started", "took", "stages or points")
 			for _, r := range runs {
 				if r.Err != nil {
 					t.AppendRow(table.Row{r.Dir, "", "unreadable: " + r.Err.Error()})
 					continue
 				}
-				took := ""
+				took, started, holds := "", "", strings.Join(r.Stages, ", ")
+				if !r.Started.IsZero() {
+					started = humanize.Time(r.Started)
+				}
 				if !r.Finished.IsZero() {
 					took = human(r.Finished.Sub(r.Started))
 				}
-				t.AppendRow(table.Row{r.Dir, r.Name, r.Status, humanize.Time(r.Started), took, strings.Join(r.Stages, ", ")})
+				if r.Points > 0 {
+					holds = fmt.Sprintf("%d of %d points done", r.Done, r.Points)
+					if r.Failed > 0 {
+						holds += fmt.Sprintf(", %d failed", r.Failed)
+					}
+				}
+				t.AppendRow(table.Row{r.Dir, r.Name, newScreen(p.Out).status(r.Status), started, took, holds})
 			}
 			t.Render()
 			return nil
@@ -62,7 +73,11 @@ func (p Program) runsJSON(runs []artifact.RunSummary) error {
 		Started  *time.Time `json:"started"`
 		Finished *time.Time `json:"finished"`
 		Stages   []string   `json:"stages"`
-		Error    string     `json:"error,omitempty"`
+		// Points is the number of a study's points, 0 for a single run.
+		Points int    `json:"points"`
+		Done   int    `json:"points_done"`
+		Failed int    `json:"points_failed"`
+		Error  string `json:"error,omitempty"`
 	}
 	when := func(t time.Time) *time.Time {
 		if t.IsZero() {
@@ -72,7 +87,7 @@ func (p Program) runsJSON(runs []artifact.RunSummary) error {
 	}
 	rows := []row{}
 	for _, r := range runs {
-		one := row{Dir: r.Dir, Name: r.Name, Status: r.Status, Started: when(r.Started), Finished: when(r.Finished), Stages: r.Stages}
+		one := row{Dir: r.Dir, Name: r.Name, Status: r.Status, Started: when(r.Started), Finished: when(r.Finished), Stages: r.Stages, Points: r.Points, Done: r.Done, Failed: r.Failed}
 		if r.Err != nil {
 			one.Error = r.Err.Error()
 		}
@@ -87,6 +102,10 @@ func openRun(c *cli.Context) (*artifact.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	return runOf(c, name)
+}
+
+func runOf(c *cli.Context, name string) (*artifact.Run, error) {
 	run, err := artifact.OpenRun(name)
 	if err == nil {
 		return run, nil
@@ -104,37 +123,62 @@ func openRun(c *cli.Context) (*artifact.Run, error) {
 func (p Program) showCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show a run: its stages and results", ArgsUsage: "RUN", OnUsageError: onUsage,
-		Flags: []cli.Flag{rootFlag(), jsonFlag()},
+		Flags: append([]cli.Flag{rootFlag(), jsonFlag()}, followFlags()...),
 		Action: func(c *cli.Context) error {
+			if c.Bool("follow") {
+				return p.follow(c)
+			}
 			run, err := openRun(c)
 			if err != nil {
 				return err
 			}
 			prov, err := run.Provenance()
-			if err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			if c.Bool("json") {
 				return p.showJSON(run, prov)
 			}
-			fmt.Fprintf(p.Out, "%s  %s  started %s on %s, %d threads\n\n", prov.Name, prov.Status, prov.Started.Local().Format(time.DateTime), prov.CPU, prov.Threads)
-			t := p.table("stage", "component", "status", "took", "key", "")
-			for _, s := range prov.Stages {
-				component := ""
-				if st, ok := run.Stage(s.Stage); ok {
-					component = st.Record.Component + " " + st.Record.ComponentVersion
-				}
-				status, took := s.Status, human(time.Duration(float64(s.Seconds)*float64(time.Second)))
-				if s.Stored {
-					status, took = "stored", ""
-				}
-				t.AppendRow(table.Row{s.Stage, component, status, took, shortKey(s.Key), s.Error})
-			}
-			t.Render()
-			fmt.Fprintln(p.Out)
-			return p.printResults(run)
+			return p.show(run, prov)
 		},
 	}
+}
+
+// show prints what there is of a run, whole or not.
+func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
+	s, study := run.Study()
+	lead := []string{cmp.Or(prov.Name, s.Name, filepath.Base(run.Dir())), newScreen(p.Out).status(cmp.Or(run.Status(), "incomplete"))}
+	if !prov.Started.IsZero() {
+		lead = append(lead, fmt.Sprintf("started %s on %s, %d threads", prov.Started.Local().Format(time.DateTime), prov.CPU, prov.Threads))
+	}
+	fmt.Fprintln(p.Out, strings.Join(lead, "  "))
+	for _, err := range run.Problems() {
+		fmt.Fprintln(p.Err, err)
+	}
+	if study {
+		return p.printStudy(run)
+	}
+	fmt.Fprintln(p.Out)
+	t := p.table("stage", "component", "status", "took", "key", "")
+	for _, s := range prov.Stages {
+		component := ""
+		if st, ok := run.Stage(s.Stage); ok {
+			component = st.Record.Component + " " + st.Record.ComponentVersion
+		}
+		status, took := s.Status, human(time.Duration(float64(s.Seconds)*float64(time.Second)))
+		if s.Stored {
+			status, took = "stored", ""
+		}
+		t.AppendRow(table.Row{s.Stage, component, newScreen(p.Out).status(status), took, shortKey(s.Key), s.Error})
+	}
+	for _, st := range run.Stages() {
+		if !slices.ContainsFunc(prov.Stages, func(u artifact.StageUse) bool { return u.Stage == st.Name }) {
+			t.AppendRow(table.Row{st.Name, st.Record.Component + " " + st.Record.ComponentVersion, newScreen(p.Out).status("done"), "", shortKey(st.Record.Key), ""})
+		}
+	}
+	t.Render()
+	fmt.Fprintln(p.Out)
+	return p.printResults(run)
 }
 
 func (p Program) showJSON(run *artifact.Run, prov artifact.Provenance) error {
@@ -142,31 +186,77 @@ func (p Program) showJSON(run *artifact.Run, prov artifact.Provenance) error {
 	for _, s := range run.Stages() {
 		records[s.Name] = s.Record
 	}
-	results, err := run.Results()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	out := map[string]any{"run": run.Dir(), "status": run.Status(), "provenance": prov, "stages": records}
+	if _, ok := run.Study(); ok {
+		if err := studyJSON(run, out); err != nil {
+			return err
+		}
+		return p.printJSON(out)
+	}
+	results, err := resultsOf(run)
+	if err != nil {
 		return err
 	}
-	return p.printJSON(map[string]any{"run": run.Dir(), "provenance": prov, "stages": records, "metrics": results.Metrics})
+	out["metrics"] = results.Metrics
+	return p.printJSON(out)
 }
 
 func (p Program) reportCommand() *cli.Command {
 	return &cli.Command{
-		Name: "report", Usage: "write a run's report again", ArgsUsage: "RUN", OnUsageError: onUsage,
-		Flags: []cli.Flag{rootFlag(), jsonFlag()},
-		Action: func(c *cli.Context) error {
-			run, err := openRun(c)
+		Name: "report", Usage: "write the report of a run or study again, or join shards", ArgsUsage: "RUN...", OnUsageError: onUsage,
+		Description: "Of a study it gathers what its points have by now, also those that other shards have run into the same folder.\n" +
+			"Several folders are joined in the folder that --out names: shards of one study that were run into folders of their own.",
+		Flags: []cli.Flag{
+			rootFlag(),
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "join the folders in `DIR`, and write the report there"},
+			&cli.BoolFlag{Name: "points", Usage: "write the report of each of a study's points as well"},
+			jsonFlag(),
+		},
+		Action: p.report,
+	}
+}
+
+func (p Program) report(c *cli.Context) error {
+	out := c.String("out")
+	if c.NArg() > 1 && out == "" {
+		return usagef("report: %d folders: --out says where to join them", c.NArg())
+	}
+	var run *artifact.Run
+	var err error
+	if out == "" {
+		if run, err = openRun(c); err != nil {
+			return err
+		}
+	} else {
+		if c.NArg() == 0 {
+			return usagef("report: the folders of the shards to join are needed")
+		}
+		var dirs []string
+		for _, name := range c.Args().Slice() {
+			shard, err := runOf(c, name)
 			if err != nil {
 				return err
 			}
-			if err := report.Write(c.Context, run); err != nil {
-				return err
-			}
-			file := filepath.Join(run.Dir(), artifact.ReportFile)
-			if c.Bool("json") {
-				return p.printJSON(map[string]string{"report": file})
-			}
-			fmt.Fprintln(p.Out, file)
-			return nil
-		},
+			dirs = append(dirs, shard.Dir())
+		}
+		if run, err = joinInto(c.Context, out, dirs); err != nil {
+			return err
+		}
 	}
+	if _, study := run.Study(); study {
+		err = p.reportStudy(c.Context, run, c.Bool("points"))
+	} else if c.Bool("points") {
+		return usagef("report: --points: %s is a single run, not a study", run.Dir())
+	} else {
+		err = report.Write(c.Context, run)
+	}
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(run.Dir(), artifact.ReportFile)
+	if c.Bool("json") {
+		return p.printJSON(map[string]string{"report": file})
+	}
+	fmt.Fprintln(p.Out, file)
+	return nil
 }

@@ -27,9 +27,12 @@ func (p Program) table(header ...any) table.Writer {
 	return t
 }
 
-// printResults prints a run's results as a table, then what could not be had and why.
+// printResults prints a run's results as a table, then what could not be had and why; of a study, how they spread.
 func (p Program) printResults(run *artifact.Run) error {
-	r, err := run.Results()
+	if _, ok := run.Study(); ok {
+		return p.printStudy(run)
+	}
+	r, err := resultsOf(run)
 	if err != nil {
 		return err
 	}

@@ -1,93 +1,277 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
+// longStudy is a training of about 30 seconds, of which the tests see some.
 const longStudy = `version: 1
 name: long
 seed: 5
 task: {use: task/nbff, params: {n_bits: 2, n_timesteps: 60, n_trials: 40, switch_prob: 0.1}}
-train: {use: model/noisy-gru, params: {hidden: 16, epochs: 400, batch_size: 8}}
+train: {use: model/noisy-gru, params: {hidden: 16, epochs: 10000, batch_size: 8}}
 `
 
-// TestInterruptedRunGoesOn interrupts a training in its course: the run ends with status 130 and says how to go on, no process is left, and the same command goes
-// on from its checkpoint to the bytes of a run that was never interrupted.
-func TestInterruptedRunGoesOn(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "ctdb-host")
-	build(t, ".", bin)
-	dir := t.TempDir()
-	file := filepath.Join(dir, "long.yaml")
-	if err := os.WriteFile(file, []byte(longStudy), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	run := func(store, out string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), bin, "run", file, "--store", filepath.Join(dir, store), "--out", filepath.Join(dir, out))
-		cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
-		return cmd
-	}
+// shorter makes of longStudy one that ends soon.
+var shorter = []string{"--set", "train.params.epochs=400"}
 
-	cmd := run("store", "cut")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+// started starts a command and returns when its training takes steps.
+func (w *world) started(cmd *exec.Cmd, out *output) {
+	w.t.Helper()
 	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
+	w.training(out)
+}
+
+// training returns when what is said shows that the training takes steps.
+func (w *world) training(out *output) {
+	w.t.Helper()
+	eventually(w.t, "steps of the training", func() bool { return strings.Contains(out.stderr.String(), "step") })
+}
+
+// checkpoints are the files that trainings left in a store, to go on from.
+func (w *world) checkpoints(store string) []string {
+	w.t.Helper()
+	found, err := filepath.Glob(w.path(store, "work", "*", "scratch", "checkpoint*"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found
+}
+
+// TestInterruptedRunGoesOn interrupts a training in its course: the run ends with status 130 and says how to go on, nothing is left but the checkpoint, and the same
+// command goes on from it to the bytes of a run that was never interrupted.
+func TestInterruptedRunGoesOn(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	args := func(n string) []string {
+		return append([]string{"run", study, "--store", w.path("store-" + n), "--out", w.path("run-" + n)}, shorter...)
+	}
+	w.must(args("whole")...)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(sig.String(), func(t *testing.T) {
+			w := *w
+			w.t = t
+			n := strings.ReplaceAll(sig.String(), " ", "-")
+			cmd, out := w.command(args(n)...)
+			w.started(cmd, out)
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if status := w.finish(cmd, out); status != 130 || !strings.Contains(out.String(), "goes on where") {
+				t.Errorf("exit status %d, want 130 and how to go on:\n%s", status, out)
+			}
+			t.Logf("ended after %v", time.Since(began))
+			w.quiet()
+			if found := w.checkpoints("store-" + n); len(found) != 1 {
+				t.Errorf("checkpoints: %q", found)
+			}
+			w.must(args(n)...)
+			if !strings.Contains(w.log("run-"+n), "resuming from a checkpoint") {
+				t.Error("the training began anew")
+			}
+			w.sameRun("run-whole", "run-"+n)
+			w.tidy("store-" + n)
+		})
+	}
+}
+
+// TestInterruptedTwice stops a plugin so that the host waits for it in vain, and interrupts twice: the second signal ends everything.
+func TestInterruptedTwice(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	cmd, out := w.command("run", study, "--store", w.path("store"), "--out", w.path("run-1"))
+	w.started(cmd, out)
+	for _, p := range w.plugins() {
+		if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
-	interrupted := time.Time{}
-	for lines := bufio.NewScanner(stderr); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
-		if interrupted.IsZero() && strings.Contains(lines.Text(), "step") {
-			interrupted = time.Now()
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	eventually(t, "that the host heard of the first signal", func() bool { return strings.Contains(out.stderr.String(), "interrupt") })
+	first := time.Now()
+	ended := make(chan struct{})
+	go func() {
+		// The same signal again within a second is held to be the same interrupt, so it is sent until it counts.
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(200 * time.Millisecond):
+				_ = cmd.Process.Signal(syscall.SIGINT)
+			}
+		}
+	}()
+	status := w.finish(cmd, out)
+	close(ended)
+	if status != 130 && status != -1 {
+		t.Errorf("exit status %d:\n%s", status, out)
+	}
+	t.Logf("exit status %d, %v after the first signal", status, time.Since(first))
+	w.quiet()
+	w.whole("store")
+}
+
+// TestTimeout lets coreutils' timeout interrupt a run: it signals the host and then the whole group, which is one interrupt and not two.
+func TestTimeout(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	cmd, out := w.shell("timeout -s INT 4 ctdb-host run " + study + " --store store --out run-1 --checkpoint-every 100ms")
+	if status := w.finish(cmd, out); status != 124 {
+		t.Errorf("exit status %d, want 124\n%s", status, out)
+	}
+	// The shell does not wait for what timeout started.
+	w.quiet()
+	if !strings.Contains(out.String(), "goes on where") {
+		t.Errorf("it does not say how to go on:\n%s", out)
+	}
+	if found := w.checkpoints("store"); strings.Contains(out.String(), "step") && len(found) != 1 {
+		t.Errorf("checkpoints: %q", found)
+	}
+}
+
+// TestIgnoredSignals runs as nohup and a shell's background jobs do, with signals ignored from the start: they stay ignored.
+func TestIgnoredSignals(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	cmd, out := w.shell("trap '' HUP INT; exec ctdb-host run " + study + " --store store --out run-1 " + strings.Join(shorter, " "))
+	w.started(cmd, out)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status := w.finish(cmd, out); status != 0 {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	w.quiet()
+}
+
+// TestStoppedPlugin stops a plugin as a debugger or a job control would, and never lets it go on: the host finds that it hangs, ends it, and makes one more attempt
+// from the checkpoint, with the bytes of an undisturbed run.
+func TestStoppedPlugin(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	args := func(n string) []string {
+		return append([]string{"run", study, "--store", w.path("store-" + n), "--out", w.path("run-" + n), "--stall", "2s", "--checkpoint-every", "20ms"}, shorter...)
+	}
+	w.must(args("whole")...)
+	cmd, out := w.command(args("cut")...)
+	w.started(cmd, out)
+	eventually(t, "a checkpoint", func() bool { return len(w.checkpoints("store-cut")) > 0 })
+	stopped := w.plugins()
+	if len(stopped) == 0 {
+		t.Fatal("no plugin runs")
+	}
+	began := time.Now()
+	for _, p := range stopped {
+		if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "that the plugin is found to hang", func() bool { return strings.Contains(w.log("run-cut"), "one more attempt") })
+	t.Logf("found after %v", time.Since(began))
+	if status := w.finish(cmd, out); status != 0 {
+		t.Errorf("exit status %d\n%s", status, out)
+	}
+	if log := w.log("run-cut"); !strings.Contains(log, "resuming from a checkpoint") || !strings.Contains(log, "2s") {
+		t.Errorf("the log does not say that the plugin was silent for 2s, nor that its training went on:\n%s", log)
+	}
+	w.quiet()
+	w.sameRun("run-whole", "run-cut")
+	w.tidy("store-cut")
+}
+
+// TestPluginDies kills the plugin of a training, and that of its second attempt: each death is reported at once, the second ends the run with the component,
+// the plugin, how it died and what to do; the same command goes on.
+func TestPluginDies(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	args := func(n string) []string {
+		return append([]string{"run", study, "--store", w.path("store-" + n), "--out", w.path("run-" + n), "--checkpoint-every", "20ms"}, shorter...)
+	}
+	w.must(args("whole")...)
+	cmd, out := w.command(args("cut")...)
+	w.started(cmd, out)
+	soonest := patience
+	for attempt, sign := range []string{"one more attempt", `"failed"`} {
+		// The training of the attempt has begun when it has written a checkpoint since the one before.
+		var last string
+		eventually(t, "a new checkpoint", func() bool {
+			log := w.log("run-cut")
+			return strings.Count(log, `"msg":"start"`) == attempt+1 && (attempt == 0 || strings.Contains(log, "resuming")) && w.changed("store-cut", &last)
+		})
+		victims := w.plugins()
+		if len(victims) == 0 {
+			t.Fatal("no plugin runs")
+		}
+		began := time.Now()
+		victims[0].kill()
+		eventually(t, sign, func() bool { return strings.Contains(w.log("run-cut"), sign) })
+		soonest = min(soonest, time.Since(began))
+	}
+	status := w.finish(cmd, out)
+	if status != 1 {
+		t.Errorf("exit status %d, want 1", status)
+	}
+	for _, part := range []string{"model/noisy-gru", "builtin", "signal: killed", "second attempt"} {
+		if !strings.Contains(out.stderr.String(), part) {
+			t.Errorf("%q is not in what is said:\n%s", part, out.stderr.String())
+		}
+	}
+	t.Logf("reported after %v:\n%s", soonest, out.stderr.String())
+	if soonest > time.Second {
+		t.Errorf("a death was reported after %v at the soonest", soonest)
+	}
+	w.quiet()
+	w.must(args("cut")...)
+	w.sameRun("run-whole", "run-cut")
+	w.tidy("store-cut")
+}
+
+// changed reports whether a checkpoint of a store is there and was written since the last call with the same variable.
+func (w *world) changed(store string, last *string) bool {
+	for _, path := range w.checkpoints(store) {
+		if info, err := os.Stat(path); err == nil {
+			before := *last
+			*last = info.ModTime().String()
+			return before != "" && before != *last
+		}
+	}
+	return false
+}
+
+// TestStoppedAndContinued stops host and plugins for a while, as a suspended laptop does: they go on.
+func TestStoppedAndContinued(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("long.yaml", longStudy)
+	cmd, out := w.command(append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-1"), "--stall", "2s"}, shorter...)...)
+	w.started(cmd, out)
+	all := w.processes()
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		for _, p := range all {
+			if err := syscall.Kill(p.pid, sig); err != nil {
 				t.Fatal(err)
 			}
 		}
-	}
-	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 {
-		t.Fatalf("ended with %v, want exit status 130:\n%s", err, said.String())
-	}
-	if took := time.Since(interrupted); took > 10*time.Second {
-		t.Errorf("took %v to end", took)
-	}
-	if !strings.Contains(said.String(), "goes on where") {
-		t.Errorf("does not say how to go on:\n%s", said.String())
-	}
-	if left, _ := exec.Command("pgrep", "-f", bin).Output(); len(left) > 0 {
-		t.Errorf("processes are left: %s", left)
-	}
-	checkpoints, err := filepath.Glob(filepath.Join(dir, "store", "work", "*", "scratch", "*"))
-	if err != nil || len(checkpoints) == 0 {
-		t.Errorf("no checkpoint is left (%v)", err)
-	}
-
-	for _, c := range []struct{ store, out string }{{"store", "cut"}, {"other", "whole"}} {
-		if b, err := run(c.store, c.out).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, b)
+		if sig == syscall.SIGSTOP {
+			// Longer than a plugin may be silent.
+			<-time.After(3 * time.Second)
 		}
 	}
-	for _, name := range []string{"weights.safetensors", "weights-last.safetensors", "metrics.jsonl", "score.json", "rollout.h5", "record.json"} {
-		cut, err := os.ReadFile(filepath.Join(dir, "cut", "train", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		whole, err := os.ReadFile(filepath.Join(dir, "whole", "train", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(cut, whole) {
-			t.Errorf("%s differs from that of a run that was never interrupted", name)
-		}
+	if status := w.finish(cmd, out); status != 0 {
+		t.Errorf("exit status %d\n%s", status, out)
 	}
+	w.quiet()
 }
