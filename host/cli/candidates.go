@@ -138,9 +138,6 @@ func (p Program) overrides(ctx context.Context, l line, last string) []candidate
 		return nil
 	}
 	cat := p.catalogOf(ctx, l)
-	if cat == nil {
-		return nil
-	}
 	out := []candidate{{"name=", "the experiment's name"}, {"seed=", "of all stages that have none of their own"}}
 	for _, u := range study.Points[0].Experiment.Uses() {
 		out = append(out, candidate{u.Path() + ".use=", "the component"}, candidate{u.Path() + ".seed=", "its random seed"})
@@ -148,6 +145,9 @@ func (p Program) overrides(ctx context.Context, l line, last string) []candidate
 			for _, c := range p.componentNames(ctx, l, u.Ref.Name.Kind) {
 				out = append(out, candidate{u.Path() + ".use=" + c.word, c.meaning})
 			}
+		}
+		if cat == nil {
+			continue
 		}
 		found, err := cat.Find(u.Ref.String())
 		if err != nil {

@@ -194,8 +194,8 @@ _ctdb_host() {
     done
     cur=${words[${#words[@]} - 1]}
     for value in = :; do
-        if [[ $COMP_WORDBREAKS == *$value* && $cur == *$value* && ${#drop} -lt $((${#cur} - ${#cur##*$value})) ]]; then
-            word=${cur##*$value}
+        word=${cur##*$value}
+        if [[ $COMP_WORDBREAKS == *$value* && $cur == *$value* && ${#drop} -lt $((${#cur} - ${#word})) ]]; then
             drop=${cur:0:${#cur} - ${#word}}
         fi
     done
