@@ -37,6 +37,10 @@ type program struct {
 var tested program
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "plugin" {
+		// A study that runs within a test starts this executable as its plugin.
+		os.Exit(run())
+	}
 	status := m.Run()
 	if tested.dir != "" {
 		os.RemoveAll(tested.dir)
