@@ -7,6 +7,7 @@ BUF      := $(GO) tool -modfile=$(CURDIR)/.ci/tools/buf/go.mod buf
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libhdf5-dev pkg-config
 TESTFLAGS ?=
+FUZZTIME ?= 5s
 PYTHON   ?= python3
 # Packages of the SDK that a plugin's author can build without a C compiler.
 PURE     := ./sdk/param ./sdk/tensor ./sdk/random ./sdk/component ./sdk/task ./sdk/model ./sdk/simulator ./sdk/comparator ./sdk/serve ./sdk/client
@@ -43,6 +44,19 @@ quickstart: build ## build, and run a small complete study into runs/
 test: deps lint purity ## everything that CI checks
 	$(GO) test $(TESTFLAGS) ./...
 	$(GO) test -race $(TESTFLAGS) $(RACE)
+	@$(MAKE) --no-print-directory fuzz
+
+.PHONY: fuzz
+fuzz: deps ## run every fuzz target for FUZZTIME (default 5s), one after the other
+	@for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	for target in $$($(GO) test -list '^Fuzz' ./$$package | grep '^Fuzz'); do \
+	echo "fuzz $$package $$target for $(FUZZTIME)"; \
+	$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$package || exit 1; \
+	done; done
+
+.PHONY: endurance
+endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of a plugin (half an hour)
+	CTDB_ENDURANCE=1 $(GO) test -count 1 -timeout 3h -v -run 'Killed|ManyStudies|Leak|Starts|Crash' ./host/cmd/ctdb-host ./host/launch ./host/store
 
 .PHONY: lint
 lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of date
