@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -24,6 +23,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/machine"
 	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/host/report"
+	"github.com/ctdb-host/ctdb/host/store"
 )
 
 func (p Program) runCommand() *cli.Command {
@@ -38,7 +38,8 @@ func (p Program) runCommand() *cli.Command {
 			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},
 			&cli.DurationFlag{Name: "stall", Usage: "end a stage that makes no progress for `TIME`, e.g. 30m", DefaultText: "never, but the log says so"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
-			&cli.BoolFlag{Name: "verbose", Usage: "log debugging messages too, into the run's log.jsonl"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log `debug|info|warn|error` and above into the run's log.jsonl; warnings and errors are shown as well"},
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "check everything and say what would be done, with estimates, and write nothing"},
 			jsonFlag(), memoryFlag(),
 		}, budgetFlags()...),
 		Action: p.run,
@@ -60,7 +61,14 @@ func (p Program) run(c *cli.Context) error {
 	if _, err := pipeline.ParseShard(c.String("shard")); err != nil {
 		return usagef("--shard: %w", err)
 	}
-	g, err := p.prepare(c, true)
+	level, err := levelOf(c.String("log-level"))
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return p.dryRun(c)
+	}
+	g, err := p.prepare(c, true, openStore)
 	if err != nil {
 		return err
 	}
@@ -72,12 +80,9 @@ func (p Program) run(c *cli.Context) error {
 	}
 	defer g.host.Store.Close()
 	g.host.CheckpointEvery, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("stall")
-	level := slog.LevelInfo
-	if c.Bool("verbose") {
-		level = slog.LevelDebug
-	}
 	watch := p.newWatch(c.Bool("quiet") || c.Bool("json"))
-	g.host.Observer = watch
+	watch.level = max(level, slog.LevelWarn)
+	g.host.Observer, g.host.Log = watch, slog.New(shownLog{watch: watch})
 	run := pipeline.Run{Study: g.study, Host: g.host, Out: out, Shard: c.String("shard"), Version: Version(), Command: os.Args, LogLevel: level}
 	outcomes, runErr := run.Execute(c.Context)
 	watch.close()
@@ -168,10 +173,12 @@ type prepared struct {
 	study *experiment.Study
 	host  pipeline.Host
 	graph *pipeline.Graph
+	// needs is the memory that stages are expected to take, see pipeline.Estimate.
+	needs map[string]int64
 }
 
-// prepare loads and validates the experiment that a command names.
-func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
+// prepare loads the experiment that a command names, asks its components what they think of it, and opens the store by open.
+func (p Program) prepare(c *cli.Context, ask bool, open func(*cli.Context) (*store.Store, error)) (*prepared, error) {
 	if n := c.Int("jobs"); c.IsSet("jobs") && n < 1 {
 		return nil, usagef("--jobs %d: at least 1 is needed", n)
 	}
@@ -190,7 +197,7 @@ func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := openStore(c)
+	st, err := open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +210,7 @@ func (p Program) prepare(c *cli.Context, ask bool) (*prepared, error) {
 		out.host.CheckFile = pipeline.ChildCheck{Program: self, Args: p.CheckFile, Memory: cmp.Or(memory, machine.ReadMemory().Free())}.Check
 	}
 	if ask {
-		if err := pipeline.Validate(c.Context, study, out.host); err != nil {
+		if out.needs, err = pipeline.Estimate(c.Context, study, out.host); err != nil {
 			return nil, err
 		}
 	}
@@ -230,7 +237,7 @@ func (p Program) validateCommand() *cli.Command {
 		Name: "validate", Usage: "check an experiment without running it", ArgsUsage: "FILE|EXAMPLE", OnUsageError: onUsage,
 		Flags: []cli.Flag{setFlag(), memoryFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
-			g, err := p.prepare(c, true)
+			g, err := p.prepare(c, true, readStore)
 			if c.Bool("json") {
 				return p.validationJSON(g, err)
 			}
@@ -274,40 +281,6 @@ func (p Program) validationJSON(g *prepared, err error) error {
 		return usageError{errReported}
 	}
 	return nil
-}
-
-func (p Program) planCommand() *cli.Command {
-	return &cli.Command{
-		Name: "plan", Usage: "show the stages of an experiment and which are stored", ArgsUsage: "FILE|EXAMPLE", OnUsageError: onUsage,
-		Flags: []cli.Flag{setFlag(), jsonFlag()},
-		Action: func(c *cli.Context) error {
-			g, err := p.prepare(c, false)
-			if err != nil {
-				return err
-			}
-			defer g.host.Store.Close()
-			plan, err := g.graph.Plan(c.Context)
-			if err != nil {
-				return err
-			}
-			if c.Bool("json") {
-				return p.printJSON(plan)
-			}
-			t := p.table("stage", "component", "needs", "key", "what a run would do")
-			for _, s := range plan {
-				do := "nothing: stored"
-				if !s.Stored {
-					do = "run it: " + s.Reason
-				}
-				for _, line := range s.Changed {
-					do += "\n  " + line
-				}
-				t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), shortKey(s.Key), do})
-			}
-			t.Render()
-			return nil
-		},
-	}
 }
 
 func shortKey(key string) string { return key[:min(12, len(key))] }

@@ -30,7 +30,7 @@ type Run struct {
 	Version string
 	// Command is the command line, for the provenance.
 	Command []string
-	// LogLevel of the run's log file.
+	// LogLevel of the run's log file. Host.Log, where there is one, is told the same, by its own level.
 	LogLevel slog.Level
 }
 
@@ -60,13 +60,20 @@ func (x Run) Execute(ctx context.Context) (outcomes []Outcome, err error) {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	defer logFile.Close()
-	g.host.Log = slog.New(newLogHandler(logFile, x.LogLevel))
-	g.host.Observer = newLogged(g.host.Observer, g.host.Log)
+	handler := newLogHandler(logFile, x.LogLevel)
+	// What one follows a run by is in its log whatever the level.
+	events := newLogHandler(logFile, min(x.LogLevel, slog.LevelInfo))
+	if x.Host.Log != nil {
+		handler, events = slog.NewMultiHandler(handler, x.Host.Log.Handler()), slog.NewMultiHandler(events, x.Host.Log.Handler())
+	}
+	g.host.Log = slog.New(handler)
+	follow := slog.New(events)
+	g.host.Observer = newLogged(g.host.Observer, follow)
 	f.log = g.host.Log
 	if gone, err := launch.Sweep(ctx); err != nil || len(gone) > 0 {
 		g.host.Log.Info("removed what dead hosts left", "folders", gone, "error", err)
 	}
-	g.host.Log.Info("run", "status", "running", "name", x.Study.Name, "points", len(g.points), "stages", len(g.stages), "shard", x.Shard, "version", x.Version)
+	follow.Info("run", "status", "running", "name", x.Study.Name, "points", len(g.points), "stages", len(g.stages), "shard", x.Shard, "version", x.Version)
 	outcomes, runErr := g.run(ctx, f)
 	runErr = errors.Join(runErr, failures(f.failed()))
 	status := statusOf(outcomes)
@@ -75,7 +82,7 @@ func (x Run) Execute(ctx context.Context) (outcomes []Outcome, err error) {
 	}
 	// What there is is told even where the run was cut short.
 	err = f.finish(context.WithoutCancel(ctx), outcomes, status)
-	g.host.Log.Info("run", "status", status)
+	follow.Info("run", "status", status)
 	return outcomes, errors.Join(runErr, err)
 }
 

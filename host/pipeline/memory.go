@@ -41,6 +41,9 @@ func (v *validation) affordable(m stageMemory) bool {
 	for _, p := range m.parts {
 		total = tensor.Total(total, p.bytes)
 	}
+	if total > 0 {
+		v.needs[m.stage] = max(v.needs[m.stage], total)
+	}
 	if !v.limit.exceeded(total) {
 		return true
 	}

@@ -22,8 +22,15 @@ import (
 // Validate asks every component of a resolved study whether it accepts its parameters for the sizes that it will be given and how much memory it will need, and reads
 // what the study loads. All problems of all points are returned together in an [*experiment.Error], with their places in the file. Nothing is written.
 func Validate(ctx context.Context, study *experiment.Study, host Host) error {
+	_, err := Estimate(ctx, study, host)
+	return err
+}
+
+// Estimate is [Validate] that also returns how many bytes of memory the stages are expected to take at their peak, by their names without a point's values, e.g.
+// "fit/gru-64"; of several points, the most. Stages of which nothing is known are left out.
+func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[string]int64, error) {
 	v := &validation{
-		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{},
+		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{}, needs: map[string]int64{},
 		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
 		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{},
 	}
@@ -32,11 +39,11 @@ func Validate(ctx context.Context, study *experiment.Study, host Host) error {
 	for i, p := range study.Points {
 		v.problems = nil
 		if err := v.experiment(ctx, p.Experiment); err != nil {
-			return err
+			return nil, err
 		}
 		found[i] = v.problems
 	}
-	return experiment.Join(study.Shared(found)...)
+	return v.needs, experiment.Join(study.Shared(found)...)
 }
 
 // validation is what is known so far. What several points ask is asked once: they share their components.
@@ -44,6 +51,8 @@ type validation struct {
 	host  Host
 	limit limit
 	procs map[string]*launch.Process
+	// needs is what memory stages are expected to take.
+	needs map[string]int64
 
 	asked    map[question]*client.Validation
 	specs    map[specKey]*task.Spec
