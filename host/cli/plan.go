@@ -24,6 +24,7 @@ func (p Program) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer g.host.Store.Close()
 			plan, err := g.graph.Plan(c.Context)
 			if err != nil {
 				return err
@@ -70,6 +71,7 @@ func (p Program) dryRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer g.host.Store.Close()
 	graph := g.graph
 	shard, err := pipeline.ParseShard(c.String("shard"))
 	if err != nil {

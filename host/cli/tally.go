@@ -71,8 +71,8 @@ func (t *tally) line(now time.Time) string {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
-	if left := t.left(now); left > 0 {
-		parts = append(parts, human(left)+" left")
+	if d := t.left(now); d > 0 {
+		parts = append(parts, left(d))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -22,6 +22,9 @@ const (
 	// tallyFrom is from how many stages on there is a line about all of them, and briefFrom from how many on those that are stored or skipped are only counted.
 	tallyFrom = 7
 	briefFrom = 30
+	// shortName and longName bound the width of the names at the beginning of lines.
+	shortName = 20
+	longName  = 48
 )
 
 // watch shows a run's progress: bars on a terminal, lines elsewhere, nothing if quiet.
@@ -38,6 +41,8 @@ type watch struct {
 	stage map[string]*watched
 	tally tally
 	told  time.Time
+	// pad is the width of the names at the beginning of lines: that of the longest so far.
+	pad int
 }
 
 // watched is a running stage.
@@ -156,7 +161,7 @@ func (w *watch) changed(now time.Time, stage string, status pipeline.Status, ela
 		what += ": " + why
 	}
 	if brief := status == pipeline.Stored || status == pipeline.Skipped; !brief || w.tally.total < briefFrom {
-		w.say(fmt.Sprintf("%-20s %s", stage, w.status(what)))
+		w.say(w.named(stage) + w.status(what))
 	}
 	if w.told.IsZero() {
 		w.told = now
@@ -218,7 +223,7 @@ func (w *watch) show(now time.Time, s *watched) {
 		return
 	}
 	s.told = now
-	w.say(s.line(now))
+	w.say(w.named(s.name) + s.line(now))
 }
 
 // present shows how things stand after what is past was told.
@@ -264,13 +269,19 @@ func (w *watch) log(r runlog.Record) {
 	if who != "" {
 		who = " " + who
 	}
-	line := fmt.Sprintf("%-20s %s%s: %s", r.Text("stage"), w.paint(how, level), who, strings.TrimSpace(r.Message))
+	line := fmt.Sprintf("%s%s: %s", w.paint(how, level), who, strings.TrimSpace(r.Message))
 	if rest := r.Rest("stage", "plugin", "component"); rest != "" {
 		line += w.paint(faint, "  "+rest)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.say(line)
+	w.say(w.named(r.Text("stage")) + line)
+}
+
+// named is the beginning of a line about a stage.
+func (w *watch) named(stage string) string {
+	w.pad = min(max(w.pad, shortName, text.StringWidth(stage)), longName)
+	return text.Pad(stage, w.pad, ' ') + " "
 }
 
 // pace is how fast a phase goes, its loss, and how long it will take; empty before anything is known.
@@ -284,7 +295,7 @@ func (s *watched) pace(now time.Time) string {
 		rate := float64(p.Done-s.from) / spent.Seconds()
 		parts = append(parts, perSecond(rate))
 		if p.Total > p.Done {
-			parts = append(parts, human(seconds(float64(p.Total-p.Done)/rate))+" left")
+			parts = append(parts, left(seconds(float64(p.Total-p.Done)/rate)))
 		}
 	}
 	return strings.Join(parts, "  ")
@@ -299,11 +310,19 @@ func perSecond(rate float64) string {
 }
 
 func (s *watched) line(now time.Time) string {
-	line := fmt.Sprintf("%-20s %s %s", s.name, s.last.Phase, counter(s.last.Done, s.last.Total))
+	line := s.last.Phase + " " + counter(s.last.Done, s.last.Total)
 	if pace := s.pace(now); pace != "" {
 		line += "  " + pace
 	}
 	return line
+}
+
+// left shows how long something will take, which nobody knows to a tenth of a second.
+func left(d time.Duration) string {
+	if d >= 10*time.Second {
+		d = d.Round(time.Second)
+	}
+	return human(d) + " left"
 }
 
 // counter is "3/10", or "3" where there is no end.
