@@ -148,11 +148,11 @@ func TestFind(t *testing.T) {
 	for _, f := range []struct{ ref, want string }{
 		{"task/nbff", `catalog: "task/nbff" could be any of mine@1.0.0:task/nbff, mine@2.1.0:task/nbff, others:task/nbff (write one of them)`},
 		{"mine:model/gru", `catalog: "mine:model/gru" could be any of mine@1.0.0:model/gru, mine@2.1.0:model/gru (write one of them)`},
-		{"task/uniqe", `catalog: "task/uniqe": no plugin has this component (did you mean "task/unique"?; these plugins could not be asked: bad, broken)`},
-		{"model/zzzzzzzzzzzz", `catalog: "model/zzzzzzzzzzzz": no plugin has this component (there are model/esn, model/gru, model/lfads-dev; these plugins could not be asked: bad, broken)`},
-		{"other:task/nbff", `catalog: "other:task/nbff": there is no plugin "other" (did you mean "others"?; these plugins could not be asked: bad, broken)`},
-		{"mine@^3:task/nbff", `catalog: "mine@^3:task/nbff": plugin "mine" has no version ^3, it has 1.0.0, 2.1.0 (these plugins could not be asked: bad, broken)`},
-		{"others:task/nbf", `catalog: "others:task/nbf": plugin "others" has no such component (did you mean "task/nbff"?; these plugins could not be asked: bad, broken)`},
+		{"task/uniqe", `catalog: "task/uniqe": no plugin has this component (did you mean "task/unique"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
+		{"model/zzzzzzzzzzzz", `catalog: "model/zzzzzzzzzzzz": no plugin has this component (there are model/esn, model/gru, model/lfads-dev; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
+		{"other:task/nbff", `catalog: "other:task/nbff": there is no plugin "other" (did you mean "others"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
+		{"mine@^3:task/nbff", `catalog: "mine@^3:task/nbff": plugin "mine" has no version ^3, it has 1.0.0, 2.1.0 (these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
+		{"others:task/nbf", `catalog: "others:task/nbf": plugin "others" has no such component (did you mean "task/nbff"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
 	} {
 		_, err := c.Find(f.ref)
 		if err == nil || err.Error() != f.want {

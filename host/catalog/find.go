@@ -17,7 +17,7 @@ type NotFoundError struct {
 	Why string
 	// Near are the names that may have been meant.
 	Near []string
-	// Broken are the plugins that could not be asked.
+	// Broken are the plugins that could not be asked, each with the first line of the reason.
 	Broken []string
 }
 
@@ -112,7 +112,8 @@ func (c *Catalog) notFound(r registry.Ref) error {
 	e := &NotFoundError{Ref: r.String(), Why: "no plugin has this component"}
 	for _, p := range c.plugins {
 		if p.Err != nil {
-			e.Broken = append(e.Broken, p.Title())
+			reason, _, _ := strings.Cut(strings.TrimPrefix(p.Err.Error(), "catalog: "), "\n")
+			e.Broken = append(e.Broken, fmt.Sprintf("%s (%s)", p.Title(), reason))
 		}
 	}
 	all := c.Components(r.Name.Kind)

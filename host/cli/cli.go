@@ -41,6 +41,8 @@ func Main(ctx context.Context, args []string, p Program) int {
 		p.ServeBuiltin()
 		return Success
 	}
+	out := &sticky{Writer: p.Out}
+	p.Out = out
 	app := p.app()
 	if len(args) > 2 && args[len(args)-1] == completionFlag {
 		p.complete(ctx, app, args[:len(args)-1])
@@ -48,11 +50,29 @@ func Main(ctx context.Context, args []string, p Program) int {
 	}
 	l := takeApart(app, args)
 	err := p.start(ctx, l)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("printing what was asked for: %w", out.err)
+	}
 	status := exitStatus(ctx, err)
 	if err != nil && !errors.Is(err, errReported) {
 		p.tell(err, status, l.has("json"))
 	}
 	return status
+}
+
+// sticky remembers the first error of writing: tables are written by a library that does not.
+type sticky struct {
+	io.Writer
+	err error
+}
+
+// Write writes.
+func (s *sticky) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // start runs what a command line asks for, once it is known that there is such a command with such flags.

@@ -97,6 +97,9 @@ func storeDir(c *cli.Context) string {
 
 // openStore opens the store, which is to be closed; a folder that will not do is the user's choice.
 func openStore(c *cli.Context) (*store.Store, error) {
+	if c.String("store") == "" && os.Getenv("HOME") == "" && os.Getenv("XDG_DATA_HOME") == "" {
+		return nil, usagef("there is no folder for results, since HOME is not set: name one with --store or CTDB_STORE")
+	}
 	st, err := store.Open(storeDir(c))
 	if err != nil {
 		return nil, usageError{err}

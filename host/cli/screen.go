@@ -20,6 +20,9 @@ type screen struct {
 
 // newScreen looks at a writer and at the environment.
 func newScreen(out io.Writer) screen {
+	if s, ok := out.(*sticky); ok {
+		out = s.Writer
+	}
 	f, ok := out.(*os.File)
 	tty := ok && term.IsTerminal(int(f.Fd()))
 	return screen{out: out, terminal: tty, colours: colours(tty, os.LookupEnv)}

@@ -41,7 +41,7 @@ func TestOddSurroundings(t *testing.T) {
 		says       string // where it is not 0
 	}{
 		{"no home, but a store", "unset HOME; " + run, 0, ""},
-		{"no home and no store", "unset HOME; ctdb-host run tiny.yaml --out run-1", 1, "HOME"},
+		{"no home and no store", "unset HOME; ctdb-host run tiny.yaml --out run-1", 2, "HOME"},
 		{"nothing in the environment", "bin=$(command -v ctdb-host); exec env -i " + markEnv + "=" + w.mark + " $bin run tiny.yaml --store store --out run-1", 0, ""},
 		{"no temporary folder", "unset XDG_RUNTIME_DIR; export TMPDIR=/nowhere/at/all; " + run, 0, ""},
 		{"a relative temporary folder", "unset XDG_RUNTIME_DIR; export TMPDIR=tmp; " + run, 0, ""},
@@ -62,8 +62,8 @@ func TestOddSurroundings(t *testing.T) {
 		{"a reader that goes away after a line", run + " 2>&1 | head -1; exit 0", 0, ""},
 		{"results that nobody reads", run + " | true; exit 0", 0, ""},
 		{"a list that nobody reads", "ctdb-host components | true; " + run, 0, ""},
-		{"a store that is a file", "ctdb-host run tiny.yaml --store a-file --out run-1", 1, "a-file"},
-		{"a store in a file", "ctdb-host run tiny.yaml --store a-file/store --out run-1", 1, "a-file"},
+		{"a store that is a file", "ctdb-host run tiny.yaml --store a-file --out run-1", 2, "a-file"},
+		{"a store in a file", "ctdb-host run tiny.yaml --store a-file/store --out run-1", 2, "a-file"},
 		{"a run folder that is a file", "ctdb-host run tiny.yaml --store store --out a-file", 2, "a-file"},
 		{"a run folder in a file", "ctdb-host run tiny.yaml --store store --out a-file/run", 2, "a-file"},
 		{"an experiment that is a folder", "ctdb-host run tmp --store store --out run-1", 2, "tmp"},
@@ -180,8 +180,8 @@ func TestNoTemporaryFolder(t *testing.T) {
 	switch status := w.finish(cmd, out); {
 	case status == 99:
 		t.Logf("nothing can be mounted here: %s", out)
-	case status != 1 || !strings.Contains(out.String(), "TMPDIR"):
-		t.Errorf("exit status %d, want 1 and a word of TMPDIR\n%s", status, out)
+	case status != 2 || !strings.Contains(out.String(), "TMPDIR"):
+		t.Errorf("exit status %d, want 2 and a word of TMPDIR\n%s", status, out)
 	}
 	w.quiet()
 }
