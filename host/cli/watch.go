@@ -202,7 +202,7 @@ func (w *watch) progress(now time.Time, stage string, p component.Progress) {
 		return
 	}
 	if s.last.Phase != p.Phase || p.Done < s.last.Done {
-		s.begun, s.from, s.told = now, p.Done, time.Time{}
+		s.begun, s.from, s.told = now, p.Done, now
 		w.drop(s)
 	}
 	s.last = p
@@ -219,7 +219,7 @@ func (w *watch) show(now time.Time, s *watched) {
 		s.bar.move(s.last, s.pace(now))
 		return
 	}
-	if now.Sub(s.told) < plainEvery && (s.last.Done != s.last.Total || s.last.Total == 0) {
+	if now.Sub(s.told) < plainEvery {
 		return
 	}
 	s.told = now
@@ -236,6 +236,7 @@ func (w *watch) present(now time.Time) {
 	w.past = false
 	for _, s := range w.stage {
 		if s.last.Phase != "" {
+			s.told = time.Time{}
 			w.show(now, s)
 		}
 	}

@@ -67,7 +67,6 @@ func TestPlainLines(t *testing.T) {
 	w.changed(at(43), "fit/a [seed=2]", pipeline.Skipped, 0, "it needs train [seed=2]")
 	want := strings.Join([]string{
 		"train [seed=1]       running",
-		"train [seed=1]       epoch 0/100  loss 0.25",
 		"train [seed=1]       epoch 10/100  loss 0.25  1.0/s  1m30s left",
 		"train [seed=1]       epoch 20/100  loss 0.25  1.0/s  1m20s left",
 		"train [seed=1]       epoch 30/100  loss 0.25  1.0/s  1m10s left",
