@@ -91,6 +91,8 @@ func behave(how string) {
 	case "host":
 		host(os.Args[3], os.Args[4:])
 		untilHostGone()
+	case "poor-host":
+		poorHost(os.Args[3], os.Args[4])
 	case "plain-host":
 		plainHost(os.Args[3])
 		untilHostGone()
@@ -105,7 +107,7 @@ func behave(how string) {
 }
 
 // floodBytes is how much the sample plugin prints.
-const floodBytes = 100 << 20
+const floodBytes = 100 << 20 / slow
 
 // hoard takes half a gibibyte of memory and waits.
 func hoard(ctx context.Context) {

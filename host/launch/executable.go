@@ -98,10 +98,13 @@ func (e *executable) unchanged() error {
 		return nil
 	}
 	now, err := e.file.Stat()
-	if err == nil && e.run == e.path {
+	same := err == nil
+	if e.run == e.path {
 		now, err = os.Stat(e.path)
+		// Also where another file was there for a moment: to be renamed is a change. So is to lose one's name, which does no harm to what was started by other means.
+		same = err == nil && os.SameFile(now, e.info) && changeTime(now) == changeTime(e.info)
 	}
-	if err != nil || !os.SameFile(now, e.info) || now.Size() != e.info.Size() || !now.ModTime().Equal(e.info.ModTime()) || changeTime(now) != changeTime(e.info) {
+	if !same || now.Size() != e.info.Size() || !now.ModTime().Equal(e.info.ModTime()) {
 		return &replacedError{}
 	}
 	return nil
@@ -126,13 +129,18 @@ func startCommand(cmd func() *exec.Cmd) (*exec.Cmd, error) {
 	}
 }
 
+// hinted puts in front of an error what to do about it, where a means of the system has run out.
+func hinted(err error) error {
+	if hint, ok := isExhausted(err); ok {
+		return fmt.Errorf("%s: %w", hint, err)
+	}
+	return err
+}
+
 // explain says what an error of starting a program usually means.
 func explain(path string, err error) error {
 	var hint string
-	exhausted, isExhausted := isExhausted(err)
 	switch {
-	case isExhausted:
-		hint = exhausted
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "it does not exist"
 		if _, missing := os.Stat(path); missing == nil {

@@ -64,19 +64,16 @@ func newPrivate() (*private, error) {
 		_, _ = lockFile(f)
 		return &private{path: path, lock: f}, nil
 	}
-	err := errors.Join(failures...)
-	if err == nil {
-		err = fmt.Errorf("no folder for sockets with a path of at most %d bytes: set TMPDIR to one", maxSocketBase)
+	if err := errors.Join(failures...); err != nil {
+		return nil, fmt.Errorf("folder for its socket: %w", err)
 	}
-	if hint, ok := isExhausted(err); ok {
-		err = fmt.Errorf("%s: %w", hint, err)
-	}
-	return nil, err
+	return nil, fmt.Errorf("no folder for sockets with a path of at most %d bytes: set TMPDIR to one", maxSocketBase)
 }
 
 func (p *private) remove() error {
-	err := removeFolder(p.path)
-	return errors.Join(err, p.lock.Close())
+	// In this order: where files are short the removal needs one.
+	err := p.lock.Close()
+	return errors.Join(err, removeFolder(p.path))
 }
 
 // Sweep removes the folders that hosts of this user have left behind that were killed together with their janitor, ends what their plugins have left running, and returns what it removed. A folder

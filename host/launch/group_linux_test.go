@@ -2,6 +2,7 @@ package launch
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -239,18 +240,26 @@ func TestJanitorIsReplaced(t *testing.T) {
 	}
 }
 
+// parentOf is the number of a process's parent; 0 where there is no such process.
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	var state string
+	var parent int
+	if _, err := fmt.Sscan(string(b[bytes.LastIndexByte(b, ')')+1:]), &state, &parent); err != nil {
+		return 0
+	}
+	return parent
+}
+
 // awaitJanitor finds the janitor among a host's children.
 func awaitJanitor(t *testing.T, host, not int) int {
 	t.Helper()
 	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); runtime.Gosched() {
 		for _, pid := range processes() {
-			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			if err != nil {
-				continue
-			}
-			var parent int
-			_, rest, _ := strings.Cut(string(b), ") ")
-			if _, err := fmt.Sscanf(rest[1:], "%d", &parent); err != nil || parent != host || pid == not {
+			if pid == not || parentOf(pid) != host {
 				continue
 			}
 			if cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.Contains(string(cmd), "janitor-under-test") {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +30,12 @@ func plainOutput(t *testing.T, how string) (string, error) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(path, hidden, "plain-host", how).CombinedOutput()
+	// Such a host leaves its plugin behind.
+	for _, m := range regexp.MustCompile(`pid=([0-9]+)`).FindAllSubmatch(out, -1) {
+		if pid, err := strconv.Atoi(string(m[1])); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 	return string(out), err
 }
 
@@ -56,6 +64,10 @@ func TestPlainKillBlocks(t *testing.T) {
 	pid := c.ReattachConfig().Pid
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("it is not stopped: %v, %v", status, err)
 	}
 	finished := make(chan struct{})
 	go func() {

@@ -112,7 +112,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		s.StartTimeout = DefaultStartTimeout
 	}
 	s.Threads = max(s.Threads, 1)
-	failed := func(err error) error { return &StartError{Plugin: s.Name, Path: s.Path, Err: err} }
+	failed := func(err error) error { return &StartError{Plugin: s.Name, Path: s.Path, Err: hinted(err)} }
 	if s.Health == 0 {
 		s.Health = DefaultHealthTimeout
 		if text := os.Getenv(HealthEnv); text != "" {
@@ -173,7 +173,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	if err != nil {
 		var replaced *replacedError
 		p.stopping.Store(true)
-		if limited.Err() == nil {
+		if limited.Err() == nil && !errors.As(err, &replaced) {
 			// It may be about to end of itself, and how it does is what the user must know.
 			p.run.settle(pipeGrace)
 		}
@@ -190,7 +190,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		case p.run.silent():
 			err = errors.New("it ended its output without go-plugin's handshake: is it a plugin?")
 		}
-		return nil, &StartError{Plugin: s.Name, Path: s.Path, State: p.run.diedOf(), Lines: p.LastLines(), Err: err}
+		return nil, &StartError{Plugin: s.Name, Path: s.Path, State: p.run.diedOf(), Lines: p.LastLines(), Err: hinted(err)}
 	}
 	p.watch()
 	return p, nil
