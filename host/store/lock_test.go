@@ -110,7 +110,9 @@ func TestNoLocks(t *testing.T) {
 		s := newStore(t)
 		commit(t, s, key("b"), map[string]string{"data": "x"})
 		s = fresh(t, s)
-		s.flock = func(path string) flocker { return lockless{openFlock(path), &fs.PathError{Op: "flock", Path: path, Err: why}} }
+		s.flock = func(path string) flocker {
+			return lockless{openFlock(path), &fs.PathError{Op: "flock", Path: path, Err: why}}
+		}
 		var told *FolderError
 		if _, _, err := s.Begin(t.Context(), key("a")); !errors.As(err, &told) || told.Dir != s.Dir() || !errors.Is(err, why) {
 			t.Errorf("begin: %v", err)

@@ -256,9 +256,6 @@ type process struct {
 // plugin reports whether it is a plugin.
 func (p process) plugin() bool { return slices.Contains(p.args, "serve-builtin") }
 
-// host reports whether it is a host rather than something that a host started.
-func (p process) host() bool { return len(p.args) > 1 && p.args[1] == "run" }
-
 func (p process) kill() {
 	if victim, err := os.FindProcess(p.pid); err == nil {
 		_ = victim.Kill()

@@ -19,25 +19,6 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// stored is a task whose trials are given.
-type stored struct {
-	spec         task.Spec
-	train, valid tensor.Block
-}
-
-func (s stored) Spec(context.Context) (task.Spec, error) { return s.spec, nil }
-
-func (s stored) Trials(_ context.Context, req task.TrialRequest) tensor.Blocks {
-	if req.Split == task.Valid {
-		return tensor.Of(s.valid)
-	}
-	return tensor.Of(s.train)
-}
-
-func (s stored) Score(context.Context, task.ScoreRequest, tensor.Blocks) (task.Score, error) {
-	return task.Score{}, component.ErrUnsupported
-}
-
 // curves keeps metrics and can do something at one of them.
 type curves struct {
 	component.Discard
