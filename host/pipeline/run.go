@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/store"
@@ -113,6 +114,8 @@ func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
 	jobs := g.host.Budget.Jobs()
 	told := make(chan news, 2*(jobs+maxWaiting)) // nobody who tells is held up
 	running, waiting := 0, map[int]bool{}
+	var going sync.WaitGroup
+	defer going.Wait()
 	for c.left > 0 {
 		if len(c.ready) == 0 || running == jobs || len(waiting) == maxWaiting {
 			switch n := <-told; {
@@ -141,12 +144,12 @@ func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
 			inputs[need] = c.outcomes[c.place[need]].Entry
 		}
 		running++
-		go func() {
-			defer l.giveBack()
+		going.Go(func() {
 			e := &execution{graph: g, stage: s, inputs: inputs, lease: l, to: to, waits: func() { told <- news{place: i, waits: true} }}
 			o := e.execute(ctx)
+			l.giveBack()
 			told <- news{place: i, outcome: o}
-		}()
+		})
 	}
 	return c.outcomes, g.verdict(ctx, c.outcomes)
 }

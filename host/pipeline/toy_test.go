@@ -173,13 +173,16 @@ func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report compo
 		saved.Step, saved.W = step+1, m.w
 		b, err := json.Marshal(saved)
 		if err == nil {
-			err = os.WriteFile(m.checkpoint(), b, 0o666)
+			err = os.WriteFile(m.checkpoint()+".new", b, 0o666)
+		}
+		if err == nil {
+			err = os.Rename(m.checkpoint()+".new", m.checkpoint())
 		}
 		if err != nil {
 			return model.TrainResult{}, err
 		}
 		report.Progress(component.Progress{Phase: "step", Done: int64(step + 1), Total: int64(m.Steps), Loss: 1})
-		if step == m.Steps/2 {
+		if step >= m.Steps/2 {
 			if err := befall(ctx); err != nil {
 				return model.TrainResult{}, err
 			}
