@@ -66,6 +66,9 @@ func (p Program) spreadTable(s *studies.Study) table.Writer {
 	}
 	t := p.table(append(head, "mean ± sd", "min to max", "runs", "better")...)
 	for _, series := range s.Series {
+		if !series.HasValues() {
+			continue // told below, with the reason
+		}
 		own := series.MatteringMatrix()
 		for _, c := range series.Cells(own...) {
 			name := series.Metric
@@ -120,17 +123,13 @@ func pointsLine(s *studies.Study) string {
 	return fmt.Sprintf("%d points of %s: %s", len(s.Points), strings.Join(axes, " x "), strings.Join(parts, ", "))
 }
 
-// mostMissing is the number of values that are listed as not computed.
+// mostMissing is the number of lines about what is not computed.
 const mostMissing = 20
 
 func missingValues(s *studies.Study) []string {
 	var out []string
-	for _, series := range s.Series {
-		for _, r := range series.Runs {
-			if math.IsNaN(r.Value) {
-				out = append(out, fmt.Sprintf("%s of %s at %s: %s", series.Metric, series.Subject, s.Points[r.Point].Name, r.Reason))
-			}
-		}
+	for _, g := range s.Gaps() {
+		out = append(out, fmt.Sprintf("%s of %s at %s: %s", g.Metric, g.Subject, s.Where(g), g.Reason))
 	}
 	if n := len(out) - mostMissing; n > 0 {
 		out = append(out[:mostMissing], fmt.Sprintf("and %d more, in %s", n, artifact.ResultsTable))

@@ -17,7 +17,7 @@ const (
 	mostRuns    = 2000 // runs of a subject that are drawn in a panel
 )
 
-// metricGroup is a metric with its series: one for each subject.
+// metricGroup is a metric with its series: one for each subject that has a value anywhere.
 type metricGroup struct {
 	Comparator, Metric, Unit string
 	Better                   component.Better
@@ -27,6 +27,9 @@ type metricGroup struct {
 func metricGroups(s *summary.Study) []metricGroup {
 	var out []metricGroup
 	for _, t := range s.Series {
+		if !t.HasValues() {
+			continue
+		}
 		i := slices.IndexFunc(out, func(g metricGroup) bool { return g.Comparator == t.Comparator && g.Metric == t.Metric })
 		if i < 0 {
 			i = len(out)
@@ -35,90 +38,6 @@ func metricGroups(s *summary.Study) []metricGroup {
 		out[i].Series = append(out[i].Series, t)
 	}
 	return out
-}
-
-// place is where the values of an axis stand in a figure.
-type place struct {
-	axis component.Axis
-	// x is the place of each value of the axis, ticks the places to mark where it is numeric.
-	x, ticks []float64
-	numeric  bool
-	// width is the room around a value, in the axis's own units or, where it is logarithmic, in those of its logarithm.
-	width float64
-}
-
-// placeOf gives an axis of numbers a numeric scale, which is logarithmic where they are spread that way, and any other one place after the other.
-func placeOf(a artifact.StudyAxis, subjects int) place {
-	values, numeric := summary.Numbers(a)
-	if !numeric || len(values) < 2 {
-		p := place{axis: component.Axis{Label: a.Label}, width: 0.75}
-		for i, v := range a.Values {
-			p.x = append(p.x, float64(i))
-			p.axis.Ticks = append(p.axis.Ticks, artifact.FormatValue(v))
-		}
-		return p
-	}
-	p := place{axis: component.Axis{Label: a.Label, Log: geometric(values)}, x: values, ticks: values, numeric: true}
-	along := slices.Clone(values)
-	slices.Sort(along)
-	if p.axis.Log {
-		for i, v := range along {
-			along[i] = math.Log(v)
-		}
-	}
-	span, gap := along[len(along)-1]-along[0], math.Inf(1)
-	for i := range along[1:] {
-		gap = min(gap, along[i+1]-along[i])
-	}
-	// A crowd of values must not make the runs of one indistinguishable; two far apart need not fill the panel.
-	p.width = min(max(0.6*gap, 0.012*span*float64(subjects)), 0.14*span*math.Sqrt(float64(subjects)))
-	return p
-}
-
-// geometric reports whether values are better told apart on a logarithmic scale: all positive, over a factor of 4 at least, and their ratios more even than
-// their differences; of two values, whether they are a decade apart.
-func geometric(values []float64) bool {
-	v := slices.Clone(values)
-	slices.Sort(v)
-	ratio := v[len(v)-1] / v[0]
-	if v[0] <= 0 || ratio < 4 {
-		return false
-	}
-	if len(v) == 2 {
-		return ratio >= 10
-	}
-	var steps, logs []float64
-	for i := range v[1:] {
-		steps, logs = append(steps, v[i+1]-v[i]), append(logs, math.Log(v[i+1]/v[i]))
-	}
-	s, l := summary.Of(steps), summary.Of(logs)
-	return l.SD/l.Mean < s.SD/s.Mean
-}
-
-// shift moves a place sideways by a share of the room around it, from -0.5 to 0.5.
-func (p place) shift(x, share float64) float64 {
-	if p.axis.Log {
-		return x * math.Exp(share*p.width)
-	}
-	return x + share*p.width
-}
-
-// bounds gives the axis room for the runs beside its outermost values.
-func (p place) bounds() component.Axis {
-	a := p.axis
-	if !p.numeric {
-		a.Min, a.Max = -0.5, float64(len(p.x))-0.5
-		return a
-	}
-	low, high := slices.Min(p.x), slices.Max(p.x)
-	if a.Log {
-		edge := math.Exp(0.65*p.width) * math.Pow(high/low, 0.03)
-		a.Min, a.Max = low/edge, high*edge
-		return a
-	}
-	edge := 0.65*p.width + 0.03*(high-low)
-	a.Min, a.Max = low-edge, high+edge
-	return a
 }
 
 // sketch is a figure with the ticks of its x axes, none where the drawing chooses.
@@ -162,7 +81,11 @@ func combinations(s *summary.Study, axes []int) [][]int {
 // against shows a metric against an axis: every run as a pale dot, and for each value the mean with a standard deviation to either side.
 func against(s *summary.Study, g metricGroup, axis int) sketch {
 	split, pooled := facets(s, g, axis)
-	p := placeOf(s.Axes[axis], len(g.Series))
+	changing, still := g.along(axis)
+	p := placeOf(s.Axes[axis], len(changing))
+	if len(still) > 0 {
+		p = p.withMargin()
+	}
 	var f sketch
 	f.ticks = p.ticks
 	f.Title = fmt.Sprintf("%s against %s", g.Metric, s.Axes[axis].Label)
@@ -172,10 +95,13 @@ func against(s *summary.Study, g metricGroup, axis int) sketch {
 	var n counts
 	for _, at := range combinations(s, split) {
 		panel := component.Panel{Title: combination(s, split, at), X: p.bounds(), Y: component.Axis{Label: g.Metric, Unit: g.Unit}}
-		for k, t := range g.Series {
+		for k, t := range still {
+			cells := slices.DeleteFunc(t.Cells(split...), func(c summary.Cell) bool { return !slices.Equal(c.At, at) })
+			panel.Marks = append(panel.Marks, level(slot{p, k, len(still)}, t, cells, &n)...)
+		}
+		for k, t := range changing {
 			cells := slices.DeleteFunc(t.Cells(append([]int{axis}, split...)...), func(c summary.Cell) bool { return !slices.Equal(c.At[1:], at) })
-			slot := slot{place: p, k: k, of: len(g.Series)}
-			if s.Axes[axis].Path == summary.Seed {
+			if slot := (slot{p, k, len(changing)}); s.Axes[axis].Path == summary.Seed {
 				panel.Marks = append(panel.Marks, overSeeds(slot, t, cells, &n)...)
 			} else {
 				panel.Marks = append(panel.Marks, strip(slot, t, cells, &n)...)
@@ -184,9 +110,21 @@ func against(s *summary.Study, g metricGroup, axis int) sketch {
 		f.Panels = append(f.Panels, panel)
 	}
 	f.Columns = columns(len(f.Panels))
-	level(f.Panels)
+	alike(f.Panels)
 	f.Caption = strings.Join(append([]string{g.lead(s, axis), n.caption(s, s.Axes[axis].Path == summary.Seed)}, poolRemark(s, pooled)...), " ")
 	return f
+}
+
+// along divides the series into those that change along an axis and those that do not.
+func (g metricGroup) along(axis int) (changing, still []*summary.Series) {
+	for _, t := range g.Series {
+		if t.Matters(axis) {
+			changing = append(changing, t)
+		} else {
+			still = append(still, t)
+		}
+	}
+	return changing, still
 }
 
 func (g metricGroup) lead(s *summary.Study, axis int) string {
@@ -237,7 +175,9 @@ func columns(panels int) int {
 // counts are the numbers of values that means were taken of.
 type counts struct {
 	least, most int
-	thinned     bool
+	// level is of the series that are the same along the whole axis.
+	level   *counts
+	thinned bool
 }
 
 func (n *counts) add(c summary.Cell) {
@@ -262,7 +202,6 @@ func (n counts) caption(s *summary.Study, seeds bool) string {
 	out := ""
 	switch {
 	case n.most == 0:
-		return "No run has a value."
 	case seeds && n.most == 1:
 		out = "Dots: runs (n = 1), with their own 95% intervals."
 	case seeds:
@@ -276,21 +215,17 @@ func (n counts) caption(s *summary.Study, seeds bool) string {
 		}
 		out = fmt.Sprintf("Pale dots: runs%s; strong dots and bars: their mean and one standard deviation to either side (%s runs).", order, n)
 	}
+	if n.level != nil {
+		spread := fmt.Sprintf("mean and one standard deviation to either side of its runs (%s, at the left edge)", n.level)
+		if n.level.most == 1 {
+			spread = "its run (n = 1, at the left edge) with its own 95% interval"
+		}
+		out = strings.TrimSpace(out + " A dashed line with a band: a subject that is the same at every value, " + spread + ".")
+	}
 	if n.thinned {
 		out += fmt.Sprintf(" At most %d runs of a subject are drawn in a panel, evenly chosen; means are of all.", mostRuns)
 	}
 	return out
-}
-
-// slot is the room of one subject beside the others at each value of an axis.
-type slot struct {
-	place
-	k, of int
-}
-
-// at is the middle of the slot at the i-th value of the axis, moved by a share of it.
-func (s slot) at(i int, share float64) float64 {
-	return s.shift(s.x[i], (float64(s.k)+0.5+share)/float64(s.of)-0.5)
 }
 
 // strip draws the cells of a series: At[0] is the place on the axis. Where no cell has more than one value, the run's own interval takes the place of the
@@ -337,6 +272,41 @@ func strip(p slot, t *summary.Series, cells []summary.Cell, n *counts) []compone
 		out = append(out, joined(means))
 	}
 	return out
+}
+
+// level draws a series that is the same along the whole axis: a line across, in a band of a standard deviation to either side, or of the interval of a lone run.
+// Its runs stand in the margin, not multiplied into points that were never run on their own.
+func level(p slot, t *summary.Series, cells []summary.Cell, n *counts) []component.Mark {
+	if len(cells) != 1 || cells[0].N == 0 {
+		return nil
+	}
+	c := cells[0]
+	if n.level == nil {
+		n.level = &counts{}
+	}
+	n.level.add(c)
+	axis := p.bounds()
+	m := component.Mark{Kind: component.Line, Label: t.Subject, Group: t.Subject, Dashed: true, X: []float64{axis.Min, axis.Max}, Y: []float64{c.Mean, c.Mean}}
+	runs := component.Mark{Kind: component.Scatter, Group: t.Subject, Faint: true}
+	low, high := c.Mean-c.SD, c.Mean+c.SD
+	for i, r := range c.Runs {
+		if math.IsNaN(r.Value) {
+			continue
+		}
+		if c.N == 1 {
+			low, high = r.Low, r.High
+		}
+		runs.X = append(runs.X, p.inMargin(0.12+(float64(p.k)+(float64(i)+0.5)/float64(len(c.Runs)))/float64(p.of)))
+		runs.Y = append(runs.Y, r.Value)
+	}
+	if !math.IsNaN(low) && !math.IsNaN(high) {
+		m.Low, m.High = []float64{low, low}, []float64{high, high}
+	}
+	if stride := (len(runs.X) + mostRuns - 1) / mostRuns; stride > 1 {
+		n.thinned = true
+		runs = every(runs, stride)
+	}
+	return []component.Mark{m, runs}
 }
 
 // joined is the line through points, by x.
@@ -414,8 +384,8 @@ func every(m component.Mark, stride int) component.Mark {
 	return m
 }
 
-// level gives panels side by side one range of y, and a logarithmic one where their values, all positive, span more than two decades.
-func level(panels []component.Panel) {
+// alike gives panels side by side one range of y, and a logarithmic one where their values, all positive, span more than two decades.
+func alike(panels []component.Panel) {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, p := range panels {
 		for _, m := range p.Marks {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -20,6 +21,8 @@ type composer struct {
 	*source
 	sections []section
 	figures  []placed
+	// subjects take the first colours, in this order.
+	subjects []string
 }
 
 // placed is a figure and the section that it stands in.
@@ -327,6 +330,9 @@ func (c *composer) origin() {
 	}
 }
 
+// mostStages is the number of stages that are listed; a study may have thousands.
+const mostStages = 100
+
 // stageList is the table of stages: times from the provenance, keys from there or from the records.
 func (c *composer) stageList() list {
 	l := list{Title: "Stages", Head: []string{"stage", "component", "state", "time", "key"}, Right: []bool{false, false, false, true, false}}
@@ -348,12 +354,23 @@ func (c *composer) stageList() list {
 			l.Rows = append(l.Rows, []string{st.Name, st.Record.Component, "done", "", short(st.Record.Key)})
 		}
 	}
+	if n := len(l.Rows); n > mostStages {
+		good := func(row []string) int {
+			if row[2] == "done" || row[2] == "from the store" {
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(l.Rows, func(a, b []string) int { return good(a) - good(b) })
+		l.Rows = l.Rows[:mostStages]
+		l.Title = fmt.Sprintf("Stages: %d of %d, those that are not done first; %s has all", mostStages, n, artifact.ProvenanceFile)
+	}
 	return l
 }
 
 // draw draws every figure in one palette, as files and for the page.
 func (c *composer) draw(ctx context.Context) (files map[string][]byte, palette figure.Palette, err error) {
-	var groups []string
+	groups := slices.Clone(c.subjects)
 	for _, st := range c.stages(artifact.FitStage) {
 		groups = append(groups, st.Label)
 	}

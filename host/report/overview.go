@@ -33,15 +33,22 @@ func overview(s *summary.Study, groups []metricGroup) (f sketch, ok bool) {
 			p.Title += " (" + g.Unit + ")"
 		}
 		if axis >= 0 {
-			place := placeOf(s.Axes[axis], len(g.Series))
+			changing, still := g.along(axis)
+			place := placeOf(s.Axes[axis], len(changing))
+			if len(still) > 0 {
+				place = place.withMargin()
+			}
 			p.X, f.ticks = place.bounds(), place.ticks
-			for k, t := range g.Series {
+			for _, t := range g.Series {
 				for _, other := range t.MatteringMatrix() {
-					if other != axis {
-						pooled[other] = true
-					}
+					pooled[other] = pooled[other] || other != axis
 				}
-				p.Marks = append(p.Marks, strip(slot{place: place, k: k, of: len(g.Series)}, t, t.Cells(axis), &n)...)
+			}
+			for k, t := range still {
+				p.Marks = append(p.Marks, level(slot{place, k, len(still)}, t, t.Cells(), &n)...)
+			}
+			for k, t := range changing {
+				p.Marks = append(p.Marks, strip(slot{place, k, len(changing)}, t, t.Cells(axis), &n)...)
 			}
 		} else {
 			place := place{width: 0.75}
@@ -61,7 +68,7 @@ func overview(s *summary.Study, groups []metricGroup) (f sketch, ok bool) {
 	}
 	f.Columns = columns(len(f.Panels))
 	for i := range f.Panels {
-		level(f.Panels[i : i+1])
+		alike(f.Panels[i : i+1])
 	}
 	var lead []string
 	if axis >= 0 {

@@ -28,6 +28,9 @@ type studyComposer struct {
 
 func (c *studyComposer) compose(ctx context.Context) error {
 	c.groups = metricGroups(c.study)
+	for _, t := range c.study.Series {
+		c.subjects = append(c.subjects, t.Subject)
+	}
 	c.begin("results", "Results", c.intro())
 	s := &c.sections[0]
 	if len(c.groups) == 0 {
@@ -38,6 +41,13 @@ func (c *studyComposer) compose(ctx context.Context) error {
 	}
 	for _, p := range c.study.Problems {
 		s.Notes = append(s.Notes, p)
+	}
+	if gaps := c.study.Gaps(); len(gaps) > 0 {
+		l := list{Title: "Not computed", Head: []string{"metric", "subject", "where", "reason"}, Right: make([]bool, 4)}
+		for _, g := range gaps {
+			l.Rows = append(l.Rows, []string{g.Metric, g.Subject, c.study.Where(g), g.Reason})
+		}
+		s.Lists = append(s.Lists, l)
 	}
 	if f, ok := overview(c.study, c.groups); ok {
 		c.sketch(f, f.Name)

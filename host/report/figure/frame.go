@@ -170,7 +170,7 @@ func (q *panel) drawAxes(c draw.Canvas) {
 	}
 	x := vg.Point{X: d.Min.X + d.Size().X/2, Y: d.Min.Y - tickLength - tickGap - q.tickHeight() - labelGap}
 	put(c, q.style, x, anchor{0.5, 1}, 0, fit(q.style, q.xlabel, d.Size().X+60))
-	y := vg.Point{X: d.Min.X - tickLength - tickGap - q.tickWidth() - labelGap, Y: d.Min.Y + d.Size().Y/2}
+	y := vg.Point{X: d.Min.X - tickLength - tickGap - q.tickWidth() - labelGap - descent, Y: d.Min.Y + d.Size().Y/2}
 	put(c, q.style, y, anchor{0.5, 0}, math.Pi/2, fit(q.style, q.ylabel, d.Size().Y+16))
 	bold := q.style
 	bold.Font.Weight = boldWeight

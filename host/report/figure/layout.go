@@ -40,6 +40,7 @@ const (
 	tickLength = 3
 	tickGap    = 2.5
 	labelGap   = 5
+	descent    = 2 // of the letters of a label that stands beside its axis
 	panelGap   = 12
 	margin     = 6
 )
@@ -188,7 +189,7 @@ func (pg *page) measure(cols int, width, height vg.Length) {
 		}
 		q.left = tickLength + tickGap + q.tickWidth()
 		if q.ylabel != "" {
-			q.left += labelGap + labelSize
+			q.left += labelGap + labelSize + descent
 		}
 		q.bottom = tickLength + tickGap + q.tickHeight()
 		if q.xlabel != "" {

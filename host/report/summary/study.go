@@ -193,6 +193,59 @@ func (s *Study) Count(state artifact.PointState) int {
 	return n
 }
 
+// Gap is values of a series that could not be had, for one reason.
+type Gap struct {
+	Metric, Subject, Reason string
+	// Points are places in the study's Points.
+	Points []int
+}
+
+// Gaps lists the values that are missing although the comparison was done, in order of appearance.
+func (s *Study) Gaps() []Gap {
+	var out []Gap
+	for _, t := range s.Series {
+		for _, r := range t.Runs {
+			if !math.IsNaN(r.Value) {
+				continue
+			}
+			i := slices.IndexFunc(out, func(g Gap) bool { return g.Metric == t.Metric && g.Subject == t.Subject && g.Reason == r.Reason })
+			if i < 0 {
+				i = len(out)
+				out = append(out, Gap{Metric: t.Metric, Subject: t.Subject, Reason: r.Reason})
+			}
+			out[i].Points = append(out[i].Points, r.Point)
+		}
+	}
+	return out
+}
+
+// Where names the points of a gap: all of those that have results, a few by name, or how many.
+func (s *Study) Where(g Gap) string {
+	have := 0
+	for _, state := range s.States {
+		if state.PointState == artifact.PointDone {
+			have++
+		}
+	}
+	switch n := len(g.Points); {
+	case n == len(s.Points) || n >= have && n > 1:
+		return fmt.Sprintf("all %d points", n)
+	case n <= 3:
+		var names []string
+		for _, p := range g.Points {
+			names = append(names, s.Points[p].Name)
+		}
+		return strings.Join(names, ", ")
+	default:
+		return fmt.Sprintf("%d of %d points, the first %s", n, len(s.Points), s.Points[g.Points[0]].Name)
+	}
+}
+
+// HasValues reports whether any run of the series has a value.
+func (t *Series) HasValues() bool {
+	return slices.ContainsFunc(t.Runs, func(r Run) bool { return !math.IsNaN(r.Value) })
+}
+
 // SeedAxis is the place of the axis that varies the seed, -1 where there is none.
 func (s *Study) SeedAxis() int {
 	return slices.IndexFunc(s.Axes, func(a artifact.StudyAxis) bool { return a.Path == Seed })
