@@ -100,8 +100,8 @@ func TestOverride(t *testing.T) {
 	}
 }
 
-// catalogue is a small one.
-func catalogue(ref string, kind component.Kind) (component.Info, error) {
+// components are those of a small catalogue.
+func components() map[string]component.Info {
 	type nbff struct {
 		NBits int     `param:"n_bits" default:"3" min:"1" max:"16" unit:"bit" doc:"bits"`
 		Noise float64 `param:"noise" default:"0.15" min:"0" doc:"noise"`
@@ -115,7 +115,7 @@ func catalogue(ref string, kind component.Kind) (component.Info, error) {
 	type must struct {
 		Weights string `param:"weights" doc:"where the weights are"`
 	}
-	infos := map[string]component.Info{
+	return map[string]component.Info{
 		"task/nbff":              {Params: param.MustOf(nbff{})},
 		"task/reach":             {Capabilities: []component.Capability{component.ClosedLoop}},
 		"model/noisy-gru":        {Params: param.MustOf(net{}), Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics}},
@@ -125,8 +125,12 @@ func catalogue(ref string, kind component.Kind) (component.Info, error) {
 		"comparator/metrics":     {},
 		"comparator/fixedpoints": {Capabilities: []component.Capability{component.NeedsDynamics}},
 	}
+}
+
+// catalogue is where the components are found, all of a plugin builtin.
+func catalogue(ref string, kind component.Kind) (component.Info, error) {
 	ref = strings.TrimPrefix(ref, "builtin:")
-	info, ok := infos[ref]
+	info, ok := components()[ref]
 	if !ok {
 		return info, errors.New("no such component: " + ref)
 	}

@@ -83,15 +83,23 @@ func described(doc string, v object) object {
 	return out
 }
 
+// all holds where every rule does.
+func all(rules []object) object {
+	if len(rules) == 0 {
+		return object{}
+	}
+	return object{"allOf": rules}
+}
+
 // properties are the keys of the file.
 func (s *schema) properties() object {
 	seed := s.define("seed", object{"type": "integer", "minimum": 0, "maximum": int64(maxSeed)})
 	s.define("name", object{"type": "string", "pattern": nameForm.String()})
 	for _, p := range places() {
-		s.define("use "+p.stage, s.reference(p))
+		s.define("use-"+p.stage, s.reference(p))
 		s.define(p.stage, s.stage(p))
-		s.define(p.stage+" whole", object{"allOf": s.whole(p)})
-		s.define(p.stage+" part", object{"allOf": s.conditions(p, false)})
+		s.define(p.stage+"-whole", all(s.whole(p)))
+		s.define(p.stage+"-part", all(s.conditions(p, false)))
 	}
 	one := func(stage, doc string) object {
 		return described(doc, object{"type": []string{"object", "null"}, "$ref": "#/$defs/" + stage})
@@ -140,7 +148,7 @@ func (s *schema) stage(p stagePlace) object {
 	params := object{"description": "The component's parameters; `ctdb-host describe COMPONENT` shows them.", "type": []string{"object", "null"}}
 	seed := described("The stage's own seed; by default the experiment's.", object{"$ref": "#/$defs/seed"})
 	known := object{
-		"use": object{"$ref": "#/$defs/use " + p.stage}, "params": params, "seed": seed,
+		"use": object{"$ref": "#/$defs/use-" + p.stage}, "params": params, "seed": seed,
 		"name":    described("Unique among the entries; by default the component's short name.", object{"$ref": "#/$defs/name"}),
 		"load":    described("A folder of an earlier run to take the model from; relative paths start from this file.", path),
 		"dataset": described("An HDF5 file with spikes; relative paths start from this file.", path),
@@ -186,7 +194,7 @@ func (s *schema) rules() []object {
 	out := []object{{"not": object{"required": []string{"seed", "seeds"}}}}
 	for _, p := range places() {
 		at := func(kind string) object {
-			rule := object{"$ref": "#/$defs/" + p.stage + " " + kind}
+			rule := object{"$ref": "#/$defs/" + p.stage + "-" + kind}
 			if p.list {
 				rule = object{"items": rule}
 			}
@@ -211,7 +219,9 @@ func (s *schema) rules() []object {
 		"anyOf": []object{{"required": []string{"train"}}, {"required": []string{"simulate"}}, {"required": []string{"fit"}}, {"required": []string{"compare"}}},
 		"allOf": []object{
 			needs("train", use, "task"), needs("simulate", use, "task", "train"), needs("fit", use, "simulate"),
-			needs("compare", object{"type": "array"}, "simulate"),
+			// A trained network may be compared alone, on its task.
+			{"if": object{"required": []string{"compare"}, "properties": object{"compare": object{"type": "array"}}},
+				"then": object{"anyOf": []object{{"required": []string{"simulate"}}, {"required": []string{"task", "train"}, "not": object{"required": []string{"fit"}}}}}},
 		},
 	}})
 }

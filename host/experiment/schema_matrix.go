@@ -50,7 +50,7 @@ func (s *schema) matrix() object {
 		for _, key := range keysAt(p.stage) {
 			switch key {
 			case "use":
-				add(p, `\.use`, "Which component.", object{"$ref": "#/$defs/use " + p.stage})
+				add(p, `\.use`, "Which component.", object{"$ref": "#/$defs/use-" + p.stage})
 			case "seed":
 				add(p, `\.seed`, "The stage's own seed.", object{"$ref": "#/$defs/seed"})
 			case "load", "dataset":

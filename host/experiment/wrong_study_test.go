@@ -2,10 +2,12 @@ package experiment
 
 import "testing"
 
-// Each case is a file, overrides, and every line of the error.
-func TestWrongStudies(t *testing.T) {
+func TestWrongStudies(t *testing.T) { wrong(t, wrongStudies()) }
+
+// wrongStudies are files with seeds or a matrix.
+func wrongStudies() []wrongCase {
 	const fit = sim + "fit:\n  - {name: gru-64, use: model/sae-gru}\n"
-	wrong(t, []wrongCase{
+	return []wrongCase{
 		{"seed and seeds", head + train + "seed: 1\nseeds: [1, 2]\n", nil, []string{
 			"x.yaml:5:1: seeds: seed and seeds are both given: one of them is needed",
 		}},
@@ -188,5 +190,5 @@ func TestWrongStudies(t *testing.T) {
 			"x.yaml:6:38: matrix.tarin.seed: there is no tarin (did you mean \"train.seed\"?)",
 			"--set bogus=1: bogus: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
 		}},
-	})
+	}
 }

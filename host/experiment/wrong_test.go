@@ -24,7 +24,12 @@ func TestWrongFiles(t *testing.T) {
 	if err := os.WriteFile("DIR/file", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wrong(t, []wrongCase{
+	wrong(t, wrongFiles())
+}
+
+// wrongFiles are single experiments.
+func wrongFiles() []wrongCase {
+	return []wrongCase{
 		{"empty", "", nil, []string{
 			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
 		}},
@@ -337,7 +342,7 @@ func TestWrongFiles(t *testing.T) {
 			"x.yaml:6:6: fit: 3: a list is needed (begin each entry under fit with a hyphen)",
 			"x.yaml:7:10: compare: a mapping: a list is needed (begin each entry under compare with a hyphen)",
 		}},
-	})
+	}
 }
 
 // wrongCase is a file, overrides, and every line of the error.
