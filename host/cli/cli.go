@@ -82,7 +82,7 @@ func (p Program) start(ctx context.Context, l line) error {
 	if c != nil {
 		names = commandNames(c.Subcommands)
 	}
-	if len(l.positional) > 0 && len(names) > 0 {
+	if len(l.positional) > 0 && len(names) > 0 && !l.unknownFirst {
 		given := l.positional[0]
 		if c != nil {
 			return usagef("%s: no command %q%s; `ctdb-host help %s` lists them", l.name(), given, nearest(given, names), l.name())

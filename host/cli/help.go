@@ -19,6 +19,7 @@ const (
 
 // grouped puts commands into groups; one that is not named here is in the last.
 func grouped(commands []*cli.Command) []*cli.Command {
+	ownHelp(commands)
 	for _, c := range commands {
 		if c.Category != "" {
 			continue
@@ -35,6 +36,14 @@ func grouped(commands []*cli.Command) []*cli.Command {
 		}
 	}
 	return commands
+}
+
+// ownHelp keeps the library from taking an argument "help" for its own.
+func ownHelp(commands []*cli.Command) {
+	for _, c := range commands {
+		c.HideHelp = true
+		ownHelp(c.Subcommands)
+	}
 }
 
 // topic is a page of help that is no command's.
@@ -94,11 +103,14 @@ func examplesOf(command string) []string {
 			"ctdb-host run study.yaml --set fit.gru-64.params.latent=16 --set seed=1",
 			"ctdb-host run study.yaml --dry-run",
 		},
-		"validate":     {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
-		"plan":         {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
-		"components":   {"ctdb-host components", "ctdb-host components model"},
-		"describe":     {"ctdb-host describe model/sae-gru"},
-		"examples":     {"ctdb-host examples", "ctdb-host examples nbff > study.yaml"},
+		"validate":   {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
+		"plan":       {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
+		"components": {"ctdb-host components", "ctdb-host components model"},
+		"describe":   {"ctdb-host describe model/sae-gru"},
+		"examples":   {"ctdb-host examples", "ctdb-host examples nbff > study.yaml"},
+		"schema": {
+			"ctdb-host schema --out experiment.schema.json",
+		},
 		"runs":         {"ctdb-host runs", "ctdb-host runs --root /data/runs --json"},
 		"show":         {"ctdb-host show runs/first", "ctdb-host show --follow"},
 		"report":       {"ctdb-host report runs/first"},

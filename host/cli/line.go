@@ -22,8 +22,9 @@ type line struct {
 	positional []string
 	// pending is the last flag, which lacks its value; nil where none does.
 	pending cli.Flag
-	// unknown are flags, as written, that there are not.
-	unknown []string
+	// unknown are flags, as written, that there are not; unknownFirst is true where one stands before what is no command.
+	unknown      []string
+	unknownFirst bool
 	// args are the arguments as the flag package wants them: the program's flags before the command and a command's before its arguments, so that
 	// `run nbff --jobs 2 --store DIR` works.
 	args []string
@@ -71,6 +72,7 @@ func takeApart(app *cli.App, args []string) line {
 				case isVersion(a) && len(l.commands) == 0:
 					l.values["version"] = []string{""}
 				case f == nil:
+					l.unknownFirst = l.unknownFirst || len(l.positional) == 0
 					l.unknown = append(l.unknown, a)
 				}
 				if ofApp != nil && (own == nil || own == ofApp) {
