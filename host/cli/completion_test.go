@@ -133,11 +133,16 @@ func program(t *testing.T) []string {
 func TestBashScript(t *testing.T) {
 	env := program(t)
 	study(t)
-	const run = `eval "$(ctdb-host completion bash)" || exit
-COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMP_CWORD=$(($# - 2))
-shift
-COMP_WORDS=("$@")
-_ctdb_host "${COMP_WORDS[0]}"; printf '%s\n' "${COMPREPLY[@]}"`
+	script := "eval \"$(ctdb-host completion bash)\" || exit\n" + `complete_line() {
+    COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMP_CWORD=$(($# - 2))
+    shift
+    COMP_WORDS=("$@")
+    _ctdb_host "${COMP_WORDS[0]}"
+    echo "${COMPREPLY[*]}"
+}
+`
+	quoted := func(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+	var lines, want []string
 	for _, c := range []struct {
 		line, split string // split as bash does, by commas
 		want        []string
@@ -153,15 +158,23 @@ _ctdb_host "${COMP_WORDS[0]}"; printf '%s\n' "${COMPREPLY[@]}"`
 		{"ctdb-host run --set x= st", "ctdb-host,run,--set,x,=,st", []string{"study.yaml"}},
 		{"ctdb-host nosuch ", "ctdb-host,nosuch,", []string{""}},
 	} {
-		args := append([]string{"--norc", "-c", run, "bash", c.line}, strings.Split(c.split, ",")...)
-		for i := range args {
-			args[i] = strings.ReplaceAll(args[i], "1; 2", "1, 2")
+		script += "complete_line " + quoted(c.line)
+		for word := range strings.SplitSeq(c.split, ",") {
+			script += " " + quoted(strings.ReplaceAll(word, "1; 2", "1, 2"))
 		}
-		cmd := exec.Command("bash", args...)
-		cmd.Env = env
-		out, err := cmd.CombinedOutput()
-		if got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n"); err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%q: got %q, want %q; %v", c.line, got, c.want, err)
+		script += "\n"
+		lines, want = append(lines, c.line), append(want, strings.Join(c.want, " "))
+	}
+	cmd := exec.Command("bash", "--norc", "-c", script)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%v: got %q", err, got)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%q: got %q, want %q", lines[i], got[i], want[i])
 		}
 	}
 }
@@ -174,9 +187,8 @@ func TestOtherShells(t *testing.T) {
 		shell, script string
 		want          []string
 	}{
-		{"fish", "ctdb-host completion fish | source; complete -C 'ctdb-host run s'", []string{"study.yaml", "sub/"}},
-		{"fish", "ctdb-host completion fish | source; complete -C 'ctdb-host run study.yaml --set=train.se'", []string{"--set=train.seed="}},
-		{"fish", "ctdb-host completion fish | source; complete -C 'ctdb-host '", []string{"run", "doctor"}},
+		{"fish", "ctdb-host completion fish | source; complete -C 'ctdb-host run s'; complete -C 'ctdb-host run study.yaml --set=train.se'; complete -C 'ctdb-host '",
+			[]string{"study.yaml", "sub/", "--set=train.seed=", "run", "doctor"}},
 		{"zsh", `compdef() { print -r -- "$@" }; eval "$(ctdb-host completion zsh)"; whence -w _ctdb_host`, []string{"_ctdb_host ctdb-host", "_ctdb_host: function"}},
 	} {
 		path, err := exec.LookPath(c.shell)
