@@ -38,12 +38,6 @@ func isExhausted(err error) (hint string, ok bool) {
 // ownSession makes a process the leader of a session of its own, out of reach of the terminal's signals.
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// exists reports whether there is a process of that number.
-func exists(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
-}
-
 // identity is what tells a file from any other on this machine.
 func identity(info os.FileInfo) fileID {
 	s, ok := info.Sys().(*syscall.Stat_t)

@@ -25,6 +25,11 @@ func overview(s *summary.Study, groups []metricGroup) (f sketch, ok bool) {
 	}
 	axis := slices.IndexFunc(s.Axes, func(a artifact.StudyAxis) bool { return a.Path != summary.Seed && len(a.Values) > 1 })
 	f.Name, f.Title = "overview", "All metrics"
+	if axis >= 0 {
+		// Metrics that the axis changes come first.
+		groups = slices.Clone(groups)
+		slices.SortStableFunc(groups, func(a, b metricGroup) int { return a.still(axis) - b.still(axis) })
+	}
 	var n counts
 	pooled := map[int]bool{}
 	for _, g := range groups[:min(len(groups), overviewPanels)] {
@@ -88,6 +93,14 @@ func overview(s *summary.Study, groups []metricGroup) (f sketch, ok bool) {
 	}
 	f.Caption = strings.Join(slices.Concat(lead, []string{n.caption(s, false)}, poolRemark(s, others)), " ")
 	return f, true
+}
+
+// still is 1 where no series of the group changes along an axis, else 0.
+func (g metricGroup) still(axis int) int {
+	if changing, _ := g.along(axis); len(changing) == 0 {
+		return 1
+	}
+	return 0
 }
 
 // heat shows the mean of a metric over two axes, a panel for each subject that both matter to; ok is false where that would be no picture.

@@ -39,9 +39,7 @@ func (c *studyComposer) compose(ctx context.Context) error {
 	if note := unfinished(c.run.Status()); note != "" {
 		s.Notes = append(s.Notes, note)
 	}
-	for _, p := range c.study.Problems {
-		s.Notes = append(s.Notes, p)
-	}
+	s.Notes = append(s.Notes, c.study.Problems...)
 	if gaps := c.study.Gaps(); len(gaps) > 0 {
 		l := list{Title: "Not computed", Head: []string{"metric", "subject", "where", "reason"}, Right: make([]bool, 4)}
 		for _, g := range gaps {
