@@ -148,7 +148,7 @@ func TestBashScript(t *testing.T) {
 		want        []string
 	}{
 		{"ctdb-host ru", "ctdb-host,ru", []string{"run", "runs"}},
-		{"ctdb-host run s", "ctdb-host,run,s", []string{"study.yaml", "sub/"}},
+		{"ctdb-host run s", "ctdb-host,run,s", []string{"study.yaml", "sub/", "sizes"}},
 		{"ctdb-host run --out=su", "ctdb-host,run,--out,=,su", []string{"sub/"}},
 		{"ctdb-host run --out su", "ctdb-host,run,--out,su", []string{"sub/"}},
 		{"ctdb-host run study.yaml --set train.se", "ctdb-host,run,study.yaml,--set,train.se", []string{"train.seed="}},

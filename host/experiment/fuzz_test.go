@@ -71,7 +71,7 @@ func FuzzStudyRoundTrip(f *testing.F) {
 			return
 		}
 		// Long studies are as the short ones, and slow.
-		if len(s.Points) <= 300 {
+		if len(s.Points) <= 50 {
 			reread(t, s)
 		}
 	})
@@ -91,7 +91,7 @@ func FuzzOverride(f *testing.F) {
 			s, err := Parse("x.yaml", []byte(file), []string{first, second})
 			if err != nil {
 				told(t, err)
-			} else if len(s.Points) <= 300 {
+			} else if len(s.Points) <= 50 {
 				reread(t, s)
 			}
 		}

@@ -204,18 +204,22 @@ func same(t *testing.T, a, b *Experiment) {
 
 func TestExamples(t *testing.T) {
 	all := Examples()
-	if len(all) < 2 || all[0].Name != "quickstart" || all[1].Name != "nbff" {
+	if len(all) < 3 || all[0].Name != "quickstart" || all[1].Name != "sizes" {
 		t.Fatalf("examples are %v", all)
 	}
 	for _, x := range all {
-		e, err := single(x.Name, string(x.Data))
+		s, err := Parse(x.Name, x.Data, nil)
 		if err != nil {
 			t.Errorf("%s: %v", x.Name, err)
 			continue
 		}
-		if e.Name != x.Name || x.Title == "" || len(e.Fit) == 0 {
-			t.Errorf("%s: named %q, title %q", x.Name, e.Name, x.Title)
+		if s.Name != x.Name || x.Title == "" || len(x.Title) > 120 || len(s.Points[0].Experiment.Fit) == 0 {
+			t.Errorf("%s: named %q, title %q", x.Name, s.Name, x.Title)
 		}
+		if want := map[string]int{"sizes": 6}[x.Name]; len(s.Points) != max(1, want) {
+			t.Errorf("%s: %d points", x.Name, len(s.Points))
+		}
+		reread(t, s)
 	}
 	if _, ok := FindExample("../examples/nbff"); ok {
 		t.Error("a name that is a path was found")
