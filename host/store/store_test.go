@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -182,6 +183,45 @@ func TestTornEntries(t *testing.T) {
 			return overwrite(filepath.Join(dir, artifact.SumsFile), "not a list\n")
 		},
 		"cut list": func(dir string) error { return overwrite(filepath.Join(dir, artifact.SumsFile), "") },
+		"list of one long line": func(dir string) error {
+			return overwrite(filepath.Join(dir, artifact.SumsFile), strings.Repeat("0", 1<<20))
+		},
+		"a pipe for a list": func(dir string) error {
+			path := filepath.Join(dir, artifact.SumsFile)
+			return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o644))
+		},
+		"a link for a file": func(dir string) error {
+			path := filepath.Join(dir, "data")
+			return errors.Join(os.Rename(path, filepath.Join(dir, "..", "data")), os.Symlink("../data", path))
+		},
+		"a link more": func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "more")) },
+		"a pipe more": func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "more"), 0o644) },
+		"an odd name": func(dir string) error { return os.WriteFile(filepath.Join(dir, "a\nb"), nil, 0o644) },
+		"a folder for it": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "data")), os.Mkdir(filepath.Join(dir, "data"), 0o755))
+		},
+		"nothing at all": func(dir string) error {
+			return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755))
+		},
+		"a link for the folder": func(dir string) error {
+			return errors.Join(os.RemoveAll(dir), os.Symlink("../work", dir))
+		},
+		"names that escape": func(dir string) error {
+			return overwrite(filepath.Join(dir, artifact.SumsFile), strings.Repeat("0", 64)+"  ../../layout\n")
+		},
+		"another's": func(dir string) error {
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				return err
+			}
+			if err := (artifact.Record{Stage: artifact.TrainStage, Key: key("b")}).Write(dir); err != nil {
+				return err
+			}
+			_, err := artifact.WriteSums(dir)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, k := newStore(t), key("a")
@@ -189,7 +229,7 @@ func TestTornEntries(t *testing.T) {
 			if err := tear(e.Dir); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Verify(t.Context(), k); err == nil || !exists(e.Dir) {
+			if err := s.Verify(t.Context(), k); !Damaged(err) || !exists(e.Dir) {
 				t.Errorf("verify: %v", err)
 			}
 			s = fresh(t, s)
@@ -212,6 +252,60 @@ func TestTornEntries(t *testing.T) {
 		})
 	}
 }
+
+// Repair moves aside what is damaged and nothing else, and waits for nobody.
+func TestRepair(t *testing.T) {
+	s := newStore(t)
+	sound, torn := commit(t, s, key("a"), map[string]string{"data": "0123456789"}), commit(t, s, key("b"), map[string]string{"data": "0123456789"})
+	if err := overwrite(torn.Path("data"), "01234x6789"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ key, aside string }{{sound.Key, ""}, {torn.Key, filepath.Join(s.Dir(), damagedDir, torn.Key+"-1")}, {torn.Key, ""}, {key("absent"), ""}} {
+		if aside, err := s.Repair(t.Context(), c.key); err != nil || aside != c.aside {
+			t.Errorf("moved to %q (%v), want %q", aside, err, c.aside)
+		}
+	}
+	if !s.Has(sound.Key) || s.Has(torn.Key) {
+		t.Error("it is the wrong one that is gone")
+	}
+	w := begin(t, s, torn.Key)
+	if _, err := s.Repair(t.Context(), torn.Key); !errors.Is(err, ErrBusy) {
+		t.Errorf("while it is made: %v", err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be kept is refused when it is to be completed, and leaves nothing.
+func TestCommitRefuses(t *testing.T) {
+	for name, leave := range map[string]func(dir string) error{
+		"nothing":         func(string) error { return nil },
+		"empty folders":   func(dir string) error { return os.Mkdir(filepath.Join(dir, "sub"), 0o755) },
+		"a symbolic link": func(dir string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "link")) },
+		"a link inside": func(dir string) error {
+			return errors.Join(put(filepath.Join(dir, "data")), os.Symlink("data", filepath.Join(dir, "link")))
+		},
+		"a pipe":       func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644) },
+		"a line break": func(dir string) error { return put(filepath.Join(dir, "a\nb")) },
+		"a backslash":  func(dir string) error { return put(filepath.Join(dir, `..\up`)) },
+	} {
+		s, k := newStore(t), key("a")
+		w := begin(t, s, k)
+		if err := leave(w.Dir()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Commit(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if err := w.Abort(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		nothingHalf(t, s, k)
+	}
+}
+
+func put(path string) error { return os.WriteFile(path, []byte("x"), 0o644) }
 
 func overwrite(path, text string) error {
 	if err := os.Chmod(path, 0o644); err != nil {
