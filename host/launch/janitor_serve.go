@@ -17,6 +17,7 @@ import (
 func ServeJanitor(host io.Reader) {
 	// It ends when its host has ended, whatever is sent to everybody.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
+	setName("ctdb-janitor")
 	e := estate{folders: map[string]message{}, groups: map[int]group{}}
 	lines := bufio.NewScanner(host)
 	lines.Buffer(nil, 2*maxMessage)

@@ -253,3 +253,9 @@ func killedForMemory() int64 {
 	}
 	return 0
 }
+
+// setName gives this process the name that ps and top show.
+func setName(name string) {
+	// It is only for people to read.
+	_ = os.WriteFile(filepath.Join(procDir, "self", "comm"), []byte(name), 0)
+}
