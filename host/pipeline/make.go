@@ -76,7 +76,7 @@ func (e *execution) obtain(ctx context.Context, o *Outcome) error {
 			e.lease.giveBack()
 			e.waits()
 		}
-		g.host.Observer.StageChanged(s.name, Waiting, 0, fmt.Errorf("%s is running it", h))
+		g.host.Observer.StageChanged(s.name, Waiting, 0, fmt.Errorf("it is run by %s", h))
 	}))
 	if err != nil {
 		return err
