@@ -145,7 +145,7 @@ func (p Program) gcTable(st *store.Store, rules store.Rules, before []store.Info
 	}
 	fmt.Fprintf(p.Out, "%s %s of %d in %s (%s)", did, counted(entries, "entry", "entries"), len(before), st.Dir(), size(bytes))
 	if others > 0 {
-		fmt.Fprintf(p.Out, " and %s that dead hosts left", counted(others, "thing", "things"))
+		fmt.Fprintf(p.Out, " and %s", counted(others, "leftover", "leftovers"))
 	}
 	fmt.Fprintf(p.Out, "; %s %s\n", size(freed), frees)
 	if freed < bytes {

@@ -73,7 +73,11 @@ func Open(dir string) (*Store, error) {
 		return nil, err
 	}
 	if err := s.prepare(); err != nil {
-		return nil, explain(s.dir, elsewhere, err)
+		var told *FolderError
+		if errors.As(explain(s.dir, elsewhere, err), &told) {
+			return nil, told
+		}
+		return nil, &FolderError{Dir: s.dir, What: err.Error(), Do: elsewhere, Err: err}
 	}
 	// What cannot be removed now, e.g. because it is another user's, is in nobody's way.
 	_, _ = s.sweep()
