@@ -2,14 +2,18 @@ package experiment
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Shared tells the problems of all points, given by Point.Index, each once. One that only some points have says in Problem.Point which these are.
+// maxTold is how many problems are counted, those of a point for each point, before the other points are passed over.
+const maxTold = 20000
+
+// Shared tells the problems of points, given by Point.Index, each once. One that only some points have says in Problem.Point which these are.
 func (s *Study) Shared(problems [][]Problem) []Problem {
-	at := map[Problem][]int{}
+	at, total := map[Problem][]int{}, s.size()
 	var order []Problem
 	for i, list := range problems {
 		for _, p := range list {
@@ -23,49 +27,51 @@ func (s *Study) Shared(problems [][]Problem) []Problem {
 		}
 	}
 	for k, p := range order {
-		if len(s.Axes) > 0 && p.Point == "" {
-			order[k].Point = s.where(at[p])
+		if len(s.Axes) > 0 && p.Point == "" && len(at[p]) < min(len(problems), total) {
+			order[k].Point = s.where(at[p], len(problems) >= total)
 		}
 	}
 	return order
 }
 
-// where describes some of the points: by the values that they have in common, else by the first one's name; empty for all.
-func (s *Study) where(points []int) string {
-	if len(points) == len(s.Points) {
-		return ""
+// size is the number of points of the product, also of those that were passed over.
+func (s *Study) size() int {
+	n := 1
+	for _, a := range s.Axes {
+		n *= len(a.Values)
 	}
+	return n
+}
+
+// where describes some of the points: by the values that they have in common, where all points were looked at, else by the first one's name.
+func (s *Study) where(points []int, whole bool) string {
 	product := 1
 	var parts []string
-	stride := len(s.Points)
+	stride := s.size()
 	for _, a := range s.Axes {
 		n := len(a.Values)
 		stride /= n
-		has := make([]bool, n)
-		var values []string
+		has := map[int]bool{}
 		for _, i := range points {
-			if k := i / stride % n; !has[k] {
-				has[k] = true
-			}
+			has[i/stride%n] = true
 		}
-		for k, is := range has {
-			if is {
+		product *= len(has)
+		switch {
+		case len(has) == n:
+		case len(has) > 4:
+			parts = append(parts, fmt.Sprintf("%d of the %d values of %s", len(has), n, a.Label))
+		default:
+			var values []string
+			for _, k := range slices.Sorted(maps.Keys(has)) {
 				values = append(values, short(plain(a.Values[k]), 60))
 			}
-		}
-		product *= len(values)
-		switch {
-		case len(values) == n:
-		case len(values) > 4:
-			parts = append(parts, fmt.Sprintf("%d of the %d values of %s", len(values), n, a.Label))
-		default:
 			parts = append(parts, a.Label+"="+strings.Join(values, " or "))
 		}
 	}
-	if product == len(points) {
+	if whole && product == len(points) {
 		return "at " + strings.Join(parts, ", ")
 	}
-	first := "at point " + s.Points[slices.Min(points)].Name
+	first := "at point " + s.Points[points[0]].Name
 	if len(points) > 1 {
 		first += " and " + strconv.Itoa(len(points)-1) + " more"
 	}

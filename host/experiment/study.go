@@ -56,10 +56,15 @@ func Read(file string, data []byte, overrides []string, lookup Lookup) (*Study, 
 	p := parse(file, data, overrides)
 	if p.study != nil {
 		r := newResolver(lookup)
-		found := make([][]Problem, len(p.study.Points))
+		var found [][]Problem
+		told := 0
 		for i := range p.study.Points {
 			at := &p.study.Points[i]
-			at.Experiment, found[i] = at.Experiment.resolve(r)
+			e, more := at.Experiment.resolve(r)
+			at.Experiment, found = e, append(found, more)
+			if told += len(more); told > maxTold {
+				break
+			}
 		}
 		p.tell(found)
 	}
@@ -148,15 +153,18 @@ func parse(file string, data []byte, overrides []string) *parsed {
 		points = v.eachValue(min(maxPoints, maxWork/base.size()))
 	}
 	out.problems, r.problems = r.problems, nil
-	s.Points = make([]Point, len(points))
-	found := make([][]Problem, len(points))
-	name := newNamer(s.Axes)
+	var found [][]Problem
+	name, told := newNamer(s.Axes), 0
 	for i, at := range points {
-		s.Points[i] = Point{Index: i, Experiment: d.point(base, v, at)}
+		p := Point{Index: i, Experiment: d.point(base, v, at)}
 		if len(s.Axes) > 0 {
-			s.Points[i].Name, s.Points[i].Values = name.point(at), s.values(at)
+			p.Name, p.Values = name.point(at), s.values(at)
 		}
-		found[i], r.problems = r.problems, nil
+		s.Points, found = append(s.Points, p), append(found, r.problems)
+		told, r.problems = told+len(r.problems), nil
+		if told > maxTold {
+			break
+		}
 	}
 	s.Name = s.Points[0].Experiment.Name
 	out.tell(found)

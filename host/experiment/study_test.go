@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -265,5 +266,22 @@ func TestPointsShare(t *testing.T) {
 		if !maps.Equal(p.Experiment.Task.Params, param.Values{"n_bits": int64(3), "noise": 0.15}) || reflect.ValueOf(p.Experiment.Task.Params).Pointer() != reflect.ValueOf(first).Pointer() {
 			t.Errorf("%s: task has %v", p.Name, p.Experiment.Task.Params)
 		}
+	}
+}
+
+// Where points have very many problems the first of them are told, and that there are more points.
+func TestManyProblems(t *testing.T) {
+	file := "version: 1\ntask: {use: task/nbff, params: {\n" + distinctFlow(300) + "}}\ntrain: {use: model/noisy-gru}\nseeds: [\n" + numbers(100) + "]\nmatrix: {task.params.n_bits: [\n" + numbers(100) + "]}\n"
+	_, err := Read("x.yaml", []byte(file), nil, catalogue)
+	var all *Error
+	if !errors.As(err, &all) {
+		t.Fatalf("error is %v", err)
+	}
+	points := map[string]int{}
+	for _, p := range all.Problems {
+		points[p.Point]++
+	}
+	if len(all.Problems) > 1000 || points[""] < 200 || points["at point seed-0_n_bits-0"] != 1 || points["at n_bits=0"] != 0 {
+		t.Errorf("%d problems: %v", len(all.Problems), points)
 	}
 }
