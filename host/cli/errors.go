@@ -81,6 +81,7 @@ type shownProblem struct {
 	Column  int    `json:"column,omitempty"`
 	Set     string `json:"set,omitempty"`
 	Path    string `json:"path,omitempty"`
+	Point   string `json:"point,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 
@@ -94,7 +95,7 @@ func problemsOf(err error) []shownProblem {
 	case *experiment.Error:
 		out := make([]shownProblem, len(e.Problems))
 		for i, q := range e.Problems {
-			out[i] = shownProblem{q.File, q.Line, q.Column, q.Set, q.Path, q.Message, q.Hint, q.String()}
+			out[i] = shownProblem{q.File, q.Line, q.Column, q.Set, q.Path, q.Point, q.Message, q.Hint, q.String()}
 		}
 		return out
 	case interface{ Unwrap() []error }:

@@ -257,6 +257,7 @@ func (p Program) validationJSON(g *prepared, err error) error {
 		Line    int    `json:"line"`
 		Column  int    `json:"column"`
 		Path    string `json:"path"`
+		Point   string `json:"point,omitempty"`
 		Message string `json:"message"`
 		Hint    string `json:"hint,omitempty"`
 	}
@@ -267,7 +268,7 @@ func (p Program) validationJSON(g *prepared, err error) error {
 	}
 	if wrong != nil {
 		for _, q := range wrong.Problems {
-			problems = append(problems, problem{q.File, q.Line, q.Column, q.Path, q.Message, q.Hint})
+			problems = append(problems, problem{q.File, q.Line, q.Column, q.Path, q.Point, q.Message, q.Hint})
 		}
 	}
 	var stages []string

@@ -14,7 +14,10 @@ func (p Program) schemaCommand() *cli.Command {
 		Name: "schema", Usage: "print the JSON Schema of the experiment file, for editors", OnUsageError: onUsage,
 		Description: "The schema knows every component that is found, with its parameters, so that an editor completes and checks experiments. Write it beside them and name it " +
 			"in their first line:\n\n  ctdb-host schema --out experiment.schema.json\n  # yaml-language-server: $schema=experiment.schema.json",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write it into `FILE`", DefaultText: "standard output"}},
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write it into `FILE`", DefaultText: "standard output"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON, which it does in any case"},
+		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("schema: no arguments are needed, got %q", c.Args().First())
