@@ -11,6 +11,13 @@
 //	compare:
 //	  - {use: comparator/metrics}
 //
+// Instead of seed a file may have seeds, and beside it a matrix, which multiply the experiment to a [Study]: one point for each combination of their values.
+//
+//	seeds: [0, 1, 2]
+//	matrix:
+//	  train.use: [model/noisy-gru, model/lstm]
+//	  fit.gru-64.params.latent: [8, 16, 64]
+//
 // A file is read in two steps. [Parse] knows the format alone: it applies overrides from the command line and checks the keys, types,
 // names, references and which stages go together. [Experiment.Resolve] looks the components up, completes their parameters and checks them
 // against the schemas, and what the components can do against what the stages ask for. Both report everything that is wrong at once, each
