@@ -175,7 +175,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		p.stopping.Store(true)
 		if limited.Err() == nil && !errors.As(err, &replaced) {
 			// It may be about to end of itself, and how it does is what the user must know.
-			p.run.settle(pipeGrace)
+			p.run.settle(exitTimeout)
 		}
 		p.run.kill()
 		err = errors.Join(err, p.end(context.Background()))
