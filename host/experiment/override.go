@@ -92,10 +92,15 @@ func (n *node) show() string {
 		return "a mapping"
 	}
 	if s, ok := n.value.(string); ok {
-		if len(s) > 80 {
-			s = strings.ToValidUTF8(s[:80], "") + "..."
-		}
-		return strconv.Quote(s)
+		return quoted(s)
 	}
 	return fmt.Sprint(n.value)
+}
+
+// quoted is text in a message: its beginning where it is long.
+func quoted(s string) string {
+	if len(s) > 80 {
+		s = strings.ToValidUTF8(s[:80], "") + "..."
+	}
+	return strconv.Quote(s)
 }

@@ -63,6 +63,8 @@ func (d *decoder) readUse(f fields, kind component.Kind) *Use {
 	if ref, ok := d.text(f, "use"); ok {
 		r, err := registry.ParseRef(ref)
 		switch {
+		case len(ref) > maxKey:
+			d.complain(f.place, "use", false, "", "%s: %d bytes name no component", quoted(ref), len(ref))
 		case err != nil:
 			hint := ""
 			if n := string(kind) + "/" + ref; !strings.ContainsAny(ref, "/:") {
@@ -72,7 +74,7 @@ func (d *decoder) readUse(f fields, kind component.Kind) *Use {
 			}
 			d.complain(f.place, "use", false, hint, "%s", strings.TrimPrefix(err.Error(), "registry: "))
 		case r.Name.Kind != kind:
-			d.complain(f.place, "use", false, "", "%q is a %s: a %s is needed here", ref, r.Name.Kind, kind)
+			d.complain(f.place, "use", false, "", "%s is a %s: a %s is needed here", quoted(ref), r.Name.Kind, kind)
 		default:
 			u.Ref = r
 		}
@@ -190,7 +192,7 @@ func (d *decoder) name(f fields) string {
 	}
 	s, ok := d.text(f, "name")
 	if ok && !nameForm.MatchString(s) {
-		d.complain(f.place, "name", false, "", "%q is not allowed: %s", s, nameWanted)
+		d.complain(f.place, "name", false, "", "%s is not allowed: %s", quoted(s), nameWanted)
 	}
 	return s
 }
@@ -287,7 +289,7 @@ func (s *names) check(d *decoder, f fields, i int, otherwise, from string, reser
 	case name == "":
 		return ""
 	case !nameForm.MatchString(name):
-		d.complain(f.place, key, false, hint, "%q is not allowed as a name: %s", name, nameWanted)
+		d.complain(f.place, key, false, hint, "%s is not allowed as a name: %s", quoted(name), nameWanted)
 	case slices.Contains(reserved, folded):
 		d.complain(f.place, key, false, hint, "%q is not allowed as a name: it means the trained network or the data set", name)
 	case taken:
@@ -371,14 +373,14 @@ func (d *decoder) subjects(f fields, labels []string, sound bool) []string {
 		case item.kind != scalar || !ok:
 			d.complain(f.place, key, false, "", "%s: a name is needed", item.show())
 		case wanted[label]:
-			d.complain(f.place, key, false, "", "%q is given twice", label)
+			d.complain(f.place, key, false, "", "%s is given twice", quoted(label))
 		case !slices.Contains(labels, label):
 			if sound {
 				hint := param.DidYouMean(label, labels)
 				if hint == "" && len(labels) > 0 {
 					hint = "subjects are " + strings.Join(labels, ", ")
 				}
-				d.complain(f.place, key, false, hint, "%q is no subject of this experiment", label)
+				d.complain(f.place, key, false, hint, "%s is no subject of this experiment", quoted(label))
 			}
 		default:
 			wanted[label] = true

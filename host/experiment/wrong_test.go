@@ -80,6 +80,60 @@ func wrongFiles() []wrongCase {
 		{"control character", "version: 1\nname: \"a\x01\"\n", nil, []string{
 			"x.yaml:2:9: the control character U+0001 is not allowed",
 		}},
+		{"NUL bytes", head + "name: \"a\x00\"\n", nil, []string{
+			"x.yaml:2:9: the control character U+0000 is not allowed",
+		}},
+		{"UTF-16", "\xff\xfev\x00e\x00", nil, []string{
+			"x.yaml: is UTF-16: text in UTF-8 is needed",
+		}},
+		{"byte order mark within", head + "name: \ufeffa\n", nil, []string{
+			"x.yaml:2:7: the control character U+FEFF is not allowed",
+		}},
+		{"Latin-1", head + train + "name: caf\xe9\n", nil, []string{
+			"x.yaml:4:10: the byte 0xE9 is no text in UTF-8",
+		}},
+		{"binary", head + "name: !!binary aGVsbG8=\n", nil, []string{
+			"x.yaml:2:7: tags such as !!binary are not allowed",
+		}},
+		{"billion laughs", "a: &a [x, x]\nb: &b [*a, *a]\n", nil, []string{
+			"x.yaml:1:4: anchors and aliases are not allowed: write the value out",
+			"x.yaml:2:4: anchors and aliases are not allowed: write the value out",
+			"x.yaml:2:8: anchors and aliases are not allowed: write the value out",
+			"x.yaml:2:12: anchors and aliases are not allowed: write the value out",
+		}},
+		{"tab before a key", head + "task:\n\tuse: task/nbff\n", nil, []string{
+			"x.yaml:3:1: is not YAML: a tab cannot stand here: indent with spaces",
+		}},
+		{"text too long", head + train + "name: |\n" + strings.Repeat("  aaaaaaaaaaaaaaa\n", 65), nil, []string{
+			"x.yaml:4:7: name: a text of 1040 bytes: at most 1024 are allowed",
+			"x.yaml:4:7: name: \"" + strings.Repeat(`aaaaaaaaaaaaaaa\n`, 5) + "...\" is not allowed: 1 to 64 letters, digits, hyphens and underscores are needed, the first a letter or digit",
+		}},
+		{"key too long", head + train + strings.Repeat("k", 257) + ": 1\n", nil, []string{
+			"x.yaml:4:1: a key of 257 bytes: at most 256 are allowed",
+		}},
+		{"line too long", head + "name: " + strings.Repeat("a", maxLine) + "\n", nil, []string{
+			"x.yaml:2:1: a line of 8199 bytes: at most 8192 are allowed",
+		}},
+		{"too large", head + strings.Repeat("#\n", maxBytes/2), nil, []string{
+			"x.yaml: 262155 bytes: at most 262144 are allowed",
+		}},
+		{"too many keys", strings.Repeat("a:\n", maxKeys+1), nil, []string{
+			"x.yaml:10001:2: more than 10000 keys",
+		}},
+		{"keys that are no names", head + train + "3: 4\n~: 5\n\"a b\": 6\n", nil, []string{
+			"x.yaml:4:1: 3: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:5:1: ~: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:6:1: a b: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+		}},
+		{"a key that is a list", head + train + "? [a]\n: 1\n", nil, []string{
+			"x.yaml:5:1: is not YAML: found an invalid key for this map",
+		}},
+		{"reference too long", head + "task: {use: task/" + strings.Repeat("a", 300) + "}\ntrain: {use: model/noisy-gru}\n", nil, []string{
+			"x.yaml:2:13: task.use: \"task/" + strings.Repeat("a", 75) + "...\": 305 bytes name no component",
+		}},
+		{"a long list of wrong values", head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, params: {sizes: [" + strings.Repeat("0, ", 1000) + "]}}\n", nil, []string{
+			"x.yaml:3:47: train.params.sizes: [" + strings.Repeat("0 ", 60)[:119] + "... is not allowed: >= 1",
+		}},
 		{"not UTF-8", "version: 1\nname: é\xff\n", nil, []string{
 			"x.yaml:2:8: the byte 0xFF is no text in UTF-8",
 		}},

@@ -225,11 +225,26 @@ func convertAll[E any](t Type, rv reflect.Value) (any, bool) {
 	return out, true
 }
 
+// shown is how much of a value a message shows, in bytes.
+const shown = 120
+
 func show(v any) string {
 	if s, ok := v.(string); ok {
+		if len(s) > shown {
+			s = strings.ToValidUTF8(s[:shown], "") + "..."
+		}
 		return fmt.Sprintf("%q", s)
 	}
-	return fmt.Sprintf("%v", v)
+	rv := reflect.ValueOf(v)
+	list := rv.Kind() == reflect.Slice && rv.Len() > shown
+	if list {
+		v = rv.Slice(0, shown).Interface()
+	}
+	s := fmt.Sprintf("%v", v)
+	if len(s) > shown || list {
+		s = strings.ToValidUTF8(s[:min(shown, len(s))], "") + "..."
+	}
+	return s
 }
 
 // Nearest returns the valid name closest to what was given, if one is close enough to be meant.
