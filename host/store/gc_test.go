@@ -233,8 +233,12 @@ func TestLeftovers(t *testing.T) {
 	if err := os.Remove(torn.Path("data")); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := fresh(t, s).Lookup(t.Context(), torn.Key); ok || err != nil {
+	finder := fresh(t, s)
+	if _, ok, err := finder.Lookup(t.Context(), torn.Key); ok || err != nil {
 		t.Fatal(ok, err)
+	}
+	if err := finder.Close(); err != nil {
+		t.Fatal(err)
 	}
 	fill(t, s.Dir(), map[string]string{
 		"work/" + dead + "/entry/half": "x", "work/" + gone + "/gone/data": "x", "work/" + done + "/scratch/checkpoint": "x",
