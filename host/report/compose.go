@@ -368,8 +368,8 @@ func (c *composer) stageList() list {
 	return l
 }
 
-// draw draws every figure in one palette, as files and for the page.
-func (c *composer) draw(ctx context.Context) (files map[string][]byte, palette figure.Palette, err error) {
+// draw draws every figure in one palette, for the page and, where asked, as files.
+func (c *composer) draw(ctx context.Context, asFiles bool) (files map[string][]byte, palette figure.Palette, err error) {
 	groups := slices.Clone(c.subjects)
 	for _, st := range c.stages(artifact.FitStage) {
 		groups = append(groups, st.Label)
@@ -388,10 +388,16 @@ func (c *composer) draw(ctx context.Context) (files map[string][]byte, palette f
 		d := drawing{ID: "figure-" + f.Name, Title: f.Title, Caption: f.Caption}
 		drawer := drawer.TicksAt(p.ticks...)
 		var inline, svg, png bytes.Buffer
-		if err := errors.Join(drawer.Inline(&inline, f), drawer.SVG(&svg, f), drawer.PNG(&png, f)); err != nil {
+		err := drawer.Inline(&inline, f)
+		if err == nil && asFiles {
+			err = errors.Join(drawer.SVG(&svg, f), drawer.PNG(&png, f))
+		}
+		if err != nil {
 			d.Problem = "This figure cannot be drawn: " + err.Error()
 		} else {
 			d.SVG = template.HTML(inline.String())
+		}
+		if err == nil && asFiles {
 			files[filepath.Join(artifact.FiguresDir, f.Name+".svg")] = svg.Bytes()
 			files[filepath.Join(artifact.FiguresDir, f.Name+".png")] = png.Bytes()
 		}

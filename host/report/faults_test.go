@@ -13,42 +13,47 @@ import (
 
 // What an earlier report drew and this one does not is removed; files of others, and names that a list should not have, are let be.
 func TestFiguresOfAnEarlierReportGo(t *testing.T) {
-	s := newSynthetic(t, "gru-64")
-	run := s.full(t)
-	must(t, Write(t.Context(), run))
-	figures := filepath.Join(s.dir, artifact.FiguresDir)
-	own := filepath.Join(figures, "my-own.svg")
+	study := product(seedAxis(2))
+	dir := fakeStudy(t, study, func(p artifact.StudyPoint) []artifact.Result {
+		out := []artifact.Result{result("a", float64(p.Index)), result("a", 1)}
+		out[1].Metric = "other"
+		return out
+	})
+	must(t, Write(t.Context(), opened(t, dir)))
+	figures := filepath.Join(dir, artifact.FiguresDir)
+	own, outside := filepath.Join(figures, "my-own.svg"), filepath.Join(dir, "outside.svg")
 	must(t, os.WriteFile(own, nil, 0o666))
-	outside := filepath.Join(s.dir, "outside.svg")
 	must(t, os.WriteFile(outside, nil, 0o666))
 	list := filepath.Join(figures, writtenFile)
 	var before written
 	must(t, artifact.ReadJSON(list, &before))
-	if !slices.Contains(before.Files, "latents.svg") {
+	if !slices.Contains(before.Files, "other-over-seeds.svg") {
 		t.Fatalf("the list has %v", before.Files)
 	}
 	before.Files = append(before.Files, "../outside.svg", "/etc/hostname", "../report.html", ".", "")
 	must(t, artifact.WriteJSON(list, before))
-	must(t, os.RemoveAll(filepath.Join(s.dir, "fit")))
-	must(t, Write(t.Context(), opened(t, s.dir)))
-	for _, name := range []string{"latents.svg", "latents.png", "learning-curves.svg"} {
+	for _, p := range study.Points {
+		must(t, (artifact.Results{Metrics: []artifact.Result{result("a", float64(p.Index))}}).Write(artifact.PointDir(dir, p.Name)))
+	}
+	must(t, Write(t.Context(), opened(t, dir)))
+	for _, name := range []string{"other-over-seeds.svg", "other-over-seeds.png", "overview.svg"} {
 		if _, err := os.Stat(filepath.Join(figures, name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
 	}
-	for _, path := range []string{own, outside, filepath.Join(s.dir, artifact.ReportFile), filepath.Join(figures, "train-learning-curves.svg")} {
+	for _, path := range []string{own, outside, filepath.Join(dir, artifact.ReportFile), filepath.Join(figures, "r2-over-seeds.svg")} {
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
 	}
 	var after written
 	must(t, artifact.ReadJSON(list, &after))
-	if len(after.Files) == 0 || slices.Contains(after.Files, "latents.svg") || slices.Contains(after.Files, "../outside.svg") {
+	if len(after.Files) != 2 || slices.Contains(after.Files, "../outside.svg") {
 		t.Errorf("the list has %v", after.Files)
 	}
 	// A list that is damaged costs nothing but what it listed.
 	must(t, os.WriteFile(list, []byte("{"), 0o666))
-	must(t, Write(t.Context(), opened(t, s.dir)))
+	must(t, Write(t.Context(), opened(t, dir)))
 }
 
 // libhdf5 never sees a file that is not what its stage's checksums say, however small the difference.

@@ -33,7 +33,7 @@ var pageCSS string
 // all. The figures come first, so that a report is never there without them; those of an earlier report that this one does not have are removed.
 func Write(ctx context.Context, run *artifact.Run) error {
 	var html bytes.Buffer
-	made, err := render(ctx, &html, run)
+	made, err := render(ctx, &html, run, true)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func Write(ctx context.Context, run *artifact.Run) error {
 
 // Render writes the report's page alone.
 func Render(ctx context.Context, w io.Writer, run *artifact.Run) error {
-	_, err := render(ctx, w, run)
+	_, err := render(ctx, w, run, false)
 	return err
 }
 
@@ -63,8 +63,8 @@ type extras struct {
 	axes    []artifact.StudyAxis
 }
 
-// render writes the page.
-func render(ctx context.Context, w io.Writer, run *artifact.Run) (extras, error) {
+// render writes the page. The figures are drawn a second time for files of their own where those are asked for.
+func render(ctx context.Context, w io.Writer, run *artifact.Run, files bool) (extras, error) {
 	fail := func(err error) (extras, error) { return extras{}, fmt.Errorf("report: %w", err) }
 	if run == nil {
 		return fail(errors.New("no run was given"))
@@ -75,9 +75,9 @@ func render(ctx context.Context, w io.Writer, run *artifact.Run) (extras, error)
 	kind := "run"
 	if _, ok := run.Study(); ok {
 		kind = "study"
-		c, made, err = composeStudy(ctx, run)
+		c, made, err = composeStudy(ctx, run, files)
 	} else {
-		c, made, err = composeRun(ctx, run)
+		c, made, err = composeRun(ctx, run, files)
 	}
 	if err != nil {
 		return fail(err)
@@ -96,14 +96,14 @@ func render(ctx context.Context, w io.Writer, run *artifact.Run) (extras, error)
 	return made, nil
 }
 
-func composeRun(ctx context.Context, run *artifact.Run) (*composer, extras, error) {
+func composeRun(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, extras, error) {
 	src, err := read(ctx, run)
 	if err != nil {
 		return nil, extras{}, err
 	}
 	c := &composer{source: src}
 	c.compose(ctx)
-	files, palette, err := c.draw(ctx)
+	files, palette, err := c.draw(ctx, asFiles)
 	if err != nil {
 		return nil, extras{}, err
 	}

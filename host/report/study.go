@@ -192,7 +192,7 @@ func (c *studyComposer) fillMetrics(palette figure.Palette) {
 	}
 }
 
-func composeStudy(ctx context.Context, run *artifact.Run) (*composer, extras, error) {
+func composeStudy(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, extras, error) {
 	study, err := summary.Read(run)
 	if err != nil {
 		return nil, extras{}, err
@@ -202,7 +202,7 @@ func composeStudy(ctx context.Context, run *artifact.Run) (*composer, extras, er
 	if err := c.compose(ctx); err != nil {
 		return nil, extras{}, err
 	}
-	files, palette, err := c.draw(ctx)
+	files, palette, err := c.draw(ctx, asFiles)
 	if err != nil {
 		return nil, extras{}, err
 	}
