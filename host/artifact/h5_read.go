@@ -145,7 +145,7 @@ func openH5(path string, problems *FormatError) (*h5Reader, error) {
 			problems.add("", "an HDF5 file", "no HDF5 signature in its %d bytes%s", info.Size(), looksLike(path))
 			return problems
 		}
-		if r.file, err = hdf5.OpenFile(path, hdf5.F_ACC_RDONLY); err != nil {
+		if r.file, err = opened(func() (*hdf5.File, error) { return hdf5.OpenFile(path, hdf5.F_ACC_RDONLY) }); err != nil {
 			problems.add("", "a whole HDF5 file", "%v", h5Error("damaged or truncated at %d bytes", info.Size()))
 			return problems
 		}

@@ -47,7 +47,7 @@ func createH5(path string) (*h5Writer, error) {
 	err = locked(func() error {
 		// The library opens the same file by its name; what it writes is synced through the descriptor that is open already.
 		var err error
-		if w.file, err = hdf5.CreateFile(pending.Name(), hdf5.F_ACC_TRUNC); err != nil {
+		if w.file, err = opened(func() (*hdf5.File, error) { return hdf5.CreateFile(pending.Name(), hdf5.F_ACC_TRUNC) }); err != nil {
 			return h5Error("creating the file")
 		}
 		return nil
