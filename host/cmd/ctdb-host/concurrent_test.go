@@ -83,7 +83,7 @@ func TestHostTakesOver(t *testing.T) {
 		return append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-" + n), "--checkpoint-every", "20ms"}, "--set", "train.params.epochs=3000")
 	}
 	first, firstOut := w.command(args("first")...)
-	w.started(first, firstOut)
+	w.started(first, "run-first")
 	second, secondOut := w.command(args("second")...)
 	if err := second.Start(); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestTwoHostsOneFolder(t *testing.T) {
 	study := w.write("long.yaml", longStudy)
 	args := append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-1")}, "--set", "train.params.epochs=3000")
 	first, firstOut := w.command(args...)
-	w.started(first, firstOut)
+	w.started(first, "run-1")
 	status, out := w.run(args...)
 	if status == 0 || !strings.Contains(out.String(), w.path("run-1")) || strings.Contains(out.String(), "running") && !strings.Contains(out.String(), "another") {
 		t.Errorf("exit status %d, and it does not say that the folder is in use:\n%s", status, out)

@@ -239,7 +239,7 @@ func TestReplacedExecutable(t *testing.T) {
 	study := w.write("long.yaml", longStudy+"simulate: {use: simulator/spikes, params: {n_heldin: 6, n_heldout: 2}, task: {params: {n_trials: 20}}}\n")
 	args := []string{"run", study, "--store", w.path("store"), "--out", w.path("run-1"), "--set", "train.params.epochs=1500"}
 	cmd, out := w.command(args...)
-	w.started(cmd, out)
+	w.started(cmd, "run-1")
 	install(append(original, "a new build"...))
 	if status := w.finish(cmd, out); status != 1 || !strings.Contains(out.String(), "replaced") || !strings.Contains(out.String(), own) {
 		t.Errorf("exit status %d, want 1 and that %s was replaced\n%s", status, own, out)
@@ -275,7 +275,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 			w := *w
 			w.t = t
 			cmd, out := w.command(args(c.name)...)
-			w.started(cmd, out)
+			w.started(cmd, "run-"+c.name)
 			eventually(t, "a checkpoint", func() bool { return len(w.checkpoints("store-"+c.name)) > 0 })
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)

@@ -21,20 +21,19 @@ train: {use: model/noisy-gru, params: {hidden: 16, epochs: 10000, batch_size: 8}
 // shorter makes of longStudy one that ends soon.
 var shorter = []string{"--set", "train.params.epochs=400"}
 
-// started starts a command and returns when its training takes steps.
-func (w *world) started(cmd *exec.Cmd, out *output) {
+// started starts a command that runs into a folder, and returns when its training takes steps.
+func (w *world) started(cmd *exec.Cmd, run string) {
 	w.t.Helper()
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
-	w.training(out)
-}
-
-// training returns when what is said shows that the training takes steps.
-func (w *world) training(out *output) {
-	w.t.Helper()
-	eventually(w.t, "steps of the training", func() bool { return strings.Contains(out.stderr.String(), "step") })
+	w.t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	eventually(w.t, "steps of the training", func() bool { return strings.Contains(w.log(run), `"phase":"step"`) })
 }
 
 // checkpoints are the files that trainings left in a store, to go on from.
@@ -62,7 +61,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 			w.t = t
 			n := strings.ReplaceAll(sig.String(), " ", "-")
 			cmd, out := w.command(args(n)...)
-			w.started(cmd, out)
+			w.started(cmd, "run-"+n)
 			if err := cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +89,7 @@ func TestInterruptedTwice(t *testing.T) {
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.command("run", study, "--store", w.path("store"), "--out", w.path("run-1"))
-	w.started(cmd, out)
+	w.started(cmd, "run-1")
 	for _, p := range w.plugins() {
 		if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -99,7 +98,6 @@ func TestInterruptedTwice(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "that the host heard of the first signal", func() bool { return strings.Contains(out.stderr.String(), "interrupt") })
 	first := time.Now()
 	ended := make(chan struct{})
 	go func() {
@@ -115,8 +113,8 @@ func TestInterruptedTwice(t *testing.T) {
 	}()
 	status := w.finish(cmd, out)
 	close(ended)
-	if status != 130 && status != -1 {
-		t.Errorf("exit status %d:\n%s", status, out)
+	if status != 130 || !strings.Contains(out.String(), "killed") {
+		t.Errorf("exit status %d, want 130 and that it was killed:\n%s", status, out)
 	}
 	t.Logf("exit status %d, %v after the first signal", status, time.Since(first))
 	w.quiet()
@@ -136,7 +134,7 @@ func TestTimeout(t *testing.T) {
 	if !strings.Contains(out.String(), "goes on where") {
 		t.Errorf("it does not say how to go on:\n%s", out)
 	}
-	if found := w.checkpoints("store"); strings.Contains(out.String(), "step") && len(found) != 1 {
+	if found := w.checkpoints("store"); strings.Contains(w.log("run-1"), `"phase":"step"`) && len(found) != 1 {
 		t.Errorf("checkpoints: %q", found)
 	}
 }
@@ -146,7 +144,7 @@ func TestIgnoredSignals(t *testing.T) {
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.shell("trap '' HUP INT; exec ctdb-host run " + study + " --store store --out run-1 " + strings.Join(shorter, " "))
-	w.started(cmd, out)
+	w.started(cmd, "run-1")
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -168,7 +166,7 @@ func TestStoppedPlugin(t *testing.T) {
 	}
 	w.must(args("whole")...)
 	cmd, out := w.command(args("cut")...)
-	w.started(cmd, out)
+	w.started(cmd, "run-cut")
 	eventually(t, "a checkpoint", func() bool { return len(w.checkpoints("store-cut")) > 0 })
 	stopped := w.plugins()
 	if len(stopped) == 0 {
@@ -203,7 +201,7 @@ func TestPluginDies(t *testing.T) {
 	}
 	w.must(args("whole")...)
 	cmd, out := w.command(args("cut")...)
-	w.started(cmd, out)
+	w.started(cmd, "run-cut")
 	soonest := patience
 	for attempt, sign := range []string{"one more attempt", `"failed"`} {
 		// The training of the attempt has begun when it has written a checkpoint since the one before.
@@ -257,7 +255,7 @@ func TestStoppedAndContinued(t *testing.T) {
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.command(append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-1"), "--stall", "2s"}, shorter...)...)
-	w.started(cmd, out)
+	w.started(cmd, "run-1")
 	all := w.processes()
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
 		for _, p := range all {
