@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -122,4 +123,51 @@ func TestTwoHostsOneFolder(t *testing.T) {
 	}
 	w.quiet()
 	w.tidy("store")
+}
+
+// TestShardsAtOnce runs the shares of a study at the same time into one folder, one of them killed on the way and run again, and joins them: as one host would have
+// done it, and no stage twice.
+func TestShardsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("many.yaml", manyStudy)
+	args := func(n string, more ...string) []string {
+		return append([]string{"run", study, "--store", w.path("store-" + n), "--out", w.path("run-" + n), "--checkpoint-every", "10ms"}, more...)
+	}
+	w.must(args("whole")...)
+	var cmds []*exec.Cmd
+	var outs []*output
+	for i := range 3 {
+		cmd, out := w.command(args("shards", "--shard", fmt.Sprintf("%d/3", i+1))...)
+		cmds, outs = append(cmds, cmd), append(outs, out)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "something to lose", func() bool { return len(w.files("run-shards/points")) > 0 })
+	if err := cmds[1].Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for i, cmd := range cmds {
+		if status := w.finish(cmd, outs[i]); status != 0 && i != 1 {
+			t.Errorf("shard %d: exit status %d\n%s", i+1, status, outs[i])
+		}
+	}
+	w.must(args("shards", "--shard", "2/3")...)
+	w.must("report", w.path("run-shards"))
+	w.quiet()
+	for _, name := range []string{"results.json", "study.json", "experiment.yaml"} {
+		a, errA := os.ReadFile(w.path("run-whole", name))
+		b, errB := os.ReadFile(w.path("run-shards", name))
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s differs from that of one host (%v, %v)", name, errA, errB)
+		}
+	}
+	entries, err := os.ReadDir(w.path("run-whole", "points"))
+	if err != nil || len(entries) != 6 {
+		t.Fatalf("points: %v, %v", entries, err)
+	}
+	for _, e := range entries {
+		w.sameRun("run-whole/points/"+e.Name(), "run-shards/points/"+e.Name())
+	}
+	w.tidy("store-shards")
 }

@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -142,23 +141,4 @@ func TestManyStudiesInOneProcess(t *testing.T) {
 	if grown := after.resident - before.resident; grown > 16<<20+int64(n)*32<<10 {
 		t.Errorf("the process has grown by %d MiB", grown>>20)
 	}
-}
-
-// TestTwoStudiesAtOnce runs two studies side by side in one process.
-func TestTwoStudiesAtOnce(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("HOME", dir)
-	t.Chdir(dir)
-	if err := os.WriteFile("tiny.yaml", []byte(tinyStudy), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var both sync.WaitGroup
-	for i := range 2 {
-		both.Go(func() {
-			if status, out := inProcess(t, "run", "tiny.yaml", "--store", "store", "--out", fmt.Sprint("out-", i), "--quiet", "--jobs", "2", "--set", fmt.Sprintf("seed=%d", i)); status != cli.Success {
-				t.Errorf("exit status %d\n%s", status, out)
-			}
-		})
-	}
-	both.Wait()
 }

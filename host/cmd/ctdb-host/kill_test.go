@@ -23,6 +23,20 @@ compare:
   - {use: comparator/metrics}
 `
 
+// manyStudy is of six points, which share their trainings.
+const manyStudy = `version: 1
+name: many
+seeds: [3, 4]
+matrix: {fit.sae.params.latent: [2, 3, 4]}
+task: {use: task/nbff, params: {n_bits: 2, n_timesteps: 20, n_trials: 20}}
+train: {use: model/noisy-gru, params: {hidden: 4, epochs: 30, batch_size: 8}}
+simulate: {use: simulator/spikes, params: {n_heldin: 6, n_heldout: 2}, task: {params: {n_trials: 20}}}
+fit:
+  - {name: sae, use: model/sae-gru, params: {encoder_size: 3, epochs: 10, batch_size: 8}}
+compare:
+  - {use: comparator/metrics}
+`
+
 // endurance reports whether the long versions of the tests are asked for.
 func endurance() bool { return os.Getenv("CTDB_ENDURANCE") == "1" }
 
@@ -194,4 +208,33 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	w.quiet()
 	w.sameRun("run-whole", "run-cut")
 	w.tidy("store-cut")
+}
+
+// TestKilledStudy kills hosts and plugins of a study of many points, in one host and in two that share it: it ends with the bytes of an undisturbed one.
+func TestKilledStudy(t *testing.T) {
+	w := newWorld(t)
+	study := w.write("many.yaml", manyStudy)
+	args := func(n string, more ...string) []string {
+		return append([]string{"run", study, "--store", w.path("store-" + n), "--out", w.path("run-" + n), "--checkpoint-every", "10ms"}, more...)
+	}
+	w.must(args("warm")...)
+	began := time.Now()
+	w.must(args("whole")...)
+	course := time.Since(began)
+	w.sameRun("run-warm", "run-whole")
+	const seed = 15
+	for i := range inShort(2, 12) {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		n := fmt.Sprint(i)
+		for k := range 3 {
+			b := strike(r, i+k, course/2)
+			t.Logf("seed %d, study %d, blow %d: %v", seed, i, k, b)
+			hit, status, out := w.assault(b, args(n)...)
+			w.judge(b, hit, status, out)
+		}
+		w.must(args(n)...)
+		w.quiet()
+		w.sameRun("run-whole", "run-"+n)
+		w.tidy("store-" + n)
+	}
 }
