@@ -157,6 +157,7 @@ func TestStartFails(t *testing.T) {
 		{"not executable", func(s *Spec) { s.Path = script("t", "#!/bin/sh\n", 0o600) }, []string{"it may not be run"}},
 		{"no program", func(s *Spec) { s.Path = script("u", "\x00\x01\x02", 0o700) }, []string{"no program for this machine"}},
 		{"no plugin", func(s *Spec) { s.Path, s.Args = script("v", "#!/bin/sh\necho hello\n", 0o700), nil }, []string{"exit status 0 before it was ready", "hello"}},
+		{"killed", func(s *Spec) { s.Path, s.Args = script("w", "#!/bin/sh\nkill -9 $$\n", 0o700), nil }, []string{"ended with signal: killed before it was ready"}},
 		{"checksum", func(s *Spec) { s.SHA256 = strings.Repeat("0", 64) }, []string{"it was replaced", strings.Repeat("0", 64)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -299,8 +299,12 @@ func (r *run) Wait(ctx context.Context) error {
 	return r.end
 }
 
-// Kill kills the process's group.
+// Kill kills the process's group. go-plugin calls it where a start fails, at the latest when the process's output ends, which may be a moment before it is known
+// how the process did: that is waited for, since else it would look killed from here.
 func (r *run) Kill(context.Context) error {
+	if r.silent() {
+		r.settle(pipeGrace)
+	}
 	r.kill()
 	return nil
 }
