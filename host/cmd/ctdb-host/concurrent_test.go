@@ -44,7 +44,7 @@ func TestTwoHostsOneStudy(t *testing.T) {
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	w.must(w.studyArgs(study, "whole")...)
-	for round := range inShort(2, 10) {
+	for round := range inShort(1, 10) {
 		store := fmt.Sprintf("store-%d", round)
 		var cmds []*exec.Cmd
 		var outs []*output

@@ -216,7 +216,7 @@ func TestReadOnlyFolders(t *testing.T) {
 // ends with the bytes that there were.
 func TestTornEntries(t *testing.T) {
 	w := newWorld(t)
-	study := w.write("small.yaml", smallStudy)
+	study := w.write("tiny.yaml", tinyStudy)
 	w.must(w.studyArgs(study, "whole")...)
 	w.must(w.studyArgs(study, "torn")...)
 	read := func(path string) []byte {
@@ -245,13 +245,13 @@ func TestTornEntries(t *testing.T) {
 			write(path, b)
 		}},
 		{"the data set cut short", "simulate", "dataset.h5", func(path string) { b := read(path); write(path, b[:len(b)/2]) }},
-		{"a file gone", "fit/wide", "inferred.h5", func(path string) {
+		{"a file gone", "fit/sae", "inferred.h5", func(path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"a file empty", "compare/metrics", "results.json", func(path string) { write(path, nil) }},
-		{"the checksums gone", "fit/narrow", "SHA256SUMS", func(path string) {
+		{"the checksums gone", "fit/sae", "SHA256SUMS", func(path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
 			}
