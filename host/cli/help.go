@@ -113,7 +113,7 @@ func examplesOf(command string) []string {
 		},
 		"runs":         {"ctdb-host runs", "ctdb-host runs --root /data/runs --json"},
 		"show":         {"ctdb-host show runs/first", "ctdb-host show --follow"},
-		"report":       {"ctdb-host report runs/first"},
+		"report":       {"ctdb-host report runs/first", "ctdb-host report share-1 share-2 --out joined"},
 		"store ls":     {"ctdb-host store ls", "ctdb-host store ls --component model/sae-gru --sort size", "ctdb-host store ls --json | jq '.entries[].key'"},
 		"store gc":     {"ctdb-host store gc --older 90d --unreferenced --dry-run", "ctdb-host store gc --max-size 50GB"},
 		"store verify": {"ctdb-host store verify", "ctdb-host store verify 3fb0 --repair"},

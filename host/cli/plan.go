@@ -34,7 +34,7 @@ func (p Program) planCommand() *cli.Command {
 			}
 			t := p.table("stage", "component", "needs", "key", "what a run would do")
 			for _, s := range plan {
-				t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), shortKey(s.Key), p.todo(s)})
+				t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), shortKey(s.Key), p.outlook(s)})
 			}
 			t.Render()
 			return nil
@@ -42,8 +42,8 @@ func (p Program) planCommand() *cli.Command {
 	}
 }
 
-// todo says what a run would do with a stage, and why.
-func (p Program) todo(s pipeline.Planned) string {
+// outlook says what a run would do with a stage, and why.
+func (p Program) outlook(s pipeline.Planned) string {
 	if s.Stored {
 		return newScreen(p.Out).paint(faint, "nothing: stored")
 	}
@@ -114,7 +114,7 @@ func (p Program) dryRun(c *cli.Context) error {
 			most = max(most, s.MemoryBytes)
 			spent += s.LastSeconds
 		}
-		t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), memory, last, p.todo(s.Planned)})
+		t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), memory, last, p.outlook(s.Planned)})
 	}
 	t.Render()
 	line := fmt.Sprintf("\n%s is valid: %s, %d of them stored", g.study.Name, plural(len(rows), "stage"), stored)

@@ -396,11 +396,11 @@ func (p Program) storeVerify(c *cli.Context) error {
 		fmt.Fprintf(p.Out, "%s in %s: all as they were stored\n", counted(len(list), "entry", "entries"), st.Dir())
 		return nil
 	}
-	todo := "; `ctdb-host store verify --repair` moves what is damaged aside, so that the next run computes it again"
+	advice := "; `ctdb-host store verify --repair` moves what is damaged aside, so that the next run computes it again"
 	if c.Bool("repair") {
-		todo = ""
+		advice = ""
 	}
-	return fmt.Errorf("%d of %s in %s are not as they were stored%s", wrong, counted(len(list), "entry", "entries"), st.Dir(), todo)
+	return fmt.Errorf("%d of %s in %s are not as they were stored%s", wrong, counted(len(list), "entry", "entries"), st.Dir(), advice)
 }
 
 // check verifies one entry, and moves it aside where that is asked for. An entry that is gone meanwhile has no status.

@@ -156,8 +156,8 @@ func (g *Graph) run(ctx context.Context, to recipient) ([]Outcome, error) {
 
 // finish takes an outcome, and those of all stages that it keeps from running.
 func (c *schedule) finish(n news, to recipient) {
-	for todo := []news{n}; len(todo) > 0; todo = todo[1:] {
-		e := todo[0]
+	for due := []news{n}; len(due) > 0; due = due[1:] {
+		e := due[0]
 		c.outcomes[e.place] = e.outcome
 		c.left--
 		for _, d := range c.dependents[e.place] {
@@ -166,7 +166,7 @@ func (c *schedule) finish(n news, to recipient) {
 				continue
 			}
 			if err := c.obstacle(d); err != nil {
-				todo = append(todo, news{place: d, outcome: c.graph.skipped(c.graph.stages[d], err, to)})
+				due = append(due, news{place: d, outcome: c.graph.skipped(c.graph.stages[d], err, to)})
 			} else {
 				heap.Push(&c.ready, d)
 			}

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -29,20 +27,17 @@ var studyHTML string
 //go:embed page.css
 var pageCSS string
 
-// Write writes the report of a run, or of a study: report.html, figures/*.svg and *.png, and the results as a table, results.csv; each file whole or not at
+// Write writes the report of a run, or of a study: report.html, figures/*.svg and *.png, each file whole or not at
 // all. The figures come first, so that a report is never there without them; those of an earlier report that this one does not have are removed.
 func Write(ctx context.Context, run *artifact.Run) error {
 	var html bytes.Buffer
-	made, err := render(ctx, &html, run, true)
+	files, err := render(ctx, &html, run, true)
 	if err != nil {
 		return err
 	}
-	removeOld, err := writeFigures(run.Dir(), made.files)
+	removeOld, err := writeFigures(run.Dir(), files)
 	if err != nil {
 		return err
-	}
-	if err := made.results.WriteTable(run.Dir(), made.axes); err != nil {
-		return fmt.Errorf("report: %w", err)
 	}
 	if err := artifact.WriteFile(filepath.Join(run.Dir(), artifact.ReportFile), html.Bytes()); err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -56,28 +51,21 @@ func Render(ctx context.Context, w io.Writer, run *artifact.Run) error {
 	return err
 }
 
-// extras is what goes with a page: the files of its figures by their names within the run's folder, and its numbers.
-type extras struct {
-	files   map[string][]byte
-	results artifact.Results
-	axes    []artifact.StudyAxis
-}
-
-// render writes the page. The figures are drawn a second time for files of their own where those are asked for.
-func render(ctx context.Context, w io.Writer, run *artifact.Run, files bool) (extras, error) {
-	fail := func(err error) (extras, error) { return extras{}, fmt.Errorf("report: %w", err) }
+// render writes the page. The figures are drawn a second time where files of their own are asked for; these are returned by their names within the run's folder.
+func render(ctx context.Context, w io.Writer, run *artifact.Run, asFiles bool) (map[string][]byte, error) {
+	fail := func(err error) (map[string][]byte, error) { return nil, fmt.Errorf("report: %w", err) }
 	if run == nil {
 		return fail(errors.New("no run was given"))
 	}
-	var made extras
+	var files map[string][]byte
 	var c *composer
 	var err error
 	kind := "run"
 	if _, ok := run.Study(); ok {
 		kind = "study"
-		c, made, err = composeStudy(ctx, run, files)
+		c, files, err = composeStudy(ctx, run, asFiles)
 	} else {
-		c, made, err = composeRun(ctx, run, files)
+		c, files, err = composeRun(ctx, run, asFiles)
 	}
 	if err != nil {
 		return fail(err)
@@ -93,26 +81,22 @@ func render(ctx context.Context, w io.Writer, run *artifact.Run, files bool) (ex
 	if _, err := w.Write(out.Bytes()); err != nil {
 		return fail(err)
 	}
-	return made, nil
+	return files, nil
 }
 
-func composeRun(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, extras, error) {
+func composeRun(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, map[string][]byte, error) {
 	src, err := read(ctx, run)
 	if err != nil {
-		return nil, extras{}, err
+		return nil, nil, err
 	}
 	c := &composer{source: src}
 	c.compose(ctx)
 	files, palette, err := c.draw(ctx, asFiles)
 	if err != nil {
-		return nil, extras{}, err
+		return nil, nil, err
 	}
 	c.fillResults(palette)
-	made := extras{files: files, results: c.results}
-	for _, path := range slices.Sorted(maps.Keys(c.provenance.Point)) {
-		made.axes = append(made.axes, artifact.StudyAxis{Path: path, Label: path})
-	}
-	return c, made, nil
+	return c, files, nil
 }
 
 // fillResults fills the first section, whose colours are known last.

@@ -192,22 +192,22 @@ func (c *studyComposer) fillMetrics(palette figure.Palette) {
 	}
 }
 
-func composeStudy(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, extras, error) {
+func composeStudy(ctx context.Context, run *artifact.Run, asFiles bool) (*composer, map[string][]byte, error) {
 	study, err := summary.Read(run)
 	if err != nil {
-		return nil, extras{}, err
+		return nil, nil, err
 	}
 	src := readOutline(run)
 	c := &studyComposer{composer: &composer{source: src}, study: study}
 	if err := c.compose(ctx); err != nil {
-		return nil, extras{}, err
+		return nil, nil, err
 	}
 	files, palette, err := c.draw(ctx, asFiles)
 	if err != nil {
-		return nil, extras{}, err
+		return nil, nil, err
 	}
 	c.fillMetrics(palette)
-	return c.composer, extras{files: files, results: study.Results, axes: study.Axes}, nil
+	return c.composer, files, nil
 }
 
 // pointOf names the point of a study that a run is, e.g. "point of latents: latent = 8, seed = 0"; empty where it is none.

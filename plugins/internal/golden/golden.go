@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -21,14 +22,43 @@ type Case struct {
 	Tensors map[string]*tensor.Tensor
 }
 
-// Read returns the cases of a file in order. A file that cannot be read, or is malformed, fails the test.
-func Read(t testing.TB, file string) []Case {
-	t.Helper()
+// path is where a file of golden values is.
+func path(file string) string {
 	dir := "testdata"
 	if d := os.Getenv("CTDB_GOLDEN"); d != "" {
 		dir = d
 	}
-	data, err := os.ReadFile(filepath.Join(dir, file))
+	return filepath.Join(dir, file)
+}
+
+// Weights returns the tensors of a safetensors file whose names begin with prefix and a dot, without these. A file that cannot be read, or has none, fails the test.
+func Weights(t testing.TB, file, prefix string) tensor.Set {
+	t.Helper()
+	f, err := os.Open(path(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, _, err := tensor.ReadSafetensors(f, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out tensor.Set
+	for _, w := range all {
+		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
+			out = append(out, w.Named(name))
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s has no weights of %s", file, prefix)
+	}
+	return out
+}
+
+// Read returns the cases of a file in order. A file that cannot be read, or is malformed, fails the test.
+func Read(t testing.TB, file string) []Case {
+	t.Helper()
+	data, err := os.ReadFile(path(file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,10 +3,9 @@ package recurrent_test
 import (
 	"context"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
@@ -34,13 +33,18 @@ type stored struct {
 func (s stored) Spec(context.Context) (task.Spec, error)                 { return s.spec, nil }
 func (s stored) Trials(context.Context, task.TrialRequest) tensor.Blocks { return tensor.Of(s.Block) }
 
+// curves keeps metrics and can do something at one of them.
 type curves struct {
 	component.Discard
+	mu     sync.Mutex
 	values map[string][]float64
+	saved  int
 	at     func(component.Metric)
 }
 
 func (c *curves) Metric(m component.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.values == nil {
 		c.values = map[string][]float64{}
 	}
@@ -50,29 +54,7 @@ func (c *curves) Metric(m component.Metric) {
 	}
 }
 
-func goldenWeights(t *testing.T, prefix string) tensor.Set {
-	t.Helper()
-	dir := os.Getenv("CTDB_GOLDEN")
-	if dir == "" {
-		dir = "testdata"
-	}
-	f, err := os.Open(filepath.Join(dir, "train.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all, _, err := tensor.ReadSafetensors(f, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out tensor.Set
-	for _, w := range all {
-		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
-			out = append(out, w.Named(name))
-		}
-	}
-	return out
-}
+func (c *curves) Checkpoint(component.Checkpoint) { c.saved++ }
 
 func close64(t *testing.T, what string, got, want []float64, relative, absolute float64) {
 	t.Helper()
@@ -125,7 +107,7 @@ func TestGoldenTrain(t *testing.T) {
 			}
 			spec := task.Spec{Inputs: bits, Outputs: bits, Bins: p.T, TrainTrials: p.B, ValidTrials: p.B,
 				Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
-			before := goldenWeights(t, c.Name)
+			before := golden.Weights(t, "train.safetensors", c.Name)
 			training := recurrent.Training{Epochs: p.Steps, BatchSize: p.B, LR: p.LR, WeightDecay: p.WeightDecay, Clip: p.Clip, Keep: "last"}
 			var d recurrent.Design[float64]
 			switch units := before.Get("readout.weight").Shape[1]; kind {
@@ -173,10 +155,10 @@ func all() []model.Factory {
 	return append(gru.Factories(), rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory())
 }
 
-func flipflop(t *testing.T) (task.Task, task.Spec) {
+func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {
 	t.Helper()
 	f := nbff.Factory()
-	v, problems := f.Info.Params.Resolve(param.Values{"n_bits": 2, "n_timesteps": 30, "n_trials": 100, "switch_prob": 0.05})
+	v, problems := f.Info.Params.Resolve(param.Values{"n_bits": 2, "n_timesteps": bins, "n_trials": trials, "switch_prob": 0.05})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -241,7 +223,7 @@ func same(t *testing.T, what string, a, b tensor.Set) {
 func TestTrainingToTheBit(t *testing.T) {
 	for _, f := range all() {
 		t.Run(f.Info.Name.Short, func(t *testing.T) {
-			tk, spec := flipflop(t)
+			tk, spec := flipflop(t, 100, 30)
 			fit := func(threads int, dir string, stopAt int) (tensor.Set, *curves) {
 				m := open(t, f, &spec, 6, component.Env{Seed: 7, Threads: threads, Dir: dir})
 				ctx, stop := context.WithCancel(t.Context())
@@ -276,7 +258,7 @@ func TestTrainingToTheBit(t *testing.T) {
 func TestDynamicsAreTheRollout(t *testing.T) {
 	for _, f := range all() {
 		t.Run(f.Info.Name.Short, func(t *testing.T) {
-			tk, spec := flipflop(t)
+			tk, spec := flipflop(t, 100, 30)
 			m := open(t, f, &spec, 1, component.Env{Seed: 7, Threads: 2})
 			if _, err := m.Train(t.Context(), model.TrainRequest{Task: tk}, component.Discard{}); err != nil {
 				t.Fatal(err)

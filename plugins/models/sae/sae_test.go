@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -60,30 +58,6 @@ func (p Params) fitting() Fitting {
 
 func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {
 	return Open(GRU[F](GRUParams{Latent: p.Latent, LR: p.LR, Fitting: p.fitting()}), env, t, p)
-}
-
-func weights(t *testing.T, file, prefix string) tensor.Set {
-	t.Helper()
-	dir := os.Getenv("CTDB_GOLDEN")
-	if dir == "" {
-		dir = "testdata"
-	}
-	f, err := os.Open(filepath.Join(dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	all, _, err := tensor.ReadSafetensors(f, 1<<30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out tensor.Set
-	for _, w := range all {
-		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
-			out = append(out, w.Named(name))
-		}
-	}
-	return out
 }
 
 // near compares relative to the largest element.
@@ -176,7 +150,7 @@ func goldenSAE[F kernel.Float](t *testing.T, kind string, c, first golden.Case, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Load(t.Context(), weights(t, "sae.safetensors", kind)); err != nil {
+	if err := m.Load(t.Context(), golden.Weights(t, "sae.safetensors", kind)); err != nil {
 		t.Fatal(err)
 	}
 	encoded, all := split(first.Tensors["spikes"], p.HeldIn)
@@ -257,7 +231,7 @@ func TestGoldenTrain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Load(t.Context(), weights(t, "train.safetensors", "sae_gru")); err != nil {
+		if err := m.Load(t.Context(), golden.Weights(t, "train.safetensors", "sae_gru")); err != nil {
 			t.Fatal(err)
 		}
 		encoded, all := split(spikes, p.HeldIn)

@@ -1,122 +1,39 @@
-package gru
+package recurrent_test
 
 import (
 	"context"
 	"errors"
 	"math"
 	"slices"
-	"sync"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
-	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
-	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
-	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// curves keeps metrics and can do something at one of them.
-type curves struct {
-	component.Discard
-	mu     sync.Mutex
-	values map[string][]float64
-	saved  int
-	at     func(component.Metric)
+func openGRU(p gru.Params, noise, latentL2 float64, env component.Env, t model.Target) (*recurrent.Model[float32], error) {
+	return recurrent.Open(gru.Design[float32](p, noise, latentL2), env, t, p, noise, latentL2)
 }
 
-func (c *curves) Metric(m component.Metric) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.values == nil {
-		c.values = map[string][]float64{}
-	}
-	c.values[m.Name] = append(c.values[m.Name], m.Value)
-	if c.at != nil {
-		c.at(m)
-	}
+func small() gru.Params {
+	return gru.Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Keep: "best"}}
 }
 
-func (c *curves) Checkpoint(component.Checkpoint) { c.saved++ }
-
-func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {
-	t.Helper()
-	f := nbff.Factory()
-	v, problems := f.Info.Params.Resolve(param.Values{"n_bits": 2, "n_timesteps": bins, "n_trials": trials, "switch_prob": 0.05})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	k, err := f.Open(t.Context(), v, component.Env{Seed: 1, Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := k.Spec(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k, s
-}
-
-func open[F kernel.Float](p Params, noise, latentL2 float64, env component.Env, t model.Target) (*recurrent.Model[F], error) {
-	return recurrent.Open(Design[F](p, noise, latentL2), env, t, p, noise, latentL2)
-}
-
-func small() Params {
-	return Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Keep: "best"}}
-}
-
-func trained(t *testing.T, ctx context.Context, p Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {
+func trained(t *testing.T, ctx context.Context, p gru.Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {
 	t.Helper()
 	k, spec := flipflop(t, 125, 40)
 	env.Seed = 7
-	m, err := open[float32](p, 0.01, 1e-4, env, model.Target{Task: &spec})
+	m, err := openGRU(p, 0.01, 1e-4, env, model.Target{Task: &spec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := m.Train(ctx, model.TrainRequest{Task: k, CheckpointEvery: 1}, report)
 	return m, r, err
-}
-
-func save(t *testing.T, m model.Model) tensor.Set {
-	t.Helper()
-	w, err := m.Save(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
-func same(t *testing.T, what string, a, b tensor.Set) {
-	t.Helper()
-	if len(a) != len(b) {
-		t.Fatalf("%s: %d tensors and %d", what, len(a), len(b))
-	}
-	for i := range a {
-		if a[i].Name != b[i].Name || !slices.Equal(a[i].F32, b[i].F32) {
-			t.Errorf("%s: %s differs", what, a[i].Name)
-		}
-	}
-}
-
-func TestThreadsDoNotMatter(t *testing.T) {
-	one, first, err := trained(t, t.Context(), small(), component.Env{Threads: 1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, threads := range []int{2, 3} {
-		two, second, err := trained(t, t.Context(), small(), component.Env{Threads: threads}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		same(t, "weights", save(t, one), save(t, two))
-		same(t, "last weights", first.Last, second.Last)
-		if first.BestLoss != second.BestLoss || first.LastLoss != second.LastLoss {
-			t.Errorf("losses are %v, %v with %d threads, %v, %v with one", second.BestLoss, second.LastLoss, threads, first.BestLoss, first.LastLoss)
-		}
-	}
 }
 
 // TestResume stops a training in the middle of every epoch and of none, and compares with one that went through.
@@ -190,7 +107,7 @@ func TestLearns(t *testing.T) {
 	k, spec := flipflop(t, 200, 60)
 	p := small()
 	p.Hidden, p.Epochs, p.BatchSize, p.LR = 32, 60, 32, 1e-2
-	m, err := open[float32](p, 0.01, 0, component.Env{Threads: 2, Seed: 3}, model.Target{Task: &spec})
+	m, err := openGRU(p, 0.01, 0, component.Env{Threads: 2, Seed: 3}, model.Target{Task: &spec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +146,7 @@ func TestEarlyStopping(t *testing.T) {
 
 func TestRolloutAndDynamics(t *testing.T) {
 	k, spec := flipflop(t, 125, 40)
-	m, err := open[float32](small(), 0.1, 0, component.Env{Threads: 2, Seed: 1}, model.Target{Task: &spec})
+	m, err := openGRU(small(), 0.1, 0, component.Env{Threads: 2, Seed: 1}, model.Target{Task: &spec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +227,7 @@ func TestRolloutAndDynamics(t *testing.T) {
 
 func TestLoadListsWhatDiffers(t *testing.T) {
 	_, spec := flipflop(t, 125, 40)
-	m, err := open[float32](small(), 0, 0, component.Env{}, model.Target{Task: &spec})
+	m, err := openGRU(small(), 0, 0, component.Env{}, model.Target{Task: &spec})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +251,7 @@ func TestCheckRefuses(t *testing.T) {
 	closed.Loop = &task.Loop{Actions: 6}
 	unknown.Loss = task.Loss{Terms: []task.Term{{Kind: "hinge", Scale: 1, Reduction: "median"}}}
 	action.Loss = task.Loss{Terms: []task.Term{{Kind: task.ActionSquare}}}
-	for _, f := range Factories() {
+	for _, f := range all() {
 		v, problems := f.Info.Params.Resolve(nil)
 		if len(problems) > 0 {
 			t.Fatal(problems)
