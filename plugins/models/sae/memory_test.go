@@ -48,17 +48,19 @@ func (d silence) Data(_ context.Context, split task.Split) tensor.Blocks {
 // TestMemory compares the estimates with what two epochs and a rollout take: sizes where the data, the kernels' plans and the weights weigh most.
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
+		model                  int // of Factories
 		latent, encoder, batch int
 		spec                   model.DataSpec
 		threads                int
 	}{
-		{64, 100, 250, model.DataSpec{Neurons: 60, HeldIn: 50, Inputs: 3, Bins: 300, TrainTrials: 256, ValidTrials: 64}, 2},
-		{8, 16, 50, model.DataSpec{Neurons: 200, HeldIn: 150, Bins: 200, TrainTrials: 600, ValidTrials: 150}, 2},
-		{1024, 512, 32, model.DataSpec{Neurons: 60, HeldIn: 50, Bins: 40, TrainTrials: 64, ValidTrials: 8}, 1},
-		{512, 8, 32, model.DataSpec{Neurons: 20, HeldIn: 10, Inputs: 1, Bins: 100, TrainTrials: 600, ValidTrials: 32}, 2},
+		{0, 64, 100, 250, model.DataSpec{Neurons: 60, HeldIn: 50, Inputs: 3, Bins: 300, TrainTrials: 256, ValidTrials: 64}, 2},
+		{0, 8, 16, 50, model.DataSpec{Neurons: 200, HeldIn: 150, Bins: 200, TrainTrials: 600, ValidTrials: 150}, 2},
+		{0, 1024, 512, 32, model.DataSpec{Neurons: 60, HeldIn: 50, Bins: 40, TrainTrials: 64, ValidTrials: 8}, 1},
+		{0, 512, 8, 32, model.DataSpec{Neurons: 20, HeldIn: 10, Inputs: 1, Bins: 100, TrainTrials: 600, ValidTrials: 32}, 2},
+		{3, 10, 16, 64, model.DataSpec{Neurons: 30, HeldIn: 20, Inputs: 3, Bins: 200, TrainTrials: 128, ValidTrials: 32}, 2},
 	} {
 		name := fmt.Sprintf("%+v", c)
-		f := Factories()[0]
+		f := Factories()[c.model]
 		values, problems := f.Info.Params.Resolve(param.Values{"latent": c.latent, "encoder_size": c.encoder, "batch_size": c.batch, "epochs": 2})
 		if len(problems) > 0 {
 			t.Fatal(problems)

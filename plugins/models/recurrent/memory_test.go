@@ -1,8 +1,9 @@
-package gru
+package recurrent_test
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
@@ -16,19 +17,27 @@ import (
 // TestMemory compares the estimates with what two epochs and a rollout take: sizes where the data, the kernels' plans and the weights weigh most.
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
-		model                             int // of Factories
+		model                             string
 		hidden, batch, bins, bits, trials int
 		threads                           int
 	}{
-		{0, 64, 256, 500, 3, 320, 2},   // plans of 500 bins
-		{1, 256, 64, 200, 3, 100, 1},   // one thread
-		{2, 128, 256, 300, 3, 300, 2},  // the states and their gradient besides
-		{0, 16, 64, 400, 16, 1500, 2},  // data
-		{0, 1536, 32, 20, 3, 40, 2},    // weights
-		{1, 32, 1000, 100, 3, 1000, 4}, // many shards
+		{"gru", 64, 256, 500, 3, 320, 2},                  // plans of 500 bins
+		{"noisy-gru", 256, 64, 200, 3, 100, 1},            // one thread
+		{"noisy-gru-latent-l2", 128, 256, 300, 3, 300, 2}, // the states and their gradient besides
+		{"gru", 16, 64, 400, 16, 1500, 2},                 // data
+		{"gru", 1536, 32, 20, 3, 40, 2},                   // weights
+		{"noisy-gru", 32, 1000, 100, 3, 1000, 4},          // many shards
+		{"lstm", 96, 64, 300, 3, 200, 2},
+		{"leaky-rnn", 256, 64, 200, 3, 200, 2},
+		{"node", 128, 64, 200, 3, 200, 2},
 	} {
 		name := fmt.Sprintf("%+v", c)
-		f := Factories()[c.model]
+		models := all()
+		i := slices.IndexFunc(models, func(f model.Factory) bool { return f.Info.Name.Short == c.model })
+		if i < 0 {
+			t.Fatalf("there is no %s", c.model)
+		}
+		f := models[i]
 		values, problems := f.Info.Params.Resolve(param.Values{"hidden": c.hidden, "batch_size": c.batch, "epochs": 2})
 		if len(problems) > 0 {
 			t.Fatal(problems)
