@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -50,35 +49,45 @@ func (e *estate) take(m message) {
 	}
 }
 
-// settle kills and removes.
+// settle kills and removes, until for a while there was nothing left to do: a plugin that was just being started shows its mark, and makes files, only once it runs.
 func (e *estate) settle() {
 	const (
 		patience = 5 * time.Second
+		grace    = 100 * time.Millisecond
 		pause    = 5 * time.Millisecond
 	)
-	for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(pause) {
-		left := 0
-		for _, g := range e.groups {
-			if killGroupOf(g) {
-				left++
-			}
-		}
-		for folder, m := range e.folders {
-			if m.Marks {
-				left += killMarked(markOf(folder))
-			}
-		}
-		if left == 0 {
-			break
+	quiet := time.Now().Add(grace)
+	for limit := time.Now().Add(patience); time.Now().Before(limit) && time.Now().Before(quiet); time.Sleep(pause) {
+		if e.kill()+e.remove() > 0 {
+			quiet = time.Now().Add(grace)
 		}
 	}
-	for folder := range maps.Keys(e.folders) {
-		m := e.folders[folder]
+}
+
+// kill kills what there is, and returns how much that was.
+func (e *estate) kill() (found int) {
+	for _, g := range e.groups {
+		if killGroupOf(g) {
+			found++
+		}
+	}
+	for folder, m := range e.folders {
+		if m.Marks {
+			found += killMarked(markOf(folder))
+		}
+	}
+	return found
+}
+
+// remove removes the folders that are there, and returns how many those were. There is nobody to tell of one that cannot be removed: it is tried again.
+func (e *estate) remove() (found int) {
+	for folder, m := range e.folders {
 		if info, err := os.Lstat(folder); err == nil && info.IsDir() && m.ID != nil && identity(info) == *m.ID {
-			// There is nobody left to tell.
+			found++
 			_ = removeFolder(folder)
 		}
 	}
+	return found
 }
 
 // removeFolder removes a folder with what is in it, also where a plugin has taken rights away from itself.
