@@ -213,30 +213,34 @@ func TestCancelled(t *testing.T) {
 
 // TestCheckpointBytes shows that a training in two sessions, cut at every possible step, writes the very file of one in a single session.
 func TestCheckpointBytes(t *testing.T) {
-	c := config()
-	c.Epochs, c.Env.Dir = 3, t.TempDir()
-	if _, err := Fit(t.Context(), newStraight[float32](), source[float32](t), c, nil); err != nil {
-		t.Fatal(err)
-	}
-	want, err := os.ReadFile(filepath.Join(c.Env.Dir, CheckpointFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for cut := 1; cut < 15; cut++ {
-		c.Env.Dir, c.CheckpointEvery = t.TempDir(), 1
-		ctx, cancel := context.WithCancel(t.Context())
-		_, err := Fit(ctx, newStraight[float32](), source[float32](t), c, &cutter{left: cut, cancel: cancel})
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("cut %d: %v", cut, err)
-		}
-		c.CheckpointEvery = 0
-		if _, err = Fit(t.Context(), newStraight[float32](), source[float32](t), c, nil); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(filepath.Join(c.Env.Dir, CheckpointFile))
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("cut %d: the checkpoint differs: %v", cut, err)
-		}
+	for _, s := range []Schedule{{Kind: Constant}, {Kind: Cosine, Warmup: 1}, {Kind: Plateau, PlateauFactor: 0.5}} {
+		t.Run(s.Kind, func(t *testing.T) {
+			c := config()
+			c.Epochs, c.Env.Dir, c.Schedule = 3, t.TempDir(), s.Rates(c.Optimiser.LR, 0, 3)
+			if _, err := Fit(t.Context(), newStraight[float32](), source[float32](t), c, nil); err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(c.Env.Dir, CheckpointFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for cut := 1; cut < 15; cut++ {
+				c.Env.Dir, c.CheckpointEvery = t.TempDir(), 1
+				ctx, cancel := context.WithCancel(t.Context())
+				_, err := Fit(ctx, newStraight[float32](), source[float32](t), c, &cutter{left: cut, cancel: cancel})
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("cut %d: %v", cut, err)
+				}
+				c.CheckpointEvery = 0
+				if _, err = Fit(t.Context(), newStraight[float32](), source[float32](t), c, nil); err != nil {
+					t.Fatal(err)
+				}
+				got, err := os.ReadFile(filepath.Join(c.Env.Dir, CheckpointFile))
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("cut %d: the checkpoint differs: %v", cut, err)
+				}
+			}
+		})
 	}
 }
 
@@ -374,7 +378,9 @@ func (n given[F]) Build(g *nn.Graph[F], d *Data[F]) (Program[F], error) {
 	}}, nil
 }
 
-func TestGoldenOptimisers(t *testing.T) {
+// goldenCases are the cases of nn.json whose names begin with prefix. Other cases have parameters of other types, so only these are decoded.
+func goldenCases[C any](t *testing.T, prefix string) []C {
+	t.Helper()
 	dir := os.Getenv("CTDB_GOLDEN")
 	if dir == "" {
 		dir = "testdata"
@@ -383,6 +389,29 @@ func TestGoldenOptimisers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all struct{ Cases []json.RawMessage }
+	if err := json.Unmarshal(b, &all); err != nil {
+		t.Fatal(err)
+	}
+	var cases []C
+	for _, raw := range all.Cases {
+		var head struct{ Name string }
+		if err := json.Unmarshal(raw, &head); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(head.Name, prefix) {
+			continue
+		}
+		var c C
+		if err := json.Unmarshal(raw, &c); err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func TestGoldenOptimisers(t *testing.T) {
 	type optimiserCase struct {
 		Name   string
 		Params struct {
@@ -393,26 +422,7 @@ func TestGoldenOptimisers(t *testing.T) {
 		}
 		Tensors map[string]struct{ Data []float64 }
 	}
-	// Other cases have parameters of other types, so only these are decoded.
-	var all struct{ Cases []json.RawMessage }
-	if err := json.Unmarshal(b, &all); err != nil {
-		t.Fatal(err)
-	}
-	var cases []optimiserCase
-	for _, raw := range all.Cases {
-		var head struct{ Name string }
-		if err := json.Unmarshal(raw, &head); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(head.Name, "opt_adam") {
-			continue
-		}
-		var c optimiserCase
-		if err := json.Unmarshal(raw, &c); err != nil {
-			t.Fatal(err)
-		}
-		cases = append(cases, c)
-	}
+	cases := goldenCases[optimiserCase](t, "opt_adam")
 	if len(cases) < 8 {
 		t.Fatalf("%d cases, want 8", len(cases))
 	}

@@ -20,13 +20,14 @@ type Training struct {
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
 	Clip          float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
 	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
-	Keep          string  `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+	train.Schedule
+	Keep string `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
 }
 
 // Config is the trainer's.
 func (t Training) Config() train.Config {
 	return train.Config{Epochs: t.Epochs, BatchSize: t.BatchSize, Optimiser: train.Adam(t.LR, t.WeightDecay, t.Optimizer == "adamw"), Clip: t.Clip,
-		Patience: t.EarlyStopping, KeepLast: t.Keep == "last"}
+		Patience: t.EarlyStopping, KeepLast: t.Keep == "last", Schedule: t.Schedule.Rates(t.LR, t.WeightDecay, t.Epochs)}
 }
 
 // Design is what a model makes of its parameters. Fields are as in [Config].
@@ -45,7 +46,10 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 	info := component.Info{Name: component.Name{Kind: component.Model, Short: short}, Version: version, Doc: doc, Source: source,
 		Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics, component.Deterministic}}
 	f := model.New(info,
-		func(_ P, t model.Target) []param.Problem { return Check(t) },
+		func(p P, t model.Target) []param.Problem {
+			d := design(p).Training
+			return append(d.Schedule.Check(d.LR, d.Epochs), Check(t)...)
+		},
 		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
 			return Open(design(p), env, t, short, version, p)
 		})

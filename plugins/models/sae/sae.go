@@ -26,8 +26,9 @@ type Fitting struct {
 	EncoderSize   int     `param:"encoder_size" default:"100" min:"1" max:"4096" doc:"units of each direction of the encoder"`
 	EncoderWindow int     `param:"encoder_window" default:"0" unit:"bin" doc:"bins that the encoder reads: 0 all, n > 0 the first n, n < 0 all but the last -n"`
 	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
-	Keep          string  `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
-	Compat        bool    `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
+	train.Schedule
+	Keep   string `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+	Compat bool   `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
 }
 
 // window is the encoder's, with the published default under compat.
@@ -118,9 +119,10 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 		Capabilities: []component.Capability{component.TrainsOnData, component.HasDynamics, component.Deterministic}}
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
-			problems := check(design(p).Fitting.window(), t)
-			if d := t.Data; d != nil && d.TrainTrials < 1 {
-				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", d.TrainTrials)})
+			d := design(p)
+			problems := append(d.Fitting.Schedule.Check(d.LR, d.Fitting.Epochs), check(d.Fitting.window(), t)...)
+			if data := t.Data; data != nil && data.TrainTrials < 1 {
+				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", data.TrainTrials)})
 			}
 			return problems
 		},
@@ -150,7 +152,7 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 		Cell: d.Cell, Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, NoStateDropout: d.NoStateDropout,
 		ShortTrialsTwice: p.Compat,
 		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(d.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
-			Patience: p.EarlyStopping, KeepLast: p.Keep == "last"},
+			Patience: p.EarlyStopping, KeepLast: p.Keep == "last", Schedule: p.Schedule.Rates(d.LR, p.WeightDecay, p.Epochs)},
 		Identity: identity,
 	})
 }
