@@ -20,7 +20,7 @@ type Example struct {
 }
 
 // exampleOrder puts what to try first first; others follow by name.
-func exampleOrder() []string { return []string{"quickstart", "sizes", "nbff"} }
+func exampleOrder() []string { return []string{"quickstart", "sizes", "nbff", "nbff-node-sizes"} }
 
 // Examples lists the examples, what to try first first.
 func Examples() []Example {

@@ -216,7 +216,7 @@ func TestExamples(t *testing.T) {
 		if s.Name != x.Name || x.Title == "" || len(x.Title) > 120 || len(s.Points[0].Experiment.Fit) == 0 {
 			t.Errorf("%s: named %q, title %q", x.Name, s.Name, x.Title)
 		}
-		if want := map[string]int{"sizes": 6}[x.Name]; len(s.Points) != max(1, want) {
+		if want := map[string]int{"sizes": 6, "nbff-node-sizes": 6}[x.Name]; len(s.Points) != max(1, want) {
 			t.Errorf("%s: %d points", x.Name, len(s.Points))
 		}
 		reread(t, s)
