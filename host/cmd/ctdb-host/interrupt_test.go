@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// longStudy is a training of about 30 seconds, of which the tests see some.
+// longStudy is a training of 10 to 30 seconds, of which the tests see some.
 const longStudy = `version: 1
 name: long
 seed: 5
@@ -18,8 +18,8 @@ task: {use: task/nbff, params: {n_bits: 2, n_timesteps: 60, n_trials: 40, switch
 train: {use: model/noisy-gru, params: {hidden: 16, epochs: 10000, batch_size: 8}}
 `
 
-// shorter makes of longStudy one that ends soon.
-var shorter = []string{"--set", "train.params.epochs=400"}
+// shorter makes of longStudy one that ends in a few seconds, not before a test has seen it begin.
+var shorter = []string{"--set", "train.params.epochs=3000"}
 
 // started starts a command that runs into a folder, and returns when its training takes steps.
 func (w *world) started(cmd *exec.Cmd, run string) {
