@@ -56,7 +56,7 @@ func TestSchema(t *testing.T) {
 	}
 	// What only the program can know, or what YAML itself refuses.
 	beyond := []string{
-		"blind longer than trial", "memory beyond", "model memory", "window too long", "window negative", "fit names twice", "fit case twice", "subject unknown",
+		"blind longer than trial", "memory beyond", "model memory", "window too long", "window negative", "warm-up", "fit names twice", "fit case twice", "subject unknown",
 		"load missing", "load a file", "dataset missing", "dataset is text", "matrix nowhere", "two documents",
 	}
 	for _, f := range archive.Files {
