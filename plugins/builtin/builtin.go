@@ -16,6 +16,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/serve"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -29,8 +30,24 @@ func Plugin() serve.Plugin {
 		Doc:         "The components that come with ctdb-host.",
 		Numerics:    func() map[string]string { return map[string]string{"kernel": kernel.Variant()} },
 		Tasks:       []task.Factory{nbff.Factory()},
-		Models:      slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory()}, sae.Factories()),
+		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory()}, sae.Factories())),
 		Simulators:  []simulator.Factory{spikes.Factory()},
 		Comparators: []comparator.Factory{metrics.Factory()},
 	}
+}
+
+// runnable has every model refuse any parameters while the kernels cannot run.
+func runnable(models []model.Factory) []model.Factory {
+	for i, f := range models {
+		models[i].Check = func(v param.Values, t model.Target) []param.Problem {
+			if err := kernel.CheckVariant(); err != nil {
+				return []param.Problem{{Message: err.Error(), Hint: "unset " + kernel.VariantEnv + ", or set it to one of them"}}
+			}
+			if f.Check == nil {
+				return nil
+			}
+			return f.Check(v, t)
+		}
+	}
+	return models
 }

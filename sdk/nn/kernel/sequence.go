@@ -75,14 +75,17 @@ func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
 	return g, nil
 }
 
-// SequenceBytes is the memory that NewSequence takes.
+// SequenceBytes is the memory that NewSequence takes. That CTDB_KERNEL_VARIANT names what cannot run is NewSequence's error, not one of sizes.
 func SequenceBytes[F Float](c SequenceConfig) (uint64, error) {
 	if err := c.check(); err != nil {
 		return 0, err
 	}
-	ops, err := operations[F](c.Variant)
-	if err != nil {
-		return 0, err
+	ops := fallback[F]()
+	if c.Variant != "" {
+		var err error
+		if ops, err = operations[F](c.Variant); err != nil {
+			return 0, err
+		}
 	}
 	shape := c.shape()
 	return uint64(C.ctdb_seq_bytes(ops, &shape)), nil

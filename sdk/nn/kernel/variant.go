@@ -46,6 +46,12 @@ func chooseVariant(forced string, have []string) (string, error) {
 	return forced, nil
 }
 
+// CheckVariant reports that CTDB_KERNEL_VARIANT names what this processor and build cannot run: no plan can be made then.
+func CheckVariant() error {
+	_, err := chosen()
+	return err
+}
+
 // Variant is the instruction set that plans use unless told otherwise, and that losses, noise and optimisers always use: the one that
 // CTDB_KERNEL_VARIANT names, or else the best. If the variable names one that cannot run, plans return the error and Variant is the best.
 func Variant() string {
