@@ -3,7 +3,8 @@
 //
 // Every file is written under a temporary name, brought to the disk and renamed, so that a file with its final name is whole. The bytes
 // of a file depend on its contents alone: HDF5 files carry no timestamps, JSON maps are sorted, and arrays are cut into chunks by their
-// shape and not by how they were handed over.
+// shape and not by how they were handed over. The curves of a training are there three times, as JSON lines, as a table and as an event file for TensorBoard;
+// the latter says nothing of when, so that it too can be had again. Only what [LiveMetrics] writes grows while others read it.
 //
 // This is the only package that touches HDF5. libhdf5 as distributions package it must not be called from two threads at once, so
 // every call is made under one lock in this package: any number of goroutines may read and write different files, and wait for each other.
@@ -22,6 +23,8 @@ const (
 	RecordFile      = "record.json"
 	ScoreFile       = "score.json"
 	MetricsFile     = "metrics.jsonl"
+	MetricsTable    = "metrics.csv"
+	EventsFile      = "events.out.tfevents.0.ctdb-host"
 	FiguresDir      = "figures"
 	ResultsFile     = "results.json"
 	WeightsFile     = "weights.safetensors"

@@ -3,7 +3,9 @@ package artifact
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,7 +22,17 @@ type metricLine struct {
 	Value Number `json:"value"`
 }
 
-// MetricsWriter writes metrics.jsonl, one JSON object a line. Its methods may be called from several goroutines.
+// line is the metric as a line of metrics.jsonl.
+func line(m component.Metric) ([]byte, error) {
+	b, err := json.Marshal(metricLine{m.Name, m.Epoch, m.Step, Number(m.Value)})
+	if err != nil {
+		return nil, fmt.Errorf("artifact: metric %q: %w", m.Name, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// MetricsWriter writes the curves of a training: metrics.jsonl, one JSON object a line, and from it, when it is complete, metrics.csv and the event file for TensorBoard.
+// All three depend on the metrics alone. Its methods may be called from several goroutines.
 type MetricsWriter struct {
 	mu   sync.Mutex
 	path string
@@ -40,22 +52,22 @@ func CreateMetrics(dir string) (*MetricsWriter, error) {
 
 // Write adds a line.
 func (w *MetricsWriter) Write(m component.Metric) error {
-	line, err := json.Marshal(metricLine{m.Name, m.Epoch, m.Step, Number(m.Value)})
+	b, err := line(m)
 	if err != nil {
-		return fmt.Errorf("artifact: metric %q: %w", m.Name, err)
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.file == nil {
 		return fmt.Errorf("artifact: writing %s: %w", w.path, os.ErrClosed)
 	}
-	if _, err := w.out.Write(append(line, '\n')); err != nil {
+	if _, err := w.out.Write(b); err != nil {
 		return fmt.Errorf("artifact: writing %s: %w", w.path, err)
 	}
 	return nil
 }
 
-// Close completes the file and gives it its name. A second call does nothing.
+// Close completes the files and gives them their names. A second call does nothing.
 func (w *MetricsWriter) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +80,11 @@ func (w *MetricsWriter) Close() error {
 	if err := w.out.Flush(); err != nil {
 		return fmt.Errorf("artifact: writing %s: %w", w.path, err)
 	}
-	return replace(f, w.path)
+	if err := replace(f, w.path); err != nil {
+		return err
+	}
+	dir := filepath.Dir(w.path)
+	return errors.Join(writeMetricsTable(dir), writeEvents(dir))
 }
 
 // Abort removes what was written. It does nothing after Close.
@@ -83,23 +99,40 @@ func (w *MetricsWriter) Abort() {
 
 // ReadMetrics reads DIR/metrics.jsonl.
 func ReadMetrics(dir string) ([]component.Metric, error) {
-	path := filepath.Join(dir, MetricsFile)
+	var out []component.Metric
+	err := eachMetric(filepath.Join(dir, MetricsFile), func(m component.Metric) error {
+		out = append(out, m)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// eachMetric calls see with every metric of a file in order.
+func eachMetric(path string, see func(component.Metric) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("artifact: %w", err)
+		return fmt.Errorf("artifact: %w", err)
 	}
 	defer f.Close()
-	var out []component.Metric
-	lines := bufio.NewScanner(f)
+	return scanMetrics(f, path, see)
+}
+
+func scanMetrics(in io.Reader, path string, see func(component.Metric) error) error {
+	lines := bufio.NewScanner(in)
 	for n := 1; lines.Scan(); n++ {
 		var l metricLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("artifact: %s: line %d: %w", path, n, err)
+			return fmt.Errorf("artifact: %s: line %d: %w", path, n, err)
 		}
-		out = append(out, component.Metric{Name: l.Name, Epoch: l.Epoch, Step: l.Step, Value: float64(l.Value)})
+		if err := see(component.Metric{Name: l.Name, Epoch: l.Epoch, Step: l.Step, Value: float64(l.Value)}); err != nil {
+			return err
+		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("artifact: reading %s: %w", path, err)
+		return fmt.Errorf("artifact: reading %s: %w", path, err)
 	}
-	return out, nil
+	return nil
 }
