@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,11 @@ type LiveMetrics struct {
 
 // FollowMetrics begins the files in a folder, which is made if it is missing, anew.
 func FollowMetrics(dir string) (*LiveMetrics, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	err := os.MkdirAll(dir, 0o777)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.MkdirAll(dir, 0o777) // RemoveLive took away what it found empty
+	}
+	if err != nil {
 		return nil, fmt.Errorf("artifact: %w", err)
 	}
 	w := &LiveMetrics{}
@@ -40,7 +45,6 @@ func FollowMetrics(dir string) (*LiveMetrics, error) {
 		}
 		w.files = append(w.files, f)
 	}
-	var err error
 	if w.events, err = tfevents.NewWriter(w.files[1]); err != nil {
 		return nil, errors.Join(fmt.Errorf("artifact: %w", err), w.Close())
 	}
@@ -97,9 +101,9 @@ type Live struct {
 
 // Live lists the trainings of the run that are in progress, or were when it ended, by name.
 func (r *Run) Live() ([]Live, error) {
-	roots, err := filepath.Glob(filepath.Join(globQuote(r.dir), LiveDir+"*"))
+	roots, err := LiveDirs(r.dir)
 	if err != nil {
-		return nil, fmt.Errorf("artifact: %w", err)
+		return nil, err
 	}
 	var out []Live
 	for _, root := range roots {
@@ -125,9 +129,21 @@ func (r *Run) Live() ([]Live, error) {
 	return out, nil
 }
 
-// globQuote makes a path a pattern that matches it alone.
-func globQuote(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+var liveForm = regexp.MustCompile(`^` + LiveDir + `(-[0-9]+-of-[0-9]+)?$`)
+
+// LiveDirs lists the folders of that kind in a run's: several where shards share it.
+func LiveDirs(run string) ([]string, error) {
+	entries, err := os.ReadDir(run)
+	if err != nil {
+		return nil, fmt.Errorf("artifact: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && liveForm.MatchString(e.Name()) {
+			out = append(out, filepath.Join(run, e.Name()))
+		}
+	}
+	return out, nil
 }
 
 // Metrics reads the curves so far. A line that is only half there is left out.

@@ -40,9 +40,15 @@ func (x Run) claim(ctx context.Context, g *Graph) (*folders, error) {
 		}
 		return f, nil
 	}
-	var err error
-	f.unlock, err = x.join(ctx)
-	return f, err
+	unlock, err := x.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.unlock = unlock
+	if err := removeFolder(f.liveDir()); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return f, nil
 }
 
 // join takes the shard's place in the folder beside others that may be running.
@@ -80,6 +86,15 @@ func (x Run) takeOver() error {
 	}
 	if err := sweep(x.Out); err != nil {
 		return err
+	}
+	live, err := artifact.LiveDirs(x.Out)
+	if err != nil {
+		return err
+	}
+	for _, dir := range live {
+		if err := removeFolder(dir); err != nil {
+			return err
+		}
 	}
 	if !x.isStudy() {
 		if old != nil {
@@ -296,6 +311,13 @@ func dropPoints(out string, points []artifact.StudyPoint) error {
 
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("pipeline: run folder: %w", err)
+	}
+	return nil
+}
+
+func removeFolder(path string) error {
+	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("pipeline: run folder: %w", err)
 	}
 	return nil

@@ -83,6 +83,19 @@ func (f *folders) begins(s *stage) {
 	}
 }
 
+// live is in the run's folder, not in a point's, which is not taken while a stage of several points runs.
+func (f *folders) live(s *stage) string {
+	dir := f.liveDir()
+	if f.run.isStudy() {
+		dir = filepath.Join(dir, s.points[0].Name)
+	}
+	return filepath.Join(dir, s.folder())
+}
+
+func (f *folders) liveDir() string {
+	return filepath.Join(f.run.Out, artifact.ShardFile(artifact.LiveDir, f.run.shard()))
+}
+
 // ended links what a stage made into the folders that are open, and completes those that it was the last of. The error is that of a single experiment's
 // folder; a study's points fail each on its own.
 func (f *folders) ended(s *stage, o Outcome) error {
@@ -101,6 +114,12 @@ func (f *folders) ended(s *stage, o Outcome) error {
 			pf.complete()
 		}
 		pf.mu.Unlock()
+	}
+	// The curves of a stage that failed or was cut short stay to be looked at until the next run.
+	if o.Err == nil {
+		if liveErr := artifact.RemoveLive(f.liveDir(), f.live(s)); liveErr != nil {
+			f.log.Warn("curves that were followed", "stage", s.name, "error", liveErr)
+		}
 	}
 	if f.run.isStudy() {
 		return nil

@@ -14,7 +14,7 @@ import (
 
 // layout is the version of what this package writes into a stage's folder and of how it calls components. It is part of every key and
 // grows when either changes.
-const layout = 1
+const layout = 2
 
 // KeyParts is everything that the bytes of a stage depend on.
 type KeyParts struct {

@@ -33,7 +33,7 @@ func TestKeyHoldsEveryPart(t *testing.T) {
 		want   []string
 	}{
 		{"nothing", func(*KeyParts) {}, nil},
-		{"layout", func(k *KeyParts) { k.Layout = 99 }, []string{"layout: 99, was 1"}},
+		{"layout", func(k *KeyParts) { k.Layout = 99 }, []string{"layout: 99, was 2"}},
 		{"stage", func(k *KeyParts) { k.Stage = "fit" }, []string{`stage: "fit", was "train"`}},
 		{"component", change(func(c *KeyComponent) { c.Component = "model/x" }), []string{`components.model.component: "model/x", was "model/gru"`}},
 		{"version", change(func(c *KeyComponent) { c.Version = "0.2.0" }), []string{`components.model.version: "0.2.0", was "0.1.0"`}},

@@ -89,7 +89,7 @@ func (e *execution) obtain(ctx context.Context, o *Outcome) error {
 	err = e.lease.take(ctx)
 	if err == nil {
 		g.host.Observer.StageChanged(s.name, Running, 0, nil)
-		err = g.attempts(ctx, s, parts, paths, work, e.lease.threads, o)
+		err = g.attempts(ctx, s, parts, paths, work, e.lease.threads, e.to.live(s), o)
 	}
 	if err == nil {
 		o.Entry, err = work.Commit()
@@ -103,7 +103,7 @@ func (e *execution) obtain(ctx context.Context, o *Outcome) error {
 
 // attempts makes a stage's files in a work folder: a second time where a plugin died or hung in the first, which leaves nothing behind but checkpoints, from
 // which a training goes on. So what comes out is the same.
-func (g *Graph) attempts(ctx context.Context, s *stage, parts KeyParts, paths map[string]string, work *store.Work, threads int, o *Outcome) error {
+func (g *Graph) attempts(ctx context.Context, s *stage, parts KeyParts, paths map[string]string, work *store.Work, threads int, live string, o *Outcome) error {
 	log := g.host.Log.With("stage", s.name)
 	for {
 		rec, err := s.newRecord(o.Key, parts)
@@ -112,7 +112,7 @@ func (g *Graph) attempts(ctx context.Context, s *stage, parts KeyParts, paths ma
 		}
 		r := &running{
 			stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, checkpointEvery: g.host.CheckpointEvery, memory: g.host.Memory,
-			inputs: paths, observer: g.host.Observer, log: log, procs: map[string]*launch.Process{},
+			inputs: paths, live: live, observer: g.host.Observer, log: log, procs: map[string]*launch.Process{},
 		}
 		log.Info("start", "key", o.Key, "threads", threads)
 		err = r.attempt(ctx, g.host.Stall)

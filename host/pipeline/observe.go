@@ -43,12 +43,15 @@ func (Unobserved) StageChanged(string, Status, time.Duration, error) {}
 // StageProgress does nothing.
 func (Unobserved) StageProgress(string, component.Progress) {}
 
-// reporter takes the events of one call: curves go to the stage's metrics file, figures to its folder, progress to the observer.
+// reporter takes the events of one call: curves go to the stage's metrics files and, as they grow, to the folder for that, figures to its folder, progress to the
+// observer.
 type reporter struct {
 	r       *running
 	metrics *artifact.MetricsWriter
 	mu      sync.Mutex
-	err     error
+	// live is nil where nobody follows, or no more since it could not be written.
+	live *artifact.LiveMetrics
+	err  error
 }
 
 var _ component.Reporter = (*reporter)(nil)
@@ -58,7 +61,38 @@ func (r *running) reporter() (*reporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reporter{r: r, metrics: w}, nil
+	p := &reporter{r: r, metrics: w}
+	if r.live != "" {
+		if p.live, err = artifact.FollowMetrics(r.live); err != nil {
+			p.notLive(err)
+		}
+	}
+	return p, nil
+}
+
+// notLive says that nobody can follow. The training goes on.
+func (p *reporter) notLive(err error) {
+	p.r.log.Warn("the curves cannot be followed", "folder", p.r.live, "error", err)
+	p.unfollow()
+}
+
+func (p *reporter) unfollow() {
+	if p.live != nil {
+		_ = p.live.Close() // what is in it is in the stage's own files
+		p.live = nil
+	}
+}
+
+// follow writes a point of a curve for whoever follows.
+func (p *reporter) follow(v component.Metric) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live == nil {
+		return
+	}
+	if err := p.live.Write(v); err != nil {
+		p.notLive(err)
+	}
 }
 
 func (p *reporter) fail(err error) {
@@ -78,6 +112,7 @@ func (p *reporter) Metric(v component.Metric) {
 	if err := p.metrics.Write(v); err != nil {
 		p.fail(err)
 	}
+	p.follow(v)
 }
 
 // Figure stores a figure; one that cannot be drawn fails the stage.
@@ -103,4 +138,9 @@ func (p *reporter) close() error {
 }
 
 // abort removes an incomplete metrics file.
-func (p *reporter) abort() { p.metrics.Abort() }
+func (p *reporter) abort() {
+	p.metrics.Abort()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unfollow()
+}

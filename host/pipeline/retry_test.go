@@ -17,6 +17,22 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
+// failedCurve looks at the curve that a training leaves behind which failed in its fourth step or later.
+func failedCurve(t *testing.T, out string) {
+	t.Helper()
+	run, err := artifact.OpenRun(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := run.Live()
+	if err != nil || len(live) != 1 || live[0].Name != "train" {
+		t.Fatalf("curves of trainings that did not end: %+v, %v", live, err)
+	}
+	if curve, err := live[0].Metrics(); err != nil || len(curve) < 4 {
+		t.Errorf("%d metrics, %v", len(curve), err)
+	}
+}
+
 // A plugin that dies, hangs or falls silent in its training is given one more attempt, which goes on from its checkpoint and ends with the bytes of an undisturbed run.
 // One that diverges, or that dies again, is not.
 func TestSecondAttempt(t *testing.T) {
@@ -63,6 +79,7 @@ func TestSecondAttempt(t *testing.T) {
 				if (p.Stages[0].Retried != "") != (c.fate == "kill!") {
 					t.Errorf("retried %q", p.Stages[0].Retried)
 				}
+				failedCurve(t, out)
 				return
 			}
 			same(t, tree(t, out), want)

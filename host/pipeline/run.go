@@ -39,6 +39,8 @@ func (o Outcome) cut() bool {
 type recipient interface {
 	// begins is called before a stage runs that is not stored.
 	begins(*stage)
+	// live is the folder for the curves of a stage that trains, while it does; empty where nobody wants them.
+	live(*stage) string
 	// ended is called when the outcome of a stage is known. What it returns makes a stage that was done a failed one.
 	ended(*stage, Outcome) error
 }
@@ -50,6 +52,7 @@ func (g *Graph) Run(ctx context.Context) ([]Outcome, error) { return g.run(ctx, 
 type nobody struct{}
 
 func (nobody) begins(*stage)               {}
+func (nobody) live(*stage) string          { return "" }
 func (nobody) ended(*stage, Outcome) error { return nil }
 
 // schedule is what is known of a run's stages. It belongs to one goroutine.

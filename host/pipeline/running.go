@@ -58,8 +58,10 @@ type running struct {
 	// checkpointEvery is the time between checkpoints of a training.
 	checkpointEvery time.Duration
 	// memory is how many bytes each process may use; 0 sets no limit.
-	memory   int64
-	inputs   map[string]string
+	memory int64
+	inputs map[string]string
+	// live is the folder for curves while they grow; empty for none.
+	live     string
 	observer Observer
 	log      *slog.Logger
 	pulse    pulse

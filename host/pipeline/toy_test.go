@@ -157,8 +157,9 @@ func (m *toyModel) checkpoint() string { return filepath.Join(m.env.Dir, "checkp
 func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
 	begun := 0
 	var saved struct {
-		Step int
-		W    []float64
+		Step  int
+		W     []float64
+		Curve []float64
 	}
 	if b, err := os.ReadFile(m.checkpoint()); err == nil {
 		if err := json.Unmarshal(b, &saved); err != nil {
@@ -166,11 +167,15 @@ func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report compo
 		}
 		begun, m.w = saved.Step, saved.W
 	}
+	for step, v := range saved.Curve {
+		report.Metric(component.Metric{Name: "train/loss", Epoch: int64(step), Step: int64(step), Value: v})
+	}
 	for step := begun; step < m.Steps; step++ {
 		for i := range m.w {
 			m.w[i] = math.Sin(m.w[i] + float64(step))
 		}
-		saved.Step, saved.W = step+1, m.w
+		saved.Step, saved.W, saved.Curve = step+1, m.w, append(saved.Curve, m.w[0])
+		report.Metric(component.Metric{Name: "train/loss", Epoch: int64(step), Step: int64(step), Value: m.w[0]})
 		b, err := json.Marshal(saved)
 		if err == nil {
 			err = os.WriteFile(m.checkpoint()+".new", b, 0o666)
@@ -188,7 +193,6 @@ func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report compo
 			}
 		}
 	}
-	report.Metric(component.Metric{Name: "train/loss", Value: m.w[0]})
 	return model.TrainResult{Steps: int64(m.Steps), Epochs: int64(m.Steps), BestLoss: math.NaN(), LastLoss: m.w[0], Stopped: "epochs"}, nil
 }
 
