@@ -20,7 +20,7 @@ export CTDB_BUILD_DIR := $(CURDIR)/bin
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
 
 .PHONY: deps
 deps: ## install the C libraries that the build needs (Debian and Ubuntu; asks for sudo only if not root)
@@ -59,6 +59,21 @@ fuzz: deps ## run every fuzz target for FUZZTIME (default 5s), one after the oth
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
 	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store
+
+# What runs another processor's programs, and where their C library is (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static).
+ARM_CC   ?= aarch64-linux-gnu-gcc
+ARM_EXEC ?= qemu-aarch64-static -L /usr/aarch64-linux-gnu
+
+.PHONY: arm64
+arm64: ## cross-compile all but HDF5 for arm64, and run the engine's tests there under qemu (5 minutes)
+	@for tool in $(ARM_CC) $(firstword $(ARM_EXEC)); do command -v $$tool >/dev/null || { echo "arm64: $$tool is not installed (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)" >&2; exit 1; }; done
+	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) build ./sdk/... ./plugins/... ./registry/...
+	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -exec '$(ARM_EXEC)' ./sdk/nn/... ./sdk/train ./sdk/random ./sdk/tensor ./sdk/param
+	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -exec '$(ARM_EXEC)' -run 'TestManifest|TestTheSameBytesEveryWay' ./plugins/builtin
+
+.PHONY: old-processor
+old-processor: ## run the kernels' tests as on a processor without AVX2, under qemu, where they choose the generic ones themselves
+	$(GO) test -exec 'qemu-x86_64-static -cpu Nehalem' ./sdk/nn/kernel
 
 .PHONY: lint
 lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of date
