@@ -48,6 +48,9 @@ func (p Program) outlook(s pipeline.Planned) string {
 		return newScreen(p.Out).paint(faint, "nothing: stored")
 	}
 	do := "run it: " + s.Reason
+	if s.From != "" {
+		do += "\n  begins with " + s.From
+	}
 	for _, line := range s.Changed {
 		do += "\n  " + line
 	}

@@ -339,7 +339,7 @@ func (d *decoder) absolute(n *node, path []string) *node {
 	if n.kind == scalar {
 		key := strings.Join(path, ".")
 		s, ok := n.value.(string)
-		if (key != "train.load" && key != "simulate.dataset" && key != "fit.*.load") || !ok || s == "" {
+		if !slices.Contains([]string{"train.from", "train.load", "simulate.dataset", "fit.*.from", "fit.*.load"}, key) || !ok || s == "" {
 			return n
 		}
 		from := d.folder

@@ -18,6 +18,9 @@
 //	  train.use: [model/noisy-gru, model/lstm]
 //	  fit.gru-64.params.latent: [8, 16, 64]
 //
+// A model that is trained may begin with weights of another training, train: {use: ..., from: RUN} and the same in fit; with load in place of use it is taken as
+// it is and not trained.
+//
 // A file is read in two steps. [Parse] knows the format alone: it applies overrides from the command line and checks the keys, types,
 // names, references and which stages go together. [Experiment.Resolve] looks the components up, completes their parameters and checks them
 // against the schemas, and what the components can do against what the stages ask for. Both report everything that is wrong at once, each
@@ -71,9 +74,12 @@ type Use struct {
 	read *Use
 }
 
-// Train is where the task-trained network comes from: exactly one field is set.
+// Train is where the task-trained network comes from: Use or Load is set.
 type Train struct {
 	Use *Use
+	// From is the absolute path of what the training begins with instead of random weights: a run's folder, the folder of a trained model, or a safetensors
+	// file. Empty for random weights, and beside Load.
+	From string
 	// Load is the absolute path of a folder with a trained network, a run's train folder.
 	Load string
 
@@ -97,6 +103,8 @@ type Fit struct {
 	// Name is unique among the fits and safe as the name of a folder; by default the component's short name, or the folder's.
 	Name string
 	Use  *Use
+	// From is as [Train.From]; of a run's folder it means the fit of this name.
+	From string
 	// Load is the absolute path of a folder with a fitted model, a run's fit/NAME folder.
 	Load string
 

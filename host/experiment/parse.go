@@ -204,9 +204,10 @@ func (d *decoder) train(n *node, seed uint64) *Train {
 	if !ok {
 		return t
 	}
-	switch d.one(f, "use", "load", "params", "seed") {
+	switch d.one(f, "use", "load", "params", "seed", "from") {
 	case "use":
 		t.Use = d.use(f, component.Model, seed)
+		t.From, _ = d.path(f, "from")
 	case "load":
 		t.Load, _ = d.path(f, "load")
 	}
@@ -308,9 +309,10 @@ func (d *decoder) fits(f fields, n *node, seed uint64) []Fit {
 		g, ok := d.mapping(item, s.element(item, i), keysAt("fit"))
 		fit := Fit{place: g.place}
 		if ok {
-			switch d.one(g, "use", "load", "params", "seed") {
+			switch d.one(g, "use", "load", "params", "seed", "from") {
 			case "use":
 				fit.Use = d.use(g, component.Model, seed)
+				fit.From, _ = d.path(g, "from")
 				fit.Name = s.check(d, g, i, fit.Use.Ref.Name.Short, "use", Truth)
 			case "load":
 				otherwise := ""

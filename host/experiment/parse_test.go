@@ -69,7 +69,8 @@ func TestParse(t *testing.T) {
 
 func TestPathsStartFromTheFile(t *testing.T) {
 	dir := t.TempDir()
-	e, err := single(filepath.Join(dir, "a.yaml"), "version: 1\nsimulate: {dataset: d.h5}\nfit:\n- load: runs/old\n- load: /abs/new\ncompare:\n- use: comparator/metrics\n", "fit.new.load=here/new")
+	e, err := single(filepath.Join(dir, "a.yaml"), "version: 1\nsimulate: {dataset: d.h5}\nfit:\n- load: runs/old\n- load: /abs/new\n"+
+		"- {use: model/sae-gru, from: ../a.safetensors}\n- {name: b, use: model/sae-gru, from: runs/old}\ncompare:\n- use: comparator/metrics\n", "fit.new.load=here/new", "fit.b.from=there")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,8 @@ func TestPathsStartFromTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Name != "a" || e.Simulate.Dataset != filepath.Join(dir, "d.h5") || e.Fit[0].Load != filepath.Join(dir, "runs/old") || e.Fit[1].Load != filepath.Join(wd, "here/new") {
+	if e.Name != "a" || e.Simulate.Dataset != filepath.Join(dir, "d.h5") || e.Fit[0].Load != filepath.Join(dir, "runs/old") || e.Fit[1].Load != filepath.Join(wd, "here/new") ||
+		e.Fit[2].From != filepath.Join(filepath.Dir(dir), "a.safetensors") || e.Fit[3].From != filepath.Join(wd, "there") {
 		t.Errorf("got %+v %+v", e.Simulate, e.Fit)
 	}
 }

@@ -243,13 +243,13 @@ func keysAt(place string) []string {
 	case "task":
 		return []string{"use", "params", "seed"}
 	case "train":
-		return []string{"use", "params", "seed", "load"}
+		return []string{"use", "params", "seed", "from", "load"}
 	case "simulate":
 		return []string{"use", "params", "seed", "task", "dataset"}
 	case "simulate.task":
 		return []string{"params", "seed"}
 	case "fit":
-		return []string{"name", "use", "params", "seed", "load"}
+		return []string{"name", "use", "params", "seed", "from", "load"}
 	case "compare":
 		return []string{"name", "use", "params", "seed", "subjects"}
 	}

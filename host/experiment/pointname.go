@@ -118,7 +118,7 @@ func brief(v any) string {
 		return strings.Join(parts, "-")
 	case map[string]any:
 		var parts, seen []string
-		first := []string{"name", "use", "load", "dataset", "task", "params"}
+		first := []string{"name", "use", "from", "load", "dataset", "task", "params"}
 		for _, key := range append(first, slices.Sorted(maps.Keys(v))...) {
 			x, ok := v[key]
 			switch named := slices.Contains(first, key); {

@@ -239,7 +239,7 @@ func (r *resolver) stat(path string) (fs.FileInfo, error) {
 	return r.files[path], r.absent[path]
 }
 
-// files checks that what the experiment loads is there and of the right kind.
+// files checks that what the experiment loads, or begins with, is there and of the right kind.
 func (e *Experiment) files(r *resolver) []Problem {
 	var out []Problem
 	check := func(p place, key, path string, folder bool) {
@@ -266,13 +266,26 @@ func (e *Experiment) files(r *resolver) []Problem {
 			out = append(out, p.problem(key, false, message, ""))
 		}
 	}
+	// What a training begins with may be either.
+	begin := func(p place, path string) {
+		info, err := r.stat(path)
+		switch {
+		case path == "":
+		case errors.Is(err, fs.ErrNotExist):
+			out = append(out, p.problem("from", false, fmt.Sprintf("%q does not exist: a run's folder, a trained model's or a safetensors file is needed", path), ""))
+		default:
+			check(p, "from", path, err == nil && info.IsDir())
+		}
+	}
 	if e.Train != nil {
+		begin(e.Train.place, e.Train.From)
 		check(e.Train.place, "load", e.Train.Load, true)
 	}
 	if e.Simulate != nil {
 		check(e.Simulate.place, "dataset", e.Simulate.Dataset, false)
 	}
 	for _, f := range e.Fit {
+		begin(f.place, f.From)
 		check(f.place, "load", f.Load, true)
 	}
 	return out

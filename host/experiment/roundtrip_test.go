@@ -57,6 +57,7 @@ compare:
 		"stages left out": head + train + "simulate:\nfit:\ncompare: ~\n",
 		"data set":        head + "simulate: {dataset: wrong_test.go}\nfit:\n  - use: model/sae-gru\n",
 		"loaded":          head + "task: {use: task/nbff}\ntrain: {load: examples}\nsimulate: {use: simulator/spikes, task: {params: {n_bits: 2}, seed: 0x10}}\nfit:\n  - load: examples\n  - {name: b, load: examples}\n",
+		"begun":           head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, from: examples}\nsimulate: {use: simulator/spikes}\nfit:\n  - {use: model/sae-gru, from: ./wrong_test.go, seed: 3}\nmatrix: {train.from: [examples, wrong_test.go], fit.sae-gru.from: [examples]}\n",
 		"data sets":       head + "name: d\nfit: [{use: model/sae-gru}]\nmatrix: {simulate.dataset: [wrong_test.go, ./study_test.go]}\n",
 		"whole stages":    head + "task: {use: task/nbff}\nmatrix:\n  train: [{use: model/noisy-gru}, {load: examples}, {use: model/noisy-gru, params: {sizes: [1, 2, 3], hidden: 1_0}}]\n",
 		"whole lists":     head + sim + "matrix:\n  fit: [[{use: model/sae-gru}], [{use: model/sae-gru}, {name: b, use: model/sae-gru, params: {link: \"exp\"}}]]\n  compare: [[{use: comparator/metrics}], [{use: comparator/metrics, params: {}}]]\n",

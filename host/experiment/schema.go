@@ -151,6 +151,7 @@ func (s *schema) stage(p stagePlace) object {
 		"use": object{"$ref": "#/$defs/use-" + p.stage}, "params": params, "seed": seed,
 		"name":    described("Unique among the entries; by default the component's short name.", object{"$ref": "#/$defs/name"}),
 		"load":    described("A folder of an earlier run to take the model from; relative paths start from this file.", path),
+		"from":    described("Weights that the training begins with: a run's folder, the folder of a trained model, or a safetensors file; relative paths start from this file.", path),
 		"dataset": described("An HDF5 file with spikes; relative paths start from this file.", path),
 		"subjects": object{"description": "What is compared: truth, and names of fits. By default everything.", "type": []string{"array", "null"},
 			"minItems": 1, "uniqueItems": true, "items": object{"type": "string"}},
@@ -179,6 +180,8 @@ func (s *schema) whole(p stagePlace) []object {
 	beside := []string{"params", "seed"}
 	if p.stage == "simulate" {
 		beside = append(beside, "task")
+	} else {
+		beside = append(beside, "from")
 	}
 	no := object{}
 	for _, key := range beside {

@@ -53,7 +53,7 @@ func (s *schema) matrix() object {
 				add(p, `\.use`, "Which component.", object{"$ref": "#/$defs/use-" + p.stage})
 			case "seed":
 				add(p, `\.seed`, "The stage's own seed.", object{"$ref": "#/$defs/seed"})
-			case "load", "dataset":
+			case "from", "load", "dataset":
 				add(p, `\.`+key, "", object{"type": "string", "minLength": 1})
 			case "subjects":
 				add(p, `\.subjects`, "", object{"type": "array", "minItems": 1, "items": object{"type": "string"}})

@@ -119,6 +119,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"train neither":             head + "task: {use: task/nbff}\ntrain: {}\n",
 		"train both":                head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, load: x}\n",
 		"load with parameters":      head + "train: {load: x, params: {}}\n",
+		"load and begin":            head + "train: {load: x, from: y}\n",
+		"begin with nothing":        head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, from: \"\"}\n",
 		"load nothing":              head + "train: {load: \"\"}\n",
 		"simulate without train":    head + "simulate: {use: simulator/spikes}\n",
 		"simulate both":             head + train + "simulate: {use: simulator/spikes, dataset: x}\n",

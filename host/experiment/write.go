@@ -28,6 +28,7 @@ func (e *Experiment) YAML() []byte {
 	if t := e.Train; t != nil {
 		w.line(0, "train", "")
 		w.use(2, t.Use, e.Seed)
+		w.path(2, "from", t.From)
 		w.path(2, "load", t.Load)
 	}
 	if s := e.Simulate; s != nil {
@@ -45,6 +46,7 @@ func (e *Experiment) YAML() []byte {
 	for _, f := range e.Fit {
 		w.item("name", text(f.Name))
 		w.use(4, f.Use, e.Seed)
+		w.path(4, "from", f.From)
 		w.path(4, "load", f.Load)
 	}
 	if len(e.Compare) > 0 {

@@ -218,6 +218,14 @@ func wrongFiles() []wrongCase {
 			"x.yaml:2:27: train.params: is not allowed beside load",
 			"x.yaml:2:48: train.seed: is not allowed beside load",
 		}},
+		{"begin with what is not there", head + "task: {use: task/nbff}\ntrain: {use: model/noisy-gru, from: DIR/none}\nsimulate: {use: simulator/spikes}\nfit:\n  - {use: model/sae-gru, from: 3}\n  - {name: b, use: model/sae-gru, from: /dev/null}\n", nil, []string{
+			"x.yaml:3:37: train.from: \"DIR/none\" does not exist: a run's folder, a trained model's or a safetensors file is needed",
+			"x.yaml:6:32: fit.sae-gru.from: 3: a string is needed (write \"3\" in quotes)",
+			"x.yaml:7:41: fit.b.from: \"/dev/null\" is not a regular file",
+		}},
+		{"load and begin", head + "train: {load: DIR/folder, from: DIR/folder}\n", nil, []string{
+			"x.yaml:2:27: train.from: is not allowed beside load",
+		}},
 		{"load nothing", head + "train: {load: DIR/none}\nsimulate: {dataset: DIR/none.h5}\n", nil, []string{
 			"x.yaml:2:15: train.load: \"DIR/none\" does not exist: a folder is needed",
 			"x.yaml:3:21: simulate.dataset: \"DIR/none.h5\" does not exist: a file is needed",
@@ -267,10 +275,10 @@ func wrongFiles() []wrongCase {
 			"x.yaml:6:12: fit.truth.name: \"truth\" is not allowed as a name: it means the trained network or the data set",
 		}},
 		{"fit entry is text", head + sim + "fit:\n  - model/sae-gru\n", nil, []string{
-			"x.yaml:6:5: fit[0]: \"model/sae-gru\": a mapping is needed, with the keys name, use, params, seed, load",
+			"x.yaml:6:5: fit[0]: \"model/sae-gru\": a mapping is needed, with the keys name, use, params, seed, from, load",
 		}},
 		{"fit entry is nothing", head + sim + "fit:\n  -\n", nil, []string{
-			"x.yaml:6:5: fit[0]: nothing: a mapping is needed, with the keys name, use, params, seed, load",
+			"x.yaml:6:5: fit[0]: nothing: a mapping is needed, with the keys name, use, params, seed, from, load",
 		}},
 		{"fit key misspelt", head + sim + "fit:\n  - {name: a, use: model/sae-gru, parms: {hidden: 1}}\n", nil, []string{
 			"x.yaml:6:35: fit.a.parms: no such key (did you mean \"params\"?)",

@@ -157,10 +157,15 @@ func (p *pointBuilder) addTrain(t *experiment.Train) error {
 	if err != nil {
 		return err
 	}
+	files, err := begins("train", t.From, artifact.TrainStage)
+	if err != nil {
+		return err
+	}
 	train, err := p.add(&stage{
 		local: artifact.TrainStage, kind: artifact.TrainStage,
-		uses: map[role]use{roleTask: *p.task, roleModel: u},
-		body: (*running).train,
+		uses:  map[role]use{roleTask: *p.task, roleModel: u},
+		files: files,
+		body:  (*running).train,
 	})
 	p.trained, p.weights, p.score = &u, source{train, artifact.WeightsFile}, &source{train, artifact.ScoreFile}
 	return err
@@ -204,10 +209,16 @@ func (p *pointBuilder) addFit(f experiment.Fit) error {
 	if err != nil {
 		return err
 	}
+	local := artifact.FitStage + "/" + f.Name
+	files, err := begins("fit."+f.Name, f.From, local)
+	if err != nil {
+		return err
+	}
+	files["dataset"] = *p.dataset
 	st, err := p.add(&stage{
-		local: artifact.FitStage + "/" + f.Name, kind: artifact.FitStage, label: f.Name,
+		local: local, kind: artifact.FitStage, label: f.Name,
 		uses:  map[role]use{roleModel: u},
-		files: map[string]source{"dataset": *p.dataset},
+		files: files,
 		body:  (*running).fit,
 	})
 	p.fits[f.Name] = fitted{u, source{st, artifact.WeightsFile}, source{st, artifact.InferredFile}}

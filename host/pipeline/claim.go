@@ -169,19 +169,19 @@ func (x Run) inspect() (*artifact.Study, error) {
 	return &study, nil
 }
 
-// loads are the paths that the points load from, absolute.
+// loads are the paths that the points load from or begin with, absolute.
 func (x Run) loads() map[string]bool {
 	out := map[string]bool{}
 	for _, p := range x.Study.Points {
 		e := p.Experiment
 		if e.Train != nil {
-			out[e.Train.Load] = true
+			out[e.Train.Load], out[e.Train.From] = true, true
 		}
 		if e.Simulate != nil {
 			out[e.Simulate.Dataset] = true
 		}
 		for _, f := range e.Fit {
-			out[f.Load] = true
+			out[f.Load], out[f.From] = true, true
 		}
 	}
 	delete(out, "")

@@ -178,7 +178,7 @@ func (f *folders) provenance(stages []*stage, p *point, started time.Time) artif
 
 // stageUse is an outcome as a provenance has it.
 func stageUse(name string, o Outcome) artifact.StageUse {
-	s := artifact.StageUse{Stage: name, Key: o.Key, Stored: o.Status == Stored, Status: statusDone, Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads}
+	s := artifact.StageUse{Stage: name, Key: o.Key, Stored: o.Status == Stored, Status: statusDone, Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads, From: o.From}
 	if o.Err != nil {
 		s.Status, s.Error = string(o.Status), o.Err.Error()
 	}

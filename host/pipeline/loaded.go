@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,23 +38,24 @@ type fitKey struct {
 	data         *model.DataSpec
 }
 
-// loading is a folder with a trained model as it is looked at.
+// loading is a folder with a trained model, or its weights, as they are looked at.
 type loading struct {
-	v        *validation
-	folder   string
-	record   artifact.Record
-	use      use
-	weights  tensor.Set
-	problems []param.Problem
+	v *validation
+	// key is that of the experiment which names it, where what messages begin with, and hint what they end with where there is nothing better.
+	key, where, hint string
+	record           artifact.Record
+	use              use
+	weights          tensor.Set
+	problems         []param.Problem
 }
 
 func (l *loading) wrong(hint, format string, args ...any) {
-	l.problems = append(l.problems, param.Problem{Path: "load", Message: l.folder + ": " + fmt.Sprintf(format, args...), Hint: hint})
+	l.problems = append(l.problems, param.Problem{Path: l.key, Message: l.where + ": " + fmt.Sprintf(format, args...), Hint: cmp.Or(hint, l.hint)})
 }
 
 // look reads the record and the weights. Without a record nothing more can be said, and ok is false.
 func (v *validation) look(folder, stage string, need component.Capability) (l *loading, ok bool) {
-	l = &loading{v: v, folder: folder}
+	l = &loading{v: v, key: "load", where: folder}
 	what := map[string]string{artifact.TrainStage: "a network that was trained on a task", artifact.FitStage: "a model that was fitted to spikes"}
 	place := map[string]string{artifact.TrainStage: "RUN/train", artifact.FitStage: "RUN/fit/NAME"}
 	var err error
@@ -69,7 +71,7 @@ func (v *validation) look(folder, stage string, need component.Capability) (l *l
 		l.wrong("", "it holds what the stage %s made: the folder of %s is needed, as %s is", l.record.Stage, what[stage], place[stage])
 		return l, false
 	}
-	l.readWeights()
+	l.readWeights(filepath.Join(folder, artifact.WeightsFile))
 	if l.use, err = loaded(v.host.Catalog, folder); err != nil {
 		var missing *catalog.NotFoundError
 		if errors.As(err, &missing) {
@@ -87,18 +89,20 @@ func (v *validation) look(folder, stage string, need component.Capability) (l *l
 	return l, true
 }
 
-func (l *loading) readWeights() {
-	w, _, err := artifact.ReadWeights(filepath.Join(l.folder, artifact.WeightsFile))
+// readWeights reads a file and returns what it says of itself.
+func (l *loading) readWeights(path string) map[string]string {
+	w, about, err := artifact.ReadWeights(path)
 	if err != nil {
-		l.wrong("", "%v", cause(err))
-		return
+		l.wrong("", "%v", strings.TrimPrefix(cause(err), l.where+": "))
+		return nil
 	}
 	for _, t := range w {
 		if err := t.CheckFinite(); err != nil {
-			l.wrong("", "%s: %v", artifact.WeightsFile, err)
+			l.wrong("", "%s%v", strings.TrimPrefix(filepath.Base(path)+": ", filepath.Base(l.where)+": "), err)
 		}
 	}
 	l.weights = w
+	return about
 }
 
 // open opens the model for a target, as far as there is memory for it, and gives it the weights; inspect may look at it. What does not fit is noted.

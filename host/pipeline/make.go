@@ -33,7 +33,7 @@ type execution struct {
 // execute finds the stage's entry in the store, or makes it.
 func (e *execution) execute(ctx context.Context) Outcome {
 	began := time.Now()
-	o := Outcome{Stage: e.stage.name, Threads: e.lease.threads}
+	o := Outcome{Stage: e.stage.name, Threads: e.lease.threads, From: e.stage.from()}
 	settle := func(err error) {
 		if o.Err = err; err != nil {
 			o.Status = Failed

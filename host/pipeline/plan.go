@@ -15,6 +15,8 @@ type Planned struct {
 	Stage     string   `json:"stage"`
 	Component string   `json:"component"`
 	Needs     []string `json:"needs"`
+	// From is the file with the weights that the stage's training begins with; empty for none.
+	From string `json:"from,omitempty"`
 	// Points is how many points of the study have the stage; 1 where there are no axes.
 	Points int `json:"points"`
 	// Key is empty where it is not yet known, because a stage before must run first.
@@ -32,7 +34,7 @@ func (g *Graph) Plan(ctx context.Context) ([]Planned, error) {
 	entries := map[*stage]store.Entry{}
 	var out []Planned
 	for _, s := range g.stages {
-		p := Planned{Stage: s.name, Component: s.uses[s.lead()].found.Name.String(), Needs: []string{}, Points: len(s.points)}
+		p := Planned{Stage: s.name, Component: s.uses[s.lead()].found.Name.String(), Needs: []string{}, From: s.from(), Points: len(s.points)}
 		waits := ""
 		for _, need := range s.needs {
 			p.Needs = append(p.Needs, need.name)

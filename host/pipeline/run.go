@@ -28,6 +28,8 @@ type Outcome struct {
 	Threads int
 	// Retried is the error of the first attempt where there was a second.
 	Retried error
+	// From is the file with the weights that the stage's training begins with; empty for none.
+	From string
 }
 
 // cut reports whether the stage was ended or kept from running by the end of the run's context.

@@ -66,6 +66,9 @@ func (r *running) fitModel(ctx context.Context, m model.Model, req model.TrainRe
 		return model.TrainResult{}, err
 	}
 	defer report.abort()
+	if err := r.begin(ctx, m); err != nil {
+		return model.TrainResult{}, err
+	}
 	result, err := m.Train(ctx, req, report)
 	if err != nil {
 		return result, r.failed(roleModel, "training", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/host/launch"
@@ -33,6 +34,7 @@ func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[stri
 		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{}, needs: map[string]int64{},
 		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
 		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{},
+		begun: map[beginKey][]param.Problem{},
 	}
 	defer v.stop()
 	found := make([][]experiment.Problem, len(study.Points))
@@ -61,6 +63,7 @@ type validation struct {
 	datasets map[string]*checkedDataset
 	networks map[networkKey]*network
 	fits     map[fitKey][]param.Problem
+	begun    map[beginKey][]param.Problem
 
 	// problems are those of the point that is looked at.
 	problems []experiment.Problem
@@ -160,7 +163,19 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 		return err
 	}
 	need.add(e.Train.Use, got)
-	if !v.affordable(need) || k.task == nil || len(got.Problems) > 0 || e.Simulate == nil || e.Simulate.Use == nil {
+	fits := v.affordable(need)
+	var target model.Target
+	if fits && len(got.Problems) == 0 {
+		target.Task = k.task
+	}
+	begun, err := v.begin(ctx, e.Train.Use, e.Train.From, artifact.TrainStage, target)
+	if err != nil {
+		return err
+	}
+	for _, p := range begun {
+		v.problems = append(v.problems, e.Train.Problem(p))
+	}
+	if !fits || k.task == nil || len(got.Problems) > 0 || e.Simulate == nil || e.Simulate.Use == nil {
 		return nil
 	}
 	k.latents, err = v.latentsOf(ctx, e.Train.Use, k.task)
@@ -226,9 +241,19 @@ func (v *validation) fit(ctx context.Context, e *experiment.Experiment, k *known
 		if err != nil {
 			return err
 		}
-		need := stageMemory{stage: "fit/" + f.Name}
+		need := stageMemory{stage: artifact.FitStage + "/" + f.Name}
 		need.add(f.Use, got)
-		v.affordable(need)
+		var target model.Target
+		if v.affordable(need) && len(got.Problems) == 0 {
+			target.Data = k.data
+		}
+		begun, err := v.begin(ctx, f.Use, f.From, need.stage, target)
+		if err != nil {
+			return err
+		}
+		for _, p := range begun {
+			v.problems = append(v.problems, f.Problem(p))
+		}
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ type DataSource interface {
 
 // Model is an instance of a model. Training excludes other calls; otherwise its methods may be called from several goroutines.
 type Model interface {
-	// Train trains from the instance's initial weights, or goes on from a checkpoint that is in its folder, with the same result as if it had
+	// Train trains from the instance's present weights, the initial ones or those that were loaded, or goes on from a checkpoint that is in its folder, with the same result as if it had
 	// never stopped. It returns when training ends by its own rules; the weights are then the best ones if the component has such a
 	// rule, and what it says in its result.
 	Train(ctx context.Context, req TrainRequest, report component.Reporter) (TrainResult, error)
