@@ -60,6 +60,8 @@ type StageUse struct {
 	Error   string `json:"error,omitempty"`
 	Seconds Number `json:"seconds"`
 	Threads int    `json:"threads"`
+	// Stopped is "time" where a limit of time ended the stage's training: the key is then that of what came of it so far. Empty where it came to its own end.
+	Stopped string `json:"stopped,omitempty"`
 	// From is the file with the weights that the stage's training began with, whose checksum is among the inputs in its record; empty for none.
 	From string `json:"from,omitempty"`
 	// Retried says what ended the first attempt where a second was made; empty where one was enough.

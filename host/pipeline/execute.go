@@ -182,6 +182,9 @@ func stageUse(name string, o Outcome) artifact.StageUse {
 	if o.Err != nil {
 		s.Status, s.Error = string(o.Status), o.Err.Error()
 	}
+	if o.Stopped {
+		s.Stopped = stoppedByTime
+	}
 	if o.Retried != nil {
 		s.Retried = firstLine(o.Retried)
 	}

@@ -22,7 +22,7 @@ func (r *running) fit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := r.fitModel(ctx, m, model.TrainRequest{Data: data.Source(), CheckpointEvery: r.checkpointEvery})
+	result, err := r.fitModel(ctx, m, model.TrainRequest{Data: data.Source(), CheckpointEvery: r.checkpointEvery, MaxTime: r.maxTime})
 	if err != nil {
 		return err
 	}

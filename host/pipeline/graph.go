@@ -28,6 +28,9 @@ type Host struct {
 	Budget *Budget
 	// CheckpointEvery is the time between checkpoints of a training; 0 is DefaultCheckpointEvery. What a training computes does not depend on it.
 	CheckpointEvery time.Duration
+	// MaxTime ends a training that takes longer, at the attempt's next step; 0: none does. What comes of it depends on the machine's speed; the training is gone on with
+	// when the stage is run again.
+	MaxTime time.Duration
 	// Memory is how many bytes each plugin process may use before it is killed; 0 sets no limit.
 	Memory int64
 	// Stall is how long a stage may go without any progress before its plugins are killed; 0: for ever.

@@ -91,7 +91,11 @@ func (e *execution) obtain(ctx context.Context, o *Outcome) error {
 		g.host.Observer.StageChanged(s.name, Running, 0, nil)
 		err = g.attempts(ctx, s, parts, paths, work, e.lease.threads, e.to.live(s), o)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case o.Stopped:
+		o.Entry, err = g.keepPart(ctx, o.Key, work)
+	default:
 		o.Entry, err = work.Commit()
 	}
 	if err != nil {
@@ -111,12 +115,13 @@ func (g *Graph) attempts(ctx context.Context, s *stage, parts KeyParts, paths ma
 			return err
 		}
 		r := &running{
-			stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, checkpointEvery: g.host.CheckpointEvery, memory: g.host.Memory,
-			inputs: paths, live: live, observer: g.host.Observer, log: log, procs: map[string]*launch.Process{},
+			stage: s, parts: parts, record: rec, dir: work.Dir(), scratch: work.Scratch(), threads: threads, checkpointEvery: g.host.CheckpointEvery, maxTime: g.host.MaxTime,
+			memory: g.host.Memory, inputs: paths, live: live, observer: g.host.Observer, log: log, procs: map[string]*launch.Process{},
 		}
 		log.Info("start", "key", o.Key, "threads", threads)
 		err = r.attempt(ctx, g.host.Stall)
 		if err == nil {
+			o.Key, o.Stopped = r.record.Key, stopped(r.record.Train)
 			log.Info("done")
 			return nil
 		}
@@ -147,6 +152,9 @@ func (r *running) attempt(ctx context.Context, stall time.Duration) error {
 	defer cancel()
 	if stopErr := r.stop(stopping); stopErr != nil {
 		r.log.Warn("stopping plugins", "error", stopErr)
+	}
+	if err == nil && stopped(r.record.Train) {
+		err = r.partly()
 	}
 	if err != nil {
 		return err

@@ -94,7 +94,10 @@ func (g *Graph) planStage(ctx context.Context, s *stage, p *Planned, entries map
 	if err != nil {
 		return err
 	}
-	p.Changed = changed(now, before.KeyParts)
+	p.Changed = changed(now, whole(before.KeyParts))
 	p.Reason = "changed since it last ran"
+	if len(p.Changed) == 0 && stopped(before.Train) {
+		p.Reason = afterSteps(before.Train) + ", which goes on"
+	}
 	return nil
 }

@@ -28,6 +28,8 @@ type Outcome struct {
 	Threads int
 	// Retried is the error of the first attempt where there was a second.
 	Retried error
+	// Stopped is true where a limit of time ended the stage's training: the entry is what came of it so far, and the key its own.
+	Stopped bool
 	// From is the file with the weights that the stage's training begins with; empty for none.
 	From string
 }

@@ -57,6 +57,8 @@ type running struct {
 	threads int
 	// checkpointEvery is the time between checkpoints of a training.
 	checkpointEvery time.Duration
+	// maxTime ends a training; 0 does not.
+	maxTime time.Duration
 	// memory is how many bytes each process may use; 0 sets no limit.
 	memory int64
 	inputs map[string]string

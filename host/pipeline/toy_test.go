@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -154,7 +155,8 @@ type toyModel struct {
 
 func (m *toyModel) checkpoint() string { return filepath.Join(m.env.Dir, "checkpoint.json") }
 
-func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
+// Train takes an hour for each step, if one believes it.
+func (m *toyModel) Train(ctx context.Context, req model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
 	begun := 0
 	var saved struct {
 		Step  int
@@ -171,6 +173,9 @@ func (m *toyModel) Train(ctx context.Context, _ model.TrainRequest, report compo
 		report.Metric(component.Metric{Name: "train/loss", Epoch: int64(step), Step: int64(step), Value: v})
 	}
 	for step := begun; step < m.Steps; step++ {
+		if req.MaxTime > 0 && time.Duration(step-begun)*time.Hour >= req.MaxTime {
+			return model.TrainResult{Steps: int64(step), Epochs: int64(step), BestLoss: math.NaN(), LastLoss: m.w[0], Stopped: "time"}, nil
+		}
 		for i := range m.w {
 			m.w[i] = math.Sin(m.w[i] + float64(step))
 		}

@@ -33,7 +33,7 @@ func (r *running) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := r.fitModel(ctx, m, model.TrainRequest{Task: tk, CheckpointEvery: r.checkpointEvery})
+	result, err := r.fitModel(ctx, m, model.TrainRequest{Task: tk, CheckpointEvery: r.checkpointEvery, MaxTime: r.maxTime})
 	if err != nil {
 		return err
 	}
