@@ -39,6 +39,7 @@ func Main(p Plugin) {
 		setName(filepath.Base(os.Args[0]))
 		holdOn(os.Stdin)
 	}
+	limitGarbage()
 	b := &binding{plugin: p, options: Options{Token: token, Log: slog.New(NewLogHandler(stderr, p.Name))}}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,

@@ -33,8 +33,11 @@ func Block(trial int64, limit int) int {
 	return int(max(1, n))
 }
 
+// garbage is what a plugin's process lets stand at most, or a tenth of what is in use: see package serve.
+const garbage = 256 << 20
+
 // Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards. The garbage collector
-// lets as much garbage stand as there is memory in use: what streams through while trials are loaded counts once more.
+// lets as much garbage stand as there is memory in use, up to a bound: what streams through while trials are loaded counts once more.
 func (f Footprint) Bytes(threads int) int64 {
 	batch := f.Batch
 	if f.TrainTrials > 0 {
@@ -51,7 +54,7 @@ func (f Footprint) Bytes(threads int) int64 {
 	// Weights, their gradient, the optimiser's two means, the best ones and the last; a checkpoint copies four; each worker has a gradient
 	// in its graph, one to hand over, and the kernel's in Training.
 	training := tensor.Total(
-		data, data,
+		data, min(data, max(garbage, data/10)),
 		times(f.Weights, int64(10+2*workers)),
 		times(f.Training(rows(batch)), int64(workers)),
 		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
