@@ -77,11 +77,18 @@ func newCase[F Float](c SequenceConfig, seed uint64) sequenceCase[F] {
 	k := sequenceCase[F]{c: c}
 	k.w = SequenceWeights[F]{Wih: fill[F](r, rows*c.I, 0.5), Whh: fill[F](r, rows*c.H, sd), Bih: fill[F](r, rows, 0.3), Bhh: fill[F](r, rows, 0.3),
 		Wout: fill[F](r, c.O*c.H, sd), Bout: fill[F](r, c.O, 0.3)}
-	if c.Cell == CellLeakyCompat {
+	if c.Cell == CellLeakyCompat || c.Cell == CellLowRank {
 		k.w.Bhh = nil
 	}
-	for l := range c.Layers {
+	if c.Cell == CellLowRank && !c.Full {
+		k.w.Whh = nil
+	}
+	for l := range c.MapCount() {
 		out, in := c.Map(l)
+		if c.Cell == CellLowRank {
+			k.w.Maps = append(k.w.Maps, LinearWeights[F]{Weight: fill[F](r, out*in, 1)})
+			continue
+		}
 		k.w.Maps = append(k.w.Maps, LinearWeights[F]{fill[F](r, out*in, 1/math.Sqrt(float64(in))), fill[F](r, out, 0.3)})
 	}
 	k.in = SequenceInput[F]{B: c.B, X: fill[F](r, c.B*c.T*c.I, 1), H0: fill[F](r, c.B*c.StateSize(), 0.5)}
@@ -172,7 +179,11 @@ func someCells() []SequenceConfig {
 		{Cell: CellNODE, I: 3, H: 4, O: 2, Layers: 3, Width: 7, DT: 0.1}, {Cell: CellNODE, I: 2, H: 3, O: 2, Layers: 1, DT: 0.3},
 		{Cell: CellNODE, I: 2, H: 3, O: 2, Layers: 2, Width: 5, DT: 0.4, RK4: true, Substeps: 2, TanhNet: true},
 		{Cell: CellNODE, I: 0, H: 18, O: 1, Layers: 4, Width: 33, DT: 0.2, Substeps: 3},
+		{Cell: CellNODE, I: 2, H: 3, O: 2, Layers: 3, Width: 5, DT: 1, TanhNet: true, Dopri5: true, RTol: 1e-10, ATol: 1e-11},
+		{Cell: CellNODE, I: 0, H: 18, O: 1, Layers: 2, Width: 5, DT: 1, TanhNet: true, Dopri5: true, RTol: 1e-11, ATol: 1e-10, Substeps: 2},
 		{Cell: CellLSTM, I: 0, H: 18, O: 1}, {Cell: CellTanh, I: 17, H: 33, O: 3},
+		{Cell: CellLowRank, I: 3, H: 6, O: 2, Gamma: 0.2, Rank: 2}, {Cell: CellLowRank, I: 2, H: 5, O: 3, Gamma: 1, Rank: 1, Full: true},
+		{Cell: CellLowRank, I: 0, H: 21, O: 1, Gamma: 0.3, Rank: 18},
 	}
 	return out
 }

@@ -10,19 +10,28 @@ enum { CTDB_SHARD_ROWS = 32, CTDB_FLUSH = 4 }; // rows of a shard; bins between 
 
 typedef struct ctdb_ops ctdb_ops;
 
-// The cells. All but CTDB_GRU and CTDB_NODE are pointwise: products of all gates first, then a function of each unit's own.
-enum { CTDB_GRU, CTDB_TANH, CTDB_RELU, CTDB_LINEAR, CTDB_LSTM, CTDB_LEAKY, CTDB_LEAKY_COMPAT, CTDB_NODE };
-enum { CTDB_MAX_LAYERS = 16, CTDB_MAX_STAGES = 4 };
+// The cells. All but CTDB_GRU, CTDB_NODE and CTDB_LOW_RANK are pointwise: products of all gates first, then a function of each unit's own.
+enum { CTDB_GRU, CTDB_TANH, CTDB_RELU, CTDB_LINEAR, CTDB_LSTM, CTDB_LEAKY, CTDB_LEAKY_COMPAT, CTDB_NODE, CTDB_LOW_RANK };
+enum { CTDB_MAX_LAYERS = 16 };
+
+// Why a trial could not be integrated: it needs more steps than are allowed, or is not finite.
+enum { CTDB_TOO_MANY = 1, CTDB_NOT_FINITE };
 
 // What a plan is made for.
 typedef struct {
 	int cell, B, T, I, H, O, reverse, inference;
 	double gamma;      // leak of the leaky cells
-	int layers, width; // of CTDB_NODE: maps, and units of the hidden ones
+	int layers, width; // of CTDB_NODE: maps, and units of the hidden ones; of CTDB_LOW_RANK 2 and the rank
+	int full;          // CTDB_LOW_RANK has a connectivity of full rank besides
 	int tanh_net;      // its hidden units are tanh rather than rectified
-	int stages;        // 1: Euler, 4: the classical Runge-Kutta method
+	int stages;        // 1: Euler, 4: the classical Runge-Kutta method, 7: that of Dormand and Prince
 	int substeps;      // of a bin
 	double dt;         // time of a bin
+	int adaptive;      // the method of Dormand and Prince, stages 7
+	int adjoint;       // its way back is the continuous adjoint
+	int max_steps;     // that it may try in a bin
+	double first;      // length of the first step that it tries in a bin
+	double rtol, atol; // what it allows as error
 } ctdb_shape;
 
 // One shard's memory: the tape, then scratch. k is a step, rp the rows rounded up to whole tiles, Hp the padded units, F = CTDB_FLUSH.
@@ -31,7 +40,7 @@ typedef struct {
 	int steps;      // steps forward taken so far
 	void *mem;
 	void *h;        // [T+1][rp][Hp] states; [0] is the initial one
-	void *c;        // [T+1][rp][Hp] the second state of an LSTM
+	void *c;        // [T+1][rp][Hp] the second state of an LSTM, of CTDB_LOW_RANK what its units give
 	void *g;        // [T][rp * Hp * saved] what the cell keeps for the way back, in the order in which it is made
 	void *x;        // [T][rp][Iq] inputs
 	void *pre;      // [2][rp][gates * Hp] products of one bin
@@ -52,6 +61,14 @@ typedef struct {
 	void *dhs, *da;                 // [rp][Hp], [rp][Wp]
 	void *dL[CTDB_MAX_LAYERS], *dLb[CTDB_MAX_LAYERS]; // sums: (result, argument), (result)
 	void *dLx;                      // (Iq, result) of the first map's inputs, transposed
+	// CTDB_LOW_RANK, besides dL, (Wp, Hp) and (Hp, Wp): the rank's activities [T][rp][Wp], their gradients [F][rp][Wp], that of the units [rp][Hp]
+	void *z, *dzs, *df;
+	// adaptive: inputs (rp, Iq) and gradients (rp, Hp) of the rows at work; of each row the state, the field at the start of its step (rp, Hp), the length
+	// of its step, that of the rows at work, what is left of the bin, and the gradient's unit (rp); the accepted steps of a bin: states [max_steps][rp][Hp], lengths [max_steps][rp]
+	void *ax, *adh, *ay, *ak, *ah, *ahc, *aleft, *aunit, *starts, *taken;
+	// the rows at work, whether they go on, and of each row the steps tried and accepted, and whether the last one was rejected
+	int arow[CTDB_SHARD_ROWS], agoes[CTDB_SHARD_ROWS], tried[CTDB_SHARD_ROWS], count[CTDB_SHARD_ROWS], rejected[CTDB_SHARD_ROWS];
+	int failed, failed_row, failed_step, failed_back; // CTDB_TOO_MANY or CTDB_NOT_FINITE, where, and whether on the way back
 } ctdb_shard;
 
 typedef struct {

@@ -42,11 +42,11 @@ static void *take(arena *a, size_t bytes)
 static void seq_weights(ctdb_seq *p, arena *a)
 {
 	const ctdb_shape *s = &p->s;
-	const size_t e = p->ops->size, Hp = p->Hp, G = p->gates, train = !s->inference;
-	p->wh = take(a, e * Hp * s->H * G);
+	const size_t e = p->ops->size, Hp = p->Hp, G = p->gates, train = !s->inference, square = s->cell != CTDB_LOW_RANK || s->full;
+	p->wh = take(a, square * e * Hp * s->H * G);
 	p->wx = take(a, e * Hp * s->I * G);
 	p->bias = take(a, e * Hp * (G > p->parts ? G : p->parts));
-	p->ut = take(a, train * e * Hp * Hp * G);
+	p->ut = take(a, square * train * e * Hp * Hp * G);
 	p->wxt = take(a, train * e * p->Ip * (s->cell == CTDB_NODE ? (s->layers > 1 ? p->Wp : p->Hp) : p->Hp * p->parts));
 	p->wo = take(a, e * p->Op * s->H);
 	p->bo = take(a, e * p->Op);
@@ -64,9 +64,9 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 {
 	const ctdb_shape *q = &p->s;
 	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = CTDB_FLUSH, G = p->gates, P = p->parts;
-	const size_t slots = q->inference ? 1 : q->T, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, S = q->stages * q->substeps;
+	const size_t slots = q->inference ? 1 : q->T, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, low = q->cell == CTDB_LOW_RANK, S = q->stages * q->substeps;
 	s->h = take(a, e * (slots + 1) * rp * Hp);
-	s->c = take(a, two * e * (slots + 1) * rp * Hp);
+	s->c = take(a, (two || low) * e * (slots + 1) * rp * Hp);
 	s->g = take(a, e * slots * rp * Hp * p->saved);
 	s->x = take(a, e * slots * rp * p->Iq);
 	s->pre = take(a, q->cell == CTDB_GRU ? 0 : e * 2 * rp * Hp * G);
@@ -78,13 +78,33 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 	s->dy = take(a, back * e * F * rp * p->Oq);
 	s->cl = take(a, back * e * F * rp * Hp);
 	s->dxs = take(a, back * e * rp * p->Ip);
-	s->dU = take(a, back * e * G * Hp * Hp);
+	s->dU = take(a, (!low || q->full) * back * e * G * Hp * Hp);
 	s->dW = take(a, back * e * p->Iq * P * Hp);
 	s->db = take(a, back * e * P * Hp);
 	s->dWo = take(a, back * e * p->Oq * Hp);
 	s->dbo = take(a, back * e * p->Oq);
+	if (low) {
+		s->z = take(a, e * slots * rp * p->Wp);
+		s->dzs = take(a, back * e * F * rp * p->Wp);
+		s->df = take(a, back * e * rp * Hp);
+		for (int l = 0; l < 2; l++) s->dL[l] = take(a, back * e * p->Wp * Hp);
+	}
 	if (q->cell != CTDB_NODE) return;
-	s->hs = take(a, e * slots * S * rp * Hp);
+	// Steps that a trial chooses leave no tape but the states between bins.
+	const size_t tape = q->adaptive ? 1 : slots, kept = q->adaptive ? 1 : F;
+	if (q->adaptive) {
+		s->ax = take(a, e * rp * p->Iq);
+		s->adh = take(a, back * e * rp * Hp);
+		s->ay = take(a, back * e * rp * Hp);
+		s->ak = take(a, e * rp * Hp);
+		s->ah = take(a, e * rp);
+		s->ahc = take(a, e * rp);
+		s->aleft = take(a, e * rp);
+		s->aunit = take(a, e * rp);
+		s->starts = take(a, (back && !q->adjoint) * e * q->max_steps * rp * Hp);
+		s->taken = take(a, (back && !q->adjoint) * e * q->max_steps * rp);
+	}
+	s->hs = take(a, e * tape * S * rp * Hp);
 	s->ks = take(a, e * q->stages * rp * Hp);
 	s->dks = take(a, back * e * q->stages * rp * Hp);
 	s->dhs = take(a, back * e * rp * Hp);
@@ -93,8 +113,8 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 	s->dLx = take(a, back * e * p->Iq * ctdb_layer_out(p, 0));
 	for (int l = 0; l < q->layers; l++) {
 		const size_t out = ctdb_layer_out(p, l), in = l ? p->Wp : p->Hp;
-		s->act[l] = take(a, l < q->layers - 1 ? e * slots * S * rp * p->Wp : 0);
-		s->dz[l] = take(a, back * e * F * S * rp * out);
+		s->act[l] = take(a, l < q->layers - 1 ? e * tape * S * rp * p->Wp : 0);
+		s->dz[l] = take(a, back * e * kept * S * rp * out);
 		s->dL[l] = take(a, back * e * out * in);
 		s->dLb[l] = take(a, back * e * out);
 	}
@@ -106,10 +126,12 @@ static void seq_sizes(ctdb_seq *p, const ctdb_ops *ops, const ctdb_shape *s)
 	static const int units[][3] = {
 		[CTDB_GRU] = {3, 4, 4}, [CTDB_TANH] = {1, 1, 1}, [CTDB_RELU] = {1, 1, 1}, [CTDB_LINEAR] = {1, 1, 1}, [CTDB_LSTM] = {4, 4, 5},
 		[CTDB_LEAKY] = {1, 1, 1}, [CTDB_LEAKY_COMPAT] = {1, 2, 1}, [CTDB_NODE] = {0, 0, 1},
+		[CTDB_LOW_RANK] = {1, 1, 0},
 	};
 	p->ops = ops;
 	p->s = *s;
-	if (s->cell != CTDB_NODE) p->s.layers = p->s.stages = p->s.substeps = 0;
+	if (s->cell != CTDB_NODE) p->s.stages = p->s.substeps = 0;
+	if (s->cell != CTDB_NODE && s->cell != CTDB_LOW_RANK) p->s.layers = 0;
 	p->gates = units[s->cell][0], p->parts = units[s->cell][1], p->saved = units[s->cell][2];
 	p->shards = (s->B + CTDB_SHARD_ROWS - 1) / CTDB_SHARD_ROWS;
 	p->Hp = up(s->H, ops->pad), p->Ip = up(s->I, ops->pad), p->Iq = up(s->I, 4), p->Op = up(s->O, ops->pad), p->Oq = up(s->O, 4);

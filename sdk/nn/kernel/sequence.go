@@ -45,6 +45,8 @@ type Sequence[F Float] struct {
 	state phase
 	done  int // bins that a closed loop has stepped and not yet gone back over
 	in    SequenceInput[F]
+
+	wide *wide[F] // does the work where it is in double precision whatever F is; then plan is nil
 }
 
 type phase int
@@ -60,6 +62,13 @@ const (
 func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
 	if err := c.check(); err != nil {
 		return nil, err
+	}
+	if isWide[F](c) {
+		w, err := newWide[F](c)
+		if err != nil {
+			return nil, err
+		}
+		return &Sequence[F]{cfg: c, wide: w}, nil
 	}
 	ops, err := operations[F](c.Variant)
 	if err != nil {
@@ -79,6 +88,10 @@ func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
 func SequenceBytes[F Float](c SequenceConfig) (uint64, error) {
 	if err := c.check(); err != nil {
 		return 0, err
+	}
+	if isWide[F](c) {
+		n, err := SequenceBytes[float64](c)
+		return n + wideBytes(c), err
 	}
 	ops := fallback[F]()
 	if c.Variant != "" {
@@ -181,6 +194,9 @@ func (g *Sequence[F]) gradients(grad SequenceGradient[F]) {
 
 // Forward runs whole sequences. w must not change before Backward.
 func (g *Sequence[F]) Forward(w SequenceWeights[F], in SequenceInput[F], out SequenceOutput[F]) error {
+	if g.wide != nil {
+		return g.wide.forward(w, in, out)
+	}
 	if err := g.begin(w, in, true); err != nil {
 		return err
 	}
@@ -196,6 +212,9 @@ func (g *Sequence[F]) Forward(w SequenceWeights[F], in SequenceInput[F], out Seq
 			C.call_seq_final(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
 		}
 	})
+	if err := g.integrated(); err != nil {
+		return err
+	}
 	if !c.Inference {
 		g.state = phaseForward
 	}
@@ -205,6 +224,9 @@ func (g *Sequence[F]) Forward(w SequenceWeights[F], in SequenceInput[F], out Seq
 // Backward writes the gradients of a scalar whose cotangents are cot, for the last Forward. It may be called several times, with other
 // cotangents.
 func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F]) error {
+	if g.wide != nil {
+		return g.wide.backward(cot, grad)
+	}
 	if g.plan == nil {
 		return ErrClosed
 	}
@@ -220,6 +242,9 @@ func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F
 		C.call_seq_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
 		g.backward(s, 0, c.T, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
 	})
+	if err := g.integrated(); err != nil {
+		return err
+	}
 	g.gradients(grad)
 	return nil
 }
@@ -229,6 +254,9 @@ func (g *Sequence[F]) shared() bool { return g.in.H0 == nil || len(g.in.H0) == g
 
 // Begin starts a closed loop: in.X is not used. w must not change before EndBackward.
 func (g *Sequence[F]) Begin(w SequenceWeights[F], in SequenceInput[F]) error {
+	if g.wide != nil {
+		return g.wide.beginSteps(w, in)
+	}
 	if g.cfg.Reverse {
 		return fmt.Errorf("kernel: sequence: a reverse plan has no closed loop: %w", ErrOrder)
 	}
@@ -242,6 +270,9 @@ func (g *Sequence[F]) Begin(w SequenceWeights[F], in SequenceInput[F]) error {
 
 // StepForward takes bin t, which must be the next one (0 after Begin), with inputs x (B, I), and writes what out wants.
 func (g *Sequence[F]) StepForward(t int, x []F, out SequenceBin[F]) error {
+	if g.wide != nil {
+		return g.wide.stepForward(t, x, out)
+	}
 	if g.plan == nil {
 		return ErrClosed
 	}
@@ -255,12 +286,18 @@ func (g *Sequence[F]) StepForward(t int, x []F, out SequenceBin[F]) error {
 	g.shards(func(s, _ C.int) {
 		g.forward(s, t, t+1, x, rows{row: c.I}, out.Y, rows{row: c.O}, out.State, out.Clean, rows{row: c.H})
 	})
+	if err := g.integrated(); err != nil {
+		return err
+	}
 	g.done++
 	return nil
 }
 
 // BeginBackward starts to go back over the bins stepped so far; final is the cotangent (B, StateSize) of the last state, nil for zero.
 func (g *Sequence[F]) BeginBackward(final []F) error {
+	if g.wide != nil {
+		return g.wide.beginBackward(final)
+	}
 	if g.plan == nil {
 		return ErrClosed
 	}
@@ -278,6 +315,9 @@ func (g *Sequence[F]) BeginBackward(final []F) error {
 // StepBackward goes back over bin t, which must be the last one not yet gone back over, with the cotangents of what StepForward gave,
 // and writes the gradient of its inputs to dx (B, I; nil if not wanted).
 func (g *Sequence[F]) StepBackward(t int, cot SequenceBin[F], dx []F) error {
+	if g.wide != nil {
+		return g.wide.stepBackward(t, cot, dx)
+	}
 	if g.plan == nil {
 		return ErrClosed
 	}
@@ -291,12 +331,18 @@ func (g *Sequence[F]) StepBackward(t int, cot SequenceBin[F], dx []F) error {
 	g.shards(func(s, _ C.int) {
 		g.backward(s, t, t+1, cot.Y, rows{row: c.O}, cot.State, cot.Clean, rows{row: c.H}, dx, rows{row: c.I})
 	})
+	if err := g.integrated(); err != nil {
+		return err
+	}
 	g.done--
 	return nil
 }
 
 // EndBackward writes the gradients of the weights and the initial state once every bin has been gone back over. grad.X must be nil.
 func (g *Sequence[F]) EndBackward(grad SequenceGradient[F]) error {
+	if g.wide != nil {
+		return g.wide.endBackward(grad)
+	}
 	if g.plan == nil {
 		return ErrClosed
 	}
@@ -313,6 +359,9 @@ func (g *Sequence[F]) EndBackward(grad SequenceGradient[F]) error {
 
 // Close frees the plan's memory; later calls return ErrClosed. It may be called again.
 func (g *Sequence[F]) Close() error {
+	if g.wide != nil {
+		return g.wide.close()
+	}
 	if g.plan != nil {
 		g.cleanup.Stop()
 		C.ctdb_seq_free(g.plan)

@@ -17,8 +17,9 @@ static void FN(seq_pack)(ctdb_seq *p, const void *wih_, const void *whh_, const 
 	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, Ip = p->Ip, G = p->gates, P = p->parts;
 	REAL *ut = p->ut, *wxt = p->wxt;
 	if (p->s.cell == CTDB_GRU) FN(gru_pack)(p, wih, whh, bih, bhh);
+	else if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_pack)(p, wih, whh, bih);
 	else if (p->s.cell != CTDB_NODE) FN(pointwise_pack)(p, wih, whh, bih, bhh);
-	if (!p->s.inference && p->s.cell != CTDB_NODE) {
+	if (!p->s.inference && p->s.cell != CTDB_NODE && p->s.cell != CTDB_LOW_RANK) {
 		for (int u = 0; u < Hp; u++)
 			for (int q = 0; q < G; q++)
 				for (int k = 0; k < Hp; k++)
@@ -59,7 +60,7 @@ static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, lon
 	const int row0 = shard * CTDB_SHARD_ROWS, H = p->s.H;
 	s->rows = rows;
 	s->rp = (rows + MR - 1) / MR * MR;
-	s->steps = 0;
+	s->steps = s->failed = 0;
 	REAL *h = H_SLOT(p, s, 0);
 	const REAL *h0 = h0_;
 	__builtin_memset(h, 0, sizeof(REAL) * s->rp * p->Hp);
@@ -69,6 +70,7 @@ static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, lon
 		if (h0) FN(scatter)(h0 + row0 * h0_row + H, h0_row, rows, H, C_SLOT(p, s, 0), p->Hp);
 	}
 	if (sd != 0) FN(add_noise)(s, row0, 0, H, h, p->Hp, nz, H, (REAL)sd, key, trials);
+	if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_units)(p, s, 0);
 }
 
 static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *x_, long x_row, long x_bin, void *y_, long y_row, long y_bin,
@@ -76,17 +78,24 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 {
 	ctdb_shard *s = p->sh + shard;
 	const int T = p->s.T, H = p->s.H, Hp = p->Hp, I = p->s.I, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
+	const int low = p->s.cell == CTDB_LOW_RANK;
 	const REAL *x = x_, *nz = nz_;
 	REAL *y = y_, *st = st_, *cl = cl_;
 	for (int k = k0; k < k1; k++) {
 		const int t = p->s.reverse ? T - 1 - k : k;
-		REAL *hn = H_SLOT(p, s, k + 1), *read = before ? H_SLOT(p, s, k) : hn;
+		REAL *hn = H_SLOT(p, s, k + 1), *read = before ? H_SLOT(p, s, k) : low ? C_SLOT(p, s, k + 1) : hn;
 		const REAL *nzt = nz ? nz + (long)t * H : 0;
 		if (I) FN(gather)(x + row0 * x_row + t * x_bin, x_row, s->rows, I, X_SLOT(p, s, k), rp, p->Iq);
 		if (p->s.cell == CTDB_GRU) {
 			FN(gru_advance)(p, s, k);
 		} else if (p->s.cell == CTDB_NODE) {
-			FN(node_advance)(p, s, k);
+			if (p->s.adaptive) FN(dp_advance)(p, s, k);
+			else FN(node_advance)(p, s, k);
+			if (s->failed) return;
+		} else if (low) {
+			FN(low_rank_products)(p, s, k);
+			if (sd != 0) FN(add_noise)(s, row0, t, H, s->pre, Hp, nzt, (long)T * H, (REAL)sd, key, trials);
+			FN(low_rank_advance)(p, s, k);
 		} else {
 			FN(pointwise_products)(p, s, k);
 			if (before && sd != 0) FN(add_noise)(s, row0, t, H, s->pre, p->gates * Hp, nzt, (long)T * H, (REAL)sd, key, trials);
@@ -99,7 +108,7 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 			FN(product_nn)(rp, p->Op / VL, H, read, Hp, p->wo, ys, p->Op);
 			FN(scatter)(ys, p->Op, s->rows, p->s.O, y + row0 * y_row + t * y_bin, y_row);
 		}
-		if (!before && sd != 0) FN(add_noise)(s, row0, t, H, hn, Hp, nzt, (long)T * H, (REAL)sd, key, trials);
+		if (!before && !low && sd != 0) FN(add_noise)(s, row0, t, H, hn, Hp, nzt, (long)T * H, (REAL)sd, key, trials);
 		if (st) FN(scatter)(hn, Hp, s->rows, H, st + row0 * s_row + t * s_bin, s_row);
 	}
 	s->steps = k1;
@@ -125,12 +134,14 @@ static void FN(seq_begin_backward)(ctdb_seq *p, int shard, const void *fin_, lon
 		__builtin_memset(s->dc, 0, sizeof(REAL) * s->rp * Hp);
 		if (fin) FN(scatter)(fin + p->s.H, row, s->rows, p->s.H, s->dc, Hp);
 	}
-	__builtin_memset(s->dU, 0, sizeof(REAL) * G * Hp * Hp);
+	if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_clear)(p, s);
+	if (p->s.cell != CTDB_LOW_RANK || p->s.full) __builtin_memset(s->dU, 0, sizeof(REAL) * G * Hp * Hp);
 	__builtin_memset(s->dW, 0, sizeof(REAL) * p->Iq * P * Hp);
 	__builtin_memset(s->db, 0, sizeof(REAL) * P * Hp);
 	__builtin_memset(s->dWo, 0, sizeof(REAL) * p->Oq * Hp);
 	__builtin_memset(s->dbo, 0, sizeof(REAL) * p->Oq);
 	if (p->s.cell == CTDB_NODE) FN(node_clear)(p, s);
+	s->failed = 0;
 }
 
 static void FN(column_sums)(const REAL *a, long rows, int n, REAL *sum)
@@ -146,7 +157,10 @@ static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, 
 	const long K = (long)n * s->rp;
 	REAL *dg = s->dg, *dW = s->dW;
 	if (p->s.cell == CTDB_NODE) {
-		FN(node_flush)(p, s, k, n);
+		if (p->s.adaptive) FN(dp_flush)(p, s, k, n);
+		else FN(node_flush)(p, s, k, n);
+	} else if (p->s.cell == CTDB_LOW_RANK) {
+		FN(low_rank_flush)(p, s, k, n);
 	} else {
 		FN(product_tn)(G * Hp, nv, K, dg, P * Hp, H_SLOT(p, s, k), Hp, s->dU, Hp);
 		if (p->s.I && P == G) FN(product_tn)(p->Iq, P * nv, K, X_SLOT(p, s, k), p->Iq, dg, P * Hp, dW, P * Hp);
@@ -158,7 +172,7 @@ static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, 
 		FN(column_sums)(dg, K, P * Hp, s->db);
 	}
 	if (with_y) {
-		const REAL *read = clean ? clean : H_SLOT(p, s, FN(reads_before)(p) ? k : k + 1);
+		const REAL *read = clean ? clean : p->s.cell == CTDB_LOW_RANK ? C_SLOT(p, s, k + 1) : H_SLOT(p, s, FN(reads_before)(p) ? k : k + 1);
 		FN(product_tn)(p->Oq, nv, K, s->dy, p->Oq, read, Hp, s->dWo, Hp);
 		FN(column_sums)(s->dy, K, p->Oq, s->dbo);
 	}
@@ -169,26 +183,29 @@ static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void 
 {
 	ctdb_shard *s = p->sh + shard;
 	const int H = p->s.H, Hp = p->Hp, O = p->s.O, P = p->parts, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
-	const int node = p->s.cell == CTDB_NODE, keep = noisy && O && !before;
+	const int node = p->s.cell == CTDB_NODE, low = p->s.cell == CTDB_LOW_RANK, keep = noisy && O && !before && !low;
 	const REAL *y = y_, *st = st_, *cl = cl_;
-	REAL *dx = dx_, *dh = s->dh;
+	REAL *dx = dx_, *dh = s->dh, *to = low ? s->df : dh; // where the cotangents of what is read out belong
 	for (int k = k1 - 1; k >= k0; k--) {
 		const int t = p->s.reverse ? p->s.T - 1 - k : k, slot = k % CTDB_FLUSH;
 		REAL *dg = (REAL *)s->dg + (size_t)slot * rp * P * Hp, *dy = (REAL *)s->dy + (size_t)slot * rp * p->Oq;
 		REAL *clean = keep ? (REAL *)s->cl + (size_t)slot * rp * Hp : 0;
 		if (st) FN(add_rows)(st + row0 * s_row + t * s_bin, s_row, s->rows, H, dh, Hp);
+		if (low) __builtin_memset(to, 0, sizeof(REAL) * rp * Hp);
 		for (int late = 0; late < 2; late++) {
 			// What is read out before the step gets its gradient after the step was taken back.
 			if (late == before) {
-				if (cl) FN(add_rows)(cl + row0 * s_row + t * s_bin, s_row, s->rows, H, dh, Hp);
+				if (cl) FN(add_rows)(cl + row0 * s_row + t * s_bin, s_row, s->rows, H, to, Hp);
 				if (O) {
 					FN(gather)(y ? y + row0 * y_row + t * y_bin : 0, y_row, y ? s->rows : 0, O, dy, rp, p->Oq);
-					if (y) FN(product_nn)(rp, Hp / VL, O, dy, p->Oq, p->wob, dh, Hp);
+					if (y) FN(product_nn)(rp, Hp / VL, O, dy, p->Oq, p->wob, to, Hp);
 				}
 			}
 			if (late) continue;
 			if (p->s.cell == CTDB_GRU) FN(gru_retreat)(p, s, k, dg, clean);
+			else if (node && p->s.adaptive) FN(dp_retreat)(p, s, k, slot, clean);
 			else if (node) FN(node_retreat)(p, s, k, slot, clean);
+			else if (low) FN(low_rank_retreat)(p, s, k, slot, dg);
 			else FN(pointwise_retreat)(p, s, k, dg, clean);
 		}
 		if (dx && p->s.I) {

@@ -56,9 +56,15 @@ const (
 	// CellNODE is a neural ordinary differential equation (Chen et al. 2018): clean = h + the integral over DT of f([h, x]) with x held, h' = clean + noise. f is
 	// a chain of Layers linear maps with Width hidden units between them.
 	CellNODE
+	// CellLowRank is a leaky network whose connectivity has a low rank (Mastrogiuseppe & Ostojic 2018, equations 1 to 4), and one of full rank where Full says so:
+	//
+	//	h' = (1-Gamma) h + Gamma (m (n tanh(h)) / H + U tanh(h) + W x + b_i + noise),  clean = tanh(h')
+	//
+	// Its maps are n (Rank, H), then m (H, Rank), both without a bias; U is Whh. It has no b_h. The readout is of the units' activities, as theirs is.
+	CellLowRank
 )
 
-var cellNames = [...]string{"sequence", "tanh", "relu", "linear", "lstm", "leaky", "leaky-compat", "node"}
+var cellNames = [...]string{"sequence", "tanh", "relu", "linear", "lstm", "leaky", "leaky-compat", "node", "low-rank"}
 
 // String is the cell's name.
 func (c Cell) String() string {
@@ -94,15 +100,27 @@ type SequenceConfig struct {
 	H int // units, at least 1
 	O int // channels of the linear readout of the clean state; 0 for none
 
-	Gamma float64 // leak of the leaky cells, above 0 and at most 1
+	Gamma float64 // leak of the leaky cells and of the low-rank one, above 0 and at most 1
+
+	Rank int  // of the low-rank cell, at least 1
+	Full bool // it has Whh besides
 
 	// Of NODE: Layers linear maps (1 to MaxLayers), with Width hidden units between them, tanh if TanhNet and else rectified; DT is the time of a bin, which
 	// Substeps steps (0 means 1) of Euler's method or, if RK4, of the classical method of Runge and Kutta take.
+	//
+	// Dopri5 is the method of Dormand & Prince (1980) of order 5 instead, in double precision whatever F is. It chooses steps for each trial alone, so that the root mean square over
+	// units of error / (ATol + RTol |h|) is at most 1, tries one of DT/Substeps first in every bin, and at most MaxSteps in a bin (0 means 1000): a trial that needs more, or
+	// is not finite, is an [*IntegrationError]. Its gradients are those of the accepted steps, their lengths held constant, or with Adjoint those of the continuous adjoint (Chen et
+	// al. 2018), integrated to the same tolerances.
 	Layers, Width int
 	TanhNet       bool
 	DT            float64
 	Substeps      int
 	RK4           bool
+	Dopri5        bool
+	RTol, ATol    float64
+	MaxSteps      int
+	Adjoint       bool
 
 	Reverse   bool   // walks from bin T-1 to bin 0: the second direction of a bidirectional network
 	Threads   int    // goroutines that pull shards; 0 means 1
@@ -118,8 +136,25 @@ func (c SequenceConfig) StateSize() int {
 	return c.H
 }
 
-// Map returns the numbers of results and arguments of the linear map l of a NODE.
+// MapCount is the number of linear maps that the weights have: Layers of a NODE, 2 of the low-rank cell, else 0.
+func (c SequenceConfig) MapCount() int {
+	switch c.Cell {
+	case CellNODE:
+		return c.Layers
+	case CellLowRank:
+		return 2
+	}
+	return 0
+}
+
+// Map returns the numbers of results and arguments of linear map l of a NODE or a low-rank cell.
 func (c SequenceConfig) Map(l int) (out, in int) {
+	if c.Cell == CellLowRank {
+		if l == 0 {
+			return c.Rank, c.H
+		}
+		return c.H, c.Rank
+	}
 	out, in = c.Width, c.Width
 	if l == 0 {
 		in = c.H + c.I
@@ -136,7 +171,7 @@ type SequenceWeights[F Float] struct {
 	Whh  []F                // (gates*H, H), weight_hh
 	Bih  []F                // (gates*H), bias_ih; nil is zero
 	Bhh  []F                // (gates*H), bias_hh; nil is zero
-	Maps []LinearWeights[F] // of a NODE, in their order, instead of those above; the first one's arguments are h, then x
+	Maps []LinearWeights[F] // of a NODE, in their order, instead of those above; the first one's arguments are h, then x. Of a low-rank cell besides them
 	Wout []F                // (O, H), the readout's weight; needed if O > 0
 	Bout []F                // (O), its bias; nil is zero
 }
@@ -213,7 +248,11 @@ func (c SequenceConfig) check() error {
 	fields := []field{{"B", c.B, 1}, {"T", c.T, 1}, {"I", c.I, 0}, {"H", c.H, 1}, {"O", c.O, 0}, {"Threads", c.Threads, 0}}
 	width, stages := 0, 1
 	switch c.Cell {
-	case CellLeaky, CellLeakyCompat:
+	case CellLeaky, CellLeakyCompat, CellLowRank:
+		if c.Cell == CellLowRank {
+			fields = append(fields, field{"Rank", c.Rank, 1})
+			width = c.Rank
+		}
 		if !(c.Gamma > 0 && c.Gamma <= 1) {
 			return fmt.Errorf("kernel: sequence: Gamma: got %v, want above 0 and at most 1", c.Gamma)
 		}
@@ -229,7 +268,25 @@ func (c SequenceConfig) check() error {
 			return fmt.Errorf("kernel: sequence: DT: got %v, want a positive number", c.DT)
 		}
 		width, stages = c.Width*c.Layers, max(1, c.Substeps)
-		if c.RK4 {
+		switch {
+		case c.Dopri5:
+			if c.RK4 {
+				return errors.New("kernel: sequence: RK4 and Dopri5: one of them is allowed")
+			}
+			if c.MaxSteps < 0 || c.MaxSteps > 1<<20 {
+				return &ShapeError{"sequence", "MaxSteps", c.MaxSteps, "0 to 2^20"}
+			}
+			for name, tolerance := range map[string]float64{"RTol": c.RTol, "ATol": c.ATol} {
+				if !(tolerance >= 0 && tolerance <= 1) || name == "ATol" && tolerance == 0 {
+					return fmt.Errorf("kernel: sequence: %s: got %v, want at most 1 and above 0 (RTol may be 0)", name, tolerance)
+				}
+			}
+			// One step's stages, and the states that the steps of a bin begin at.
+			if per := float64(ShardRows) * (float64(c.maxSteps())*float64(c.H+17) + 7*float64(3*width)); per > maxElements {
+				return fmt.Errorf("kernel: %s: beyond any memory", c)
+			}
+			width = 0
+		case c.RK4:
 			stages *= 4
 		}
 	}
@@ -253,6 +310,9 @@ func (c SequenceConfig) String() string {
 	if c.Cell == CellNODE {
 		s += fmt.Sprintf("/layers=%d/width=%d", c.Layers, c.Width)
 	}
+	if c.Cell == CellLowRank {
+		s += fmt.Sprintf("/rank=%d", c.Rank)
+	}
 	if c.Reverse {
 		s += "/reverse"
 	}
@@ -266,14 +326,28 @@ func (c SequenceConfig) shape() C.ctdb_shape {
 	if c.Cell == CellNODE {
 		s.layers, s.width, s.tanh_net, s.dt = C.int(c.Layers), C.int(c.Width), cBool(c.TanhNet), C.double(c.DT)
 		s.substeps, s.stages = C.int(max(1, c.Substeps)), 1
-		if c.RK4 {
+		switch {
+		case c.Dopri5:
+			s.adaptive, s.adjoint, s.max_steps, s.first = 1, cBool(c.Adjoint), C.int(c.maxSteps()), C.double(c.DT/float64(max(1, c.Substeps)))
+			s.rtol, s.atol, s.stages, s.substeps = C.double(c.RTol), C.double(c.ATol), 7, 1
+		case c.RK4:
 			s.stages = 4
 		}
+	}
+	if c.Cell == CellLowRank {
+		s.layers, s.width, s.full = 2, C.int(c.Rank), cBool(c.Full)
 	}
 	return s
 }
 
 func (c SequenceConfig) threads() int { return max(1, c.Threads) }
+
+func (c SequenceConfig) maxSteps() int {
+	if c.MaxSteps == 0 {
+		return 1000
+	}
+	return c.MaxSteps
+}
 
 func wantLen[F any](op, field string, s []F, n int) error {
 	if len(s) != n {
@@ -298,12 +372,16 @@ func checkWeights[F Float](c SequenceConfig, w SequenceWeights[F], need bool) er
 			return err
 		}
 	}
-	if c.Cell == CellLeakyCompat && len(w.Bhh) != 0 {
+	if (c.Cell == CellLeakyCompat || c.Cell == CellLowRank) && len(w.Bhh) != 0 {
 		return &ShapeError{"sequence", "Bhh", len(w.Bhh), "none: the cell has one bias"}
 	}
+	square := c.Cell != CellLowRank || c.Full
+	if !square && len(w.Whh) != 0 {
+		return &ShapeError{"sequence", "Whh", len(w.Whh), "none: the cell is not Full"}
+	}
 	maps := 0
-	if c.Cell == CellNODE && (need || w.Maps != nil) {
-		maps = c.Layers
+	if need || w.Maps != nil {
+		maps = c.MapCount()
 	}
 	if len(w.Maps) != maps {
 		return &ShapeError{"sequence", "Maps", len(w.Maps), fmt.Sprintf("%d", maps)}
@@ -316,6 +394,9 @@ func checkWeights[F Float](c SequenceConfig, w SequenceWeights[F], need bool) er
 				return err
 			}
 		}
+		if c.Cell == CellLowRank {
+			out = 0
+		}
 		if err := optLen("sequence", name+"Bias", m.Bias, out); err != nil {
 			return err
 		}
@@ -326,8 +407,10 @@ func checkWeights[F Float](c SequenceConfig, w SequenceWeights[F], need bool) er
 				return err
 			}
 		}
-		if err := wantLen("sequence", "Whh", w.Whh, rows*c.H); err != nil {
-			return err
+		if square {
+			if err := wantLen("sequence", "Whh", w.Whh, rows*c.H); err != nil {
+				return err
+			}
 		}
 	}
 	if need && c.O > 0 {

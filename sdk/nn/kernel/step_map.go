@@ -36,6 +36,25 @@ type local struct {
 	direct    [2][2][]float64
 }
 
+// pointMap is the step of a cell that is no function of each unit's own products, at one point.
+type pointMap interface {
+	step(x, h, next []float64) error // next may be h
+	tangent(x, h, dx, dh, out []float64) error
+	cotangent(x, h, cot, gx, gh []float64) error
+	jacobians(x, h, jx, jh []float64) error
+}
+
+// points is nil for cells that local describes.
+func (m *StepMap) points() pointMap {
+	switch m.c.Cell {
+	case CellNODE:
+		return m.newField()
+	case CellLowRank:
+		return newLowRankMap(m.c, m.w)
+	}
+	return nil
+}
+
 func (m *StepMap) states() int { return m.c.StateSize() / m.c.H }
 
 func (m *StepMap) newLocal() *local {
@@ -130,6 +149,8 @@ func (m *StepMap) evaluate(l *local, x, state []float64) {
 	}
 }
 
+func atPoint(p int, err error) error { return fmt.Errorf("kernel: step: point %d: %w", p, err) }
+
 // check checks the arguments and returns the number of points.
 func (m *StepMap) check(x, state []float64) (int, error) {
 	n := len(state) / m.c.StateSize()
@@ -150,10 +171,11 @@ func (m *StepMap) Step(x, state, next []float64) error {
 		return err
 	}
 	size, h := m.c.StateSize(), m.c.H
-	if m.c.Cell == CellNODE {
-		f := m.newField()
+	if f := m.points(); f != nil {
 		for p := range points {
-			f.step(at(x, p, m.c.I), at(state, p, size), at(next, p, size))
+			if err := f.step(at(x, p, m.c.I), at(state, p, size), at(next, p, size)); err != nil {
+				return atPoint(p, err)
+			}
 		}
 		return nil
 	}
@@ -174,10 +196,11 @@ func (m *StepMap) JVP(x, state, dx, dstate, out []float64) error {
 		return err
 	}
 	size, h := m.c.StateSize(), m.c.H
-	if m.c.Cell == CellNODE {
-		f := m.newField()
+	if f := m.points(); f != nil {
 		for p := range points {
-			f.tangent(at(x, p, m.c.I), at(state, p, size), at(dx, p, m.c.I), at(dstate, p, size), at(out, p, size))
+			if err := f.tangent(at(x, p, m.c.I), at(state, p, size), at(dx, p, m.c.I), at(dstate, p, size), at(out, p, size)); err != nil {
+				return atPoint(p, err)
+			}
 		}
 		return nil
 	}
@@ -221,10 +244,11 @@ func (m *StepMap) VJP(x, state, cot, gx, gstate []float64) error {
 		return err
 	}
 	size, h := m.c.StateSize(), m.c.H
-	if m.c.Cell == CellNODE {
-		f := m.newField()
+	if f := m.points(); f != nil {
 		for p := range points {
-			f.cotangent(at(x, p, m.c.I), at(state, p, size), at(cot, p, size), at(gx, p, m.c.I), at(gstate, p, size))
+			if err := f.cotangent(at(x, p, m.c.I), at(state, p, size), at(cot, p, size), at(gx, p, m.c.I), at(gstate, p, size)); err != nil {
+				return atPoint(p, err)
+			}
 		}
 		return nil
 	}
@@ -267,10 +291,11 @@ func (m *StepMap) Jacobians(x, state, jx, js []float64) error {
 	if err := errors.Join(err, optLen("step", "jx", jx, points*size*inputs), optLen("step", "jstate", js, points*size*size)); err != nil {
 		return err
 	}
-	if m.c.Cell == CellNODE {
-		f := m.newField()
+	if f := m.points(); f != nil {
 		for p := range points {
-			f.jacobians(at(x, p, inputs), at(state, p, size), at(jx, p, size*inputs), at(js, p, size*size))
+			if err := f.jacobians(at(x, p, inputs), at(state, p, size), at(jx, p, size*inputs), at(js, p, size*size)); err != nil {
+				return atPoint(p, err)
+			}
 		}
 		return nil
 	}

@@ -10,13 +10,15 @@
 #include "gru_impl.h"
 #include "pointwise_impl.h"
 #include "node_impl.h"
+#include "adaptive_impl.h"
+#include "low_rank_impl.h"
 #include "sequence_impl.h"
 #include "linear_impl.h"
 #include "loss_impl.h"
 
 static const ctdb_ops FN(ops) = {
-	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(seq_pack), FN(seq_pack_layer), FN(seq_begin), FN(seq_forward), FN(seq_final),
-	FN(seq_begin_backward), FN(seq_backward), FN(seq_gradients), FN(seq_layer_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
+	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(seq_pack), FN(pack_layer), FN(seq_begin), FN(seq_forward), FN(seq_final),
+	FN(seq_begin_backward), FN(seq_backward), FN(seq_gradients), FN(layer_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
 	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam),
 };
 
@@ -46,6 +48,14 @@ static const ctdb_ops FN(ops) = {
 #undef C_SLOT
 #undef HS_SLOT
 #undef ACT_SLOT
+#undef Z_SLOT
+#undef DP_H
+#undef DP_K
+#undef DP_DK
+#undef DP_ACT
+#undef DP_DZ
+#undef DP_START
+#undef DP_TAKEN
 #undef REAL
 #undef INT
 #undef SQRT
