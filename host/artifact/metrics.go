@@ -31,13 +31,14 @@ func line(m component.Metric) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// MetricsWriter writes the curves of a training: metrics.jsonl, one JSON object a line, and from it, when it is complete, metrics.csv and the event file for TensorBoard.
-// All three depend on the metrics alone. Its methods may be called from several goroutines.
+// MetricsWriter writes the curves of a training: metrics.jsonl, one JSON object a line, and from it, when it is complete and not empty, metrics.csv and the event file for
+// TensorBoard. All three depend on the metrics alone. Its methods may be called from several goroutines.
 type MetricsWriter struct {
 	mu   sync.Mutex
 	path string
 	file *renameio.PendingFile // nil once closed
 	out  *bufio.Writer
+	any  bool
 }
 
 // CreateMetrics begins DIR/metrics.jsonl. It must be ended with Close or Abort.
@@ -64,6 +65,7 @@ func (w *MetricsWriter) Write(m component.Metric) error {
 	if _, err := w.out.Write(b); err != nil {
 		return fmt.Errorf("artifact: writing %s: %w", w.path, err)
 	}
+	w.any = true
 	return nil
 }
 
@@ -80,7 +82,7 @@ func (w *MetricsWriter) Close() error {
 	if err := w.out.Flush(); err != nil {
 		return fmt.Errorf("artifact: writing %s: %w", w.path, err)
 	}
-	if err := replace(f, w.path); err != nil {
+	if err := replace(f, w.path); err != nil || !w.any {
 		return err
 	}
 	dir := filepath.Dir(w.path)

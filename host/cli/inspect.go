@@ -123,10 +123,19 @@ func runOf(c *cli.Context, name string) (*artifact.Run, error) {
 func (p Program) showCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show a run: its stages and results", ArgsUsage: "RUN", OnUsageError: onUsage,
-		Flags: append([]cli.Flag{rootFlag(), jsonFlag()}, followFlags()...),
+		Flags: append([]cli.Flag{
+			rootFlag(), jsonFlag(),
+			&cli.BoolFlag{Name: "curve", Usage: "draw the learning curves, also of trainings that go on, by default of the newest run"},
+		}, followFlags()...),
 		Action: func(c *cli.Context) error {
+			if c.Bool("follow") && c.Bool("curve") {
+				return usagef("show: --curve and --follow are both given: one of them is needed")
+			}
 			if c.Bool("follow") {
 				return p.follow(c)
+			}
+			if c.Bool("curve") {
+				return p.curves(c)
 			}
 			run, err := openRun(c)
 			if err != nil {
@@ -165,11 +174,14 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 		if st, ok := run.Stage(s.Stage); ok {
 			component = st.Record.Component + " " + st.Record.ComponentVersion
 		}
-		status, took := s.Status, human(time.Duration(float64(s.Seconds)*float64(time.Second)))
+		status, took, remark := s.Status, human(time.Duration(float64(s.Seconds)*float64(time.Second))), s.Error
+		if s.Stopped != "" {
+			remark = "a limit of time ended its training; run it again to go on with it"
+		}
 		if s.Stored {
 			status, took = "stored", ""
 		}
-		t.AppendRow(table.Row{s.Stage, component, newScreen(p.Out).status(status), took, shortKey(s.Key), s.Error})
+		t.AppendRow(table.Row{s.Stage, component, newScreen(p.Out).status(status), took, shortKey(s.Key), remark})
 	}
 	for _, st := range run.Stages() {
 		if !slices.ContainsFunc(prov.Stages, func(u artifact.StageUse) bool { return u.Stage == st.Name }) {

@@ -36,6 +36,7 @@ func (p Program) runCommand() *cli.Command {
 			setFlag(),
 			&cli.StringFlag{Name: "shard", Usage: "run the `I/N`-th share of a study's points, e.g. 2/4; shares may run at once, into one folder or several, see report"},
 			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},
+			&cli.DurationFlag{Name: "max-time", Usage: "end each training after `TIME`, e.g. 2h, and go on with what came of it; without it the same command goes on with the training", DefaultText: "none"},
 			&cli.DurationFlag{Name: "stall", Usage: "end a stage that makes no progress for `TIME`, e.g. 30m", DefaultText: "never, but the log says so"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log `debug|info|warn|error` and above into the run's log.jsonl; warnings and errors are shown as well"},
@@ -58,6 +59,9 @@ func (p Program) run(c *cli.Context) error {
 	if d := c.Duration("stall"); d < 0 || d == 0 && c.IsSet("stall") {
 		return usagef("--stall %v: a time above 0 is needed, e.g. 30m", d)
 	}
+	if d := c.Duration("max-time"); d < 0 || d == 0 && c.IsSet("max-time") {
+		return usagef("--max-time %v: a time above 0 is needed, e.g. 2h", d)
+	}
 	if _, err := pipeline.ParseShard(c.String("shard")); err != nil {
 		return usagef("--shard: %w", err)
 	}
@@ -79,7 +83,7 @@ func (p Program) run(c *cli.Context) error {
 		}
 	}
 	defer g.host.Store.Close()
-	g.host.CheckpointEvery, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("stall")
+	g.host.CheckpointEvery, g.host.MaxTime, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("max-time"), c.Duration("stall")
 	watch := p.newWatch(c.Bool("quiet") || c.Bool("json"))
 	watch.level = max(level, slog.LevelWarn)
 	g.host.Observer, g.host.Log = watch, slog.New(shownLog{watch: watch})
@@ -100,18 +104,57 @@ func (p Program) run(c *cli.Context) error {
 		}
 		return errors.Join(runErr, err)
 	}
+	stopped := stoppedByTime(outcomes)
 	if c.Bool("json") {
 		r, err := finished.Results()
 		if err != nil {
 			return err
 		}
-		return p.printJSON(map[string]any{"run": out, "metrics": r.Metrics})
+		return p.printJSON(map[string]any{"run": out, "metrics": r.Metrics, "stopped_by_time": stopped})
 	}
 	if err := p.printResults(finished); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.Out, "run     %s\nreport  %s\n", out, filepath.Join(out, artifact.ReportFile))
+	if len(stopped) > 0 {
+		fmt.Fprintf(p.Out, "--max-time %v ended the training of %s: these results depend on the machine's speed.\n`%s` goes on with it.\n",
+			c.Duration("max-time"), few(stopped), again(without(os.Args, "max-time"), c.IsSet("out"), out))
+	}
 	return nil
+}
+
+// stoppedByTime are the stages whose trainings a limit of time ended.
+func stoppedByTime(outcomes []pipeline.Outcome) []string {
+	out := []string{}
+	for _, o := range outcomes {
+		if o.Stopped {
+			out = append(out, o.Stage)
+		}
+	}
+	return out
+}
+
+// few lists names, or only how many there are.
+func few(names []string) string {
+	if len(names) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:4], ", "), len(names)-4)
+	}
+	return strings.Join(names, ", ")
+}
+
+// without is a command line without a flag that has a value.
+func without(args []string, flag string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		name := strings.TrimPrefix(strings.TrimPrefix(args[i], "-"), "-")
+		switch {
+		case !strings.HasPrefix(args[i], "-"), name != flag && !strings.HasPrefix(name, flag+"="):
+			out = append(out, args[i])
+		case name == flag:
+			i++ // its value
+		}
+	}
+	return out
 }
 
 // writeReport writes the report of a run's folder, while no other shard of a study writes its own.

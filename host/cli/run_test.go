@@ -33,6 +33,13 @@ func TestRunFoldersAreTheirOwn(t *testing.T) {
 }
 
 // The line that goes on with a run is read by a shell as what was given.
+func TestWithout(t *testing.T) {
+	args := strings.Fields("ctdb-host run max-time --max-time 2h --out x -max-time=3h --max-timer 1 --max-time")
+	if got, want := strings.Join(without(args, "max-time"), " "), "ctdb-host run max-time --out x --max-timer 1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestAgain(t *testing.T) {
 	args := []string{"/opt/ctdb host/ctdb-host", "run", "it's.yaml", "--set", `fit.a.params={"latent": [1, 2]}`, "--store=$HOME/x", "--plugin-dir", "", "-j", "2"}
 	line := again(args, false, "runs/x y")

@@ -49,9 +49,10 @@ type reporter struct {
 	r       *running
 	metrics *artifact.MetricsWriter
 	mu      sync.Mutex
-	// live is nil where nobody follows, or no more since it could not be written.
-	live *artifact.LiveMetrics
-	err  error
+	// live is begun with the first metric; alone is true where nobody follows, or no more since it could not be written.
+	live  *artifact.LiveMetrics
+	alone bool
+	err   error
 }
 
 var _ component.Reporter = (*reporter)(nil)
@@ -61,38 +62,35 @@ func (r *running) reporter() (*reporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &reporter{r: r, metrics: w}
-	if r.live != "" {
-		if p.live, err = artifact.FollowMetrics(r.live); err != nil {
-			p.notLive(err)
-		}
-	}
-	return p, nil
+	return &reporter{r: r, metrics: w, alone: r.live == ""}, nil
 }
 
-// notLive says that nobody can follow. The training goes on.
-func (p *reporter) notLive(err error) {
-	p.r.log.Warn("the curves cannot be followed", "folder", p.r.live, "error", err)
-	p.unfollow()
-}
-
-func (p *reporter) unfollow() {
-	if p.live != nil {
-		_ = p.live.Close() // what is in it is in the stage's own files
-		p.live = nil
-	}
-}
-
-// follow writes a point of a curve for whoever follows.
+// follow writes a point of a curve for whoever follows. Where it cannot, the training goes on alone.
 func (p *reporter) follow(v component.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.live == nil {
+	if p.alone {
 		return
 	}
-	if err := p.live.Write(v); err != nil {
-		p.notLive(err)
+	var err error
+	if p.live == nil {
+		p.live, err = artifact.FollowMetrics(p.r.live)
 	}
+	if err == nil {
+		err = p.live.Write(v)
+	}
+	if err != nil {
+		p.r.log.Warn("the curves cannot be followed", "folder", p.r.live, "error", err)
+		p.unfollow()
+	}
+}
+
+// unfollow ends what is written for whoever follows. The stage's own files have it all.
+func (p *reporter) unfollow() {
+	if p.live != nil {
+		_ = p.live.Close()
+	}
+	p.live, p.alone = nil, true
 }
 
 func (p *reporter) fail(err error) {
