@@ -109,7 +109,7 @@ func (c *composer) train(ctx context.Context) {
 		return
 	}
 	f := facts{Pairs: []pair{{"component", componentOf(st.Record)}}}
-	f.Pairs = append(f.Pairs, training(st.Record.Train)...)
+	f.Pairs = append(f.Pairs, c.training(st)...)
 	if score, err := st.Score(); err == nil {
 		if v := mean(score.Success); v == v {
 			f.Pairs = append(f.Pairs, pair{"success", fmt.Sprintf("%s on %d validation trials", number(v), len(score.Success))})
@@ -135,6 +135,9 @@ func (c *composer) train(ctx context.Context) {
 		c.figure(f)
 	} else {
 		s.Notes = append(s.Notes, without("Learning curves", err, "the training reported none"))
+	}
+	if f, ok := optimisation("train-optimisation", []artifact.Stage{st}); ok {
+		c.figure(f)
 	}
 	tick := clock{}
 	if c.data != nil {
@@ -202,6 +205,26 @@ func binsOf(n int, width float64) string {
 	return fmt.Sprintf("%d a trial, of %g ms", n, 1000*width)
 }
 
+// training says how a stage's training went, from where it began and how long it took.
+func (c *composer) training(st artifact.Stage) []pair {
+	out := training(st.Record.Train)
+	if sum := st.Record.Inputs["from"]; sum != "" {
+		from := "the weights " + short(sum)
+		for _, u := range c.provenance.Stages {
+			if u.Stage == st.Name && u.From != "" {
+				from += " in " + u.From
+			}
+		}
+		out = append(out, pair{"began with", from})
+	}
+	for _, u := range c.provenance.Stages {
+		if took := span(float64(u.Seconds)); u.Stage == st.Name && !u.Stored && took != "" {
+			out = append(out, pair{"took", took})
+		}
+	}
+	return out
+}
+
 func meanCount(c *cube) float64 {
 	rows, _ := c.rows(maxRows)
 	return mean(rows)
@@ -227,7 +250,7 @@ func (c *composer) fit() {
 		return
 	}
 	for _, st := range stages {
-		s.Facts = append(s.Facts, facts{st.Label, append([]pair{{"component", componentOf(st.Record)}}, training(st.Record.Train)...)})
+		s.Facts = append(s.Facts, facts{st.Label, append([]pair{{"component", componentOf(st.Record)}}, c.training(st)...)})
 		for _, n := range st.Record.Notes {
 			s.Notes = append(s.Notes, st.Label+": "+n)
 		}
@@ -236,6 +259,9 @@ func (c *composer) fit() {
 		c.figure(f)
 	} else {
 		s.Notes = append(s.Notes, without("Learning curves", err, "the trainings reported none"))
+	}
+	if f, ok := optimisation("optimisation", stages); ok {
+		c.figure(f)
 	}
 	if c.data != nil {
 		if f, ok := rates(c.data, c.models); ok {
@@ -342,6 +368,9 @@ func (c *composer) stageList() list {
 		state := u.Status
 		if u.Stored {
 			state = "from the store"
+		}
+		if u.Stopped != "" {
+			state += ", its training ended by a limit of time"
 		}
 		name := ""
 		if st, ok := c.run.Stage(u.Stage); ok {

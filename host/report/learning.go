@@ -40,22 +40,63 @@ func learningCurves(name string, stages []artifact.Stage) (f component.Figure, o
 	return f, len(f.Panels) > 0, err
 }
 
-func learningPanel(st artifact.Stage, metrics []component.Metric) (component.Panel, bool) {
-	label, colour := st.Label, st.Label
-	if st.Kind == artifact.TrainStage {
-		label, colour = strings.TrimPrefix(st.Record.Component, "model/"), figure.Truth
+// optimisation shows the gradient's norm and the learning rate of some trainings over epochs, all of them in one panel each; ok is false where no training reports
+// either. What cannot be read is told with the learning curves.
+func optimisation(name string, stages []artifact.Stage) (f component.Figure, ok bool) {
+	f = component.Figure{
+		Name: name, Title: "Gradients and learning rate", Columns: 2,
+		Caption: "The mean norm of the gradient in each epoch, before it is clipped, and the learning rate.",
 	}
+	for _, q := range []struct{ metric, label string }{{"train/gradient_norm", "gradient norm"}, {"train/learning_rate", "learning rate"}} {
+		p := component.Panel{Title: q.label, X: component.Axis{Label: "epoch"}, Y: component.Axis{Label: q.label}}
+		for _, st := range stages {
+			metrics, err := st.Metrics()
+			if err != nil {
+				continue
+			}
+			label, colour := whose(st)
+			if m := curve(metrics, q.metric); len(m.X) > 0 {
+				m.Label, m.Group = label, colour
+				p.Marks = append(p.Marks, m)
+			}
+		}
+		if len(p.Marks) > 0 {
+			p.Y.Log = positive(p.Marks)
+			f.Panels = append(f.Panels, p)
+		}
+	}
+	f.Columns = max(len(f.Panels), 1)
+	return f, len(f.Panels) > 0
+}
+
+// whose is what a training is called in a figure, and the group that gives its colour.
+func whose(st artifact.Stage) (label, colour string) {
+	if st.Kind == artifact.TrainStage {
+		return strings.TrimPrefix(st.Record.Component, "model/"), figure.Truth
+	}
+	return st.Label, st.Label
+}
+
+// curve is a metric over epochs.
+func curve(metrics []component.Metric, name string) component.Mark {
+	m := component.Mark{Kind: component.Line}
+	for _, v := range metrics {
+		if v.Name == name {
+			m.X, m.Y = append(m.X, float64(v.Epoch)), append(m.Y, v.Value)
+		}
+	}
+	return m
+}
+
+func learningPanel(st artifact.Stage, metrics []component.Metric) (component.Panel, bool) {
+	label, colour := whose(st)
 	p := component.Panel{Title: label, X: component.Axis{Label: "epoch"}, Y: component.Axis{Label: "loss"}}
-	for _, curve := range []struct {
+	for _, shown := range []struct {
 		metric, label string
 		faint         bool
 	}{{"train/loss", "training", true}, {"valid/loss", "validation", false}} {
-		m := component.Mark{Kind: component.Line, Label: curve.label, Group: colour, Faint: curve.faint}
-		for _, v := range metrics {
-			if v.Name == curve.metric {
-				m.X, m.Y = append(m.X, float64(v.Epoch)), append(m.Y, v.Value)
-			}
-		}
+		m := curve(metrics, shown.metric)
+		m.Label, m.Group, m.Faint = shown.label, colour, shown.faint
 		if len(m.X) > 0 {
 			p.Marks = append(p.Marks, m)
 		}

@@ -111,7 +111,7 @@ func (s *synthetic) stage(t *testing.T, name, use string) string {
 		w, err := artifact.CreateMetrics(dir)
 		must(t, err)
 		for e := range 100 {
-			for metric, floor := range map[string]float64{"train/loss": 0.009, "valid/loss": 0.012} {
+			for metric, floor := range map[string]float64{"train/loss": 0.009, "valid/loss": 0.012, "train/gradient_norm": 0.1, "train/learning_rate": 1e-4} {
 				must(t, w.Write(component.Metric{Name: metric, Epoch: int64(e), Step: int64(8 * e), Value: floor + 0.5*math.Exp(-float64(e)/12)}))
 			}
 		}
