@@ -110,13 +110,16 @@ func (v *validation) begin(ctx context.Context, u *experiment.Use, path, stage s
 		return nil, err
 	}
 	l.where, l.use = file, use{found: found, params: u.Params, seed: u.Seed}
-	if of := l.readWeights(file)["component"]; of != "" && of != found.Name.String() {
-		l.hint = "they are weights of " + of
-	}
+	of := l.readWeights(file)["component"]
+	sound := len(l.problems) == 0
 	if target != (model.Target{}) {
 		if err := l.open(ctx, target, nil); err != nil {
 			return nil, err
 		}
+	}
+	if sound && len(l.problems) > 0 && of != "" && of != found.Name.String() {
+		first := param.Problem{Path: inputFrom, Message: fmt.Sprintf("%s: these are weights of %s, and those of %s have other names or shapes", file, of, found.Name)}
+		l.problems = append([]param.Problem{first}, l.problems...)
 	}
 	v.begun[key] = l.problems
 	return l.problems, nil

@@ -116,7 +116,7 @@ func TestWeightsToBeginWithAreLookedAt(t *testing.T) {
 	}{
 		{"another size", []string{"train.from=" + run, "train.params.latent=5"}, []string{"--set train.from= ... train.from: ... /run/train/weights.safetensors: weights.w: has shape [2], [5] is needed"}},
 		{"other names, of another model", []string{"fit.a.from=" + put("v", tensor.Set{tensor.New64("v", 2)}, map[string]string{"component": "model/other"})}, []string{
-			"fit.a.from: ... /v: weights.w: is missing (they are weights of model/other)"}},
+			"fit.a.from: ... /v: these are weights of model/other, and those of model/toy have other names or shapes", "fit.a.from: ... /v: weights.w: is missing"}},
 		{"not numbers", []string{"fit.a.from=" + put("nan", tensor.Set{bad}, nil)}, []string{"fit.a.from: ... /nan: tensor: ... NaN"}},
 		{"not weights", []string{"train.from=" + noise}, []string{"train.from: ... /noise: ... not a valid safetensors file"}},
 		{"not a folder of a run", []string{"train.from=" + empty}, []string{"train.from: ... /empty: it is neither a run's folder nor a trained model's"}},

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,16 +40,16 @@ type fitKey struct {
 // loading is a folder with a trained model, or its weights, as they are looked at.
 type loading struct {
 	v *validation
-	// key is that of the experiment which names it, where what messages begin with, and hint what they end with where there is nothing better.
-	key, where, hint string
-	record           artifact.Record
-	use              use
-	weights          tensor.Set
-	problems         []param.Problem
+	// key is that of the experiment which names it, and where what messages begin with.
+	key, where string
+	record     artifact.Record
+	use        use
+	weights    tensor.Set
+	problems   []param.Problem
 }
 
 func (l *loading) wrong(hint, format string, args ...any) {
-	l.problems = append(l.problems, param.Problem{Path: l.key, Message: l.where + ": " + fmt.Sprintf(format, args...), Hint: cmp.Or(hint, l.hint)})
+	l.problems = append(l.problems, param.Problem{Path: l.key, Message: l.where + ": " + fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // look reads the record and the weights. Without a record nothing more can be said, and ok is false.
