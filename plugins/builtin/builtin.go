@@ -7,6 +7,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/metrics"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/leaky"
+	"github.com/ctdb-host/ctdb/plugins/models/lowrank"
 	"github.com/ctdb-host/ctdb/plugins/models/lstm"
 	"github.com/ctdb-host/ctdb/plugins/models/node"
 	"github.com/ctdb-host/ctdb/plugins/models/rnn"
@@ -30,7 +31,7 @@ func Plugin() serve.Plugin {
 		Doc:         "The components that come with ctdb-host.",
 		Numerics:    func() map[string]string { return map[string]string{"kernel": kernel.Variant()} },
 		Tasks:       []task.Factory{nbff.Factory()},
-		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory()}, sae.Factories())),
+		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), lowrank.Factory(), node.Factory()}, sae.Factories())),
 		Simulators:  []simulator.Factory{spikes.Factory()},
 		Comparators: []comparator.Factory{metrics.Factory()},
 	}

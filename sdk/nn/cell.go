@@ -184,7 +184,10 @@ func (c kernelCell[F]) Weights(inputs int) int64 {
 
 // Bytes is what the kernel's plan takes.
 func (c kernelCell[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
-	s := c.shape(inputs)
+	return planBytes[F](c.shape(inputs), rows, bins, outputs, training)
+}
+
+func planBytes[F kernel.Float](s kernel.SequenceConfig, rows, bins, outputs int, training bool) int64 {
 	s.B, s.T, s.O, s.Inference = rows, bins, outputs, !training
 	n, err := kernel.SequenceBytes[F](s)
 	if err != nil || n > math.MaxInt64 {

@@ -154,7 +154,7 @@ func (g *Graph[F]) Variable(name string, shape ...int) *Node {
 	return g.input(name, g.array(elements(shape)), shape)
 }
 
-// Param adds the parameter of that name.
+// Param adds the parameter of that name; a buffer has no gradient.
 func (g *Graph[F]) Param(name string) *Node {
 	if n := g.used[name]; n != nil {
 		return n
@@ -164,6 +164,9 @@ func (g *Graph[F]) Param(name string) *Node {
 		return g.fail("parameter", fmt.Errorf("%q: there is none of that name", name))
 	}
 	n := g.input(name, q.Value, q.Shape)
+	if q.Offset < 0 {
+		g.data[n] = q.Value
+	}
 	g.used[name] = n
 	return n
 }

@@ -20,7 +20,9 @@ type Params[F kernel.Float] struct {
 	seed uint64
 	list []Param[F]
 	flat []F
-	err  error
+	// buffers are constants beside the parameters, each with memory of its own.
+	buffers []Param[F]
+	err     error
 }
 
 // Param is one parameter.
@@ -29,7 +31,7 @@ type Param[F kernel.Float] struct {
 	Shape []int
 	// Value is a view of the parameter within all of them.
 	Value []F
-	// Offset is where Value begins in Params.Flat.
+	// Offset is where Value begins in Params.Flat; -1 for a buffer, which is not there.
 	Offset int
 }
 
@@ -54,16 +56,8 @@ func (p *Params[F]) Normal(name string, sd float64, shape ...int) {
 
 // add adds a parameter. A name that is taken, or a shape that is not positive, is reported by Err.
 func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64) {
-	n := 1
-	for _, s := range shape {
-		if s < 1 || n > math.MaxInt32/s {
-			p.fail(fmt.Errorf("nn: parameter %q: shape %v is not allowed: 1 to 2^31 elements", name, shape))
-			return
-		}
-		n *= s
-	}
-	if name == "" || slices.ContainsFunc(p.list, func(q Param[F]) bool { return q.Name == name }) {
-		p.fail(fmt.Errorf("nn: parameter %q: the name is empty or taken", name))
+	n, ok := p.check(name, shape)
+	if !ok {
 		return
 	}
 	at := len(p.flat)
@@ -75,11 +69,43 @@ func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64)
 	if draw == nil {
 		return
 	}
-	r := random.New(p.seed, "initial "+name)
-	value := p.list[len(p.list)-1].Value
-	for i := range value {
-		value[i] = F(draw(r))
+	p.draw(p.list[len(p.list)-1], draw)
+}
+
+// check returns the number of elements of a parameter that may be added.
+func (p *Params[F]) check(name string, shape []int) (int, bool) {
+	n := 1
+	for _, s := range shape {
+		if s < 1 || n > math.MaxInt32/s {
+			p.fail(fmt.Errorf("nn: parameter %q: shape %v is not allowed: 1 to 2^31 elements", name, shape))
+			return 0, false
+		}
+		n *= s
 	}
+	if _, taken := p.find(name); name == "" || taken {
+		p.fail(fmt.Errorf("nn: parameter %q: the name is empty or taken", name))
+		return 0, false
+	}
+	return n, true
+}
+
+func (p *Params[F]) draw(q Param[F], draw func(*rand.Rand) float64) {
+	r := random.New(p.seed, "initial "+q.Name)
+	for i := range q.Value {
+		q.Value[i] = F(draw(r))
+	}
+}
+
+// NormalBuffer adds a constant drawn from the normal distribution of mean 0 and that standard deviation, what torch.nn.Module.register_buffer adds: it is saved and loaded with the
+// parameters, but it is none: not in Flat, without a gradient, out of an optimiser's reach.
+func (p *Params[F]) NormalBuffer(name string, sd float64, shape ...int) {
+	n, ok := p.check(name, shape)
+	if !ok {
+		return
+	}
+	q := Param[F]{Name: name, Shape: slices.Clone(shape), Value: make([]F, n), Offset: -1}
+	p.buffers = append(p.buffers, q)
+	p.draw(q, func(r *rand.Rand) float64 { return sd * r.NormFloat64() })
 }
 
 // Linear adds prefix.weight (out, in) and prefix.bias (out) as nn.Linear has them: uniform with bound 1/sqrt(in).
@@ -111,13 +137,13 @@ func (p *Params[F]) fail(err error) {
 // Err returns the first mistake that was made in adding parameters.
 func (p *Params[F]) Err() error { return p.err }
 
-// All returns the parameters in order.
+// All returns the parameters in order, without buffers.
 func (p *Params[F]) All() []Param[F] { return p.list }
 
 // Flat returns the memory of all parameters: each at its Offset, and zeros between. A gradient has the same layout.
 func (p *Params[F]) Flat() []F { return p.flat }
 
-// Get returns the value of the parameter of that name, nil where there is none.
+// Get returns the value of the parameter or buffer of that name, nil where there is none.
 func (p *Params[F]) Get(name string) []F {
 	if q, ok := p.find(name); ok {
 		return q.Value
@@ -126,11 +152,12 @@ func (p *Params[F]) Get(name string) []F {
 }
 
 func (p *Params[F]) find(name string) (Param[F], bool) {
-	i := slices.IndexFunc(p.list, func(q Param[F]) bool { return q.Name == name })
-	if i < 0 {
-		return Param[F]{}, false
+	for _, list := range [][]Param[F]{p.list, p.buffers} {
+		if i := slices.IndexFunc(list, func(q Param[F]) bool { return q.Name == name }); i >= 0 {
+			return list[i], true
+		}
 	}
-	return p.list[i], true
+	return Param[F]{}, false
 }
 
 // Count is the number of weights.
@@ -142,10 +169,16 @@ func (p *Params[F]) Count() int {
 	return n
 }
 
-// Save returns a copy as tensors of F.
-func (p *Params[F]) Save() tensor.Set { return p.SaveFlat(p.flat) }
+// Save returns a copy as tensors of F, the buffers last.
+func (p *Params[F]) Save() tensor.Set {
+	out := p.SaveFlat(p.flat)
+	for _, q := range p.buffers {
+		out = append(out, tensorOf(q.Name, slices.Clone(q.Value), q.Shape...))
+	}
+	return out
+}
 
-// SaveFlat is Save of another array of the layout of Flat, e.g. the best weights.
+// SaveFlat is Save of another array of the layout of Flat, e.g. the best weights, without buffers.
 func (p *Params[F]) SaveFlat(flat []F) tensor.Set {
 	out := make(tensor.Set, len(p.list))
 	for i, q := range p.list {
@@ -198,12 +231,32 @@ func (e *MismatchError) Error() string {
 
 // Load sets all values. Weights whose names or shapes differ, or that are not finite, are a [*MismatchError] that lists all of them; then
 // nothing has changed.
-func (p *Params[F]) Load(weights tensor.Set) error { return p.LoadFlat(p.flat, weights) }
+func (p *Params[F]) Load(weights tensor.Set) error {
+	all := slices.Concat(p.list, p.buffers)
+	if err := fits(all, weights); err != nil {
+		return err
+	}
+	for _, q := range all {
+		set(q.Value, weights.Get(q.Name))
+	}
+	return nil
+}
 
-// LoadFlat is Load into another array of the layout of Flat.
+// LoadFlat is Load into another array of the layout of Flat, without buffers.
 func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
-	var e MismatchError
+	if err := fits(p.list, weights); err != nil {
+		return err
+	}
 	for _, q := range p.list {
+		set(flat[q.Offset:q.Offset+len(q.Value)], weights.Get(q.Name))
+	}
+	return nil
+}
+
+// fits is a [*MismatchError] unless the weights are those of the list.
+func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
+	var e MismatchError
+	for _, q := range list {
 		w := weights.Get(q.Name)
 		switch {
 		case w == nil:
@@ -219,29 +272,29 @@ func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
 		}
 	}
 	for _, w := range weights {
-		if _, ok := p.find(w.Name); !ok {
+		if !slices.ContainsFunc(list, func(q Param[F]) bool { return q.Name == w.Name }) {
 			e.Unknown = append(e.Unknown, Shaped{w.Name, w.Shape})
 		}
 	}
 	if len(e.Missing)+len(e.Unknown)+len(e.Shapes) > 0 {
 		return &e
 	}
-	for _, q := range p.list {
-		w, value := weights.Get(q.Name), flat[q.Offset:q.Offset+len(q.Value)]
-		for i, x := range w.F32 {
-			value[i] = F(x)
-		}
-		for i, x := range w.F64 {
-			value[i] = F(x)
-		}
-	}
 	return nil
+}
+
+func set[F kernel.Float](value []F, w *tensor.Tensor) {
+	for i, x := range w.F32 {
+		value[i] = F(x)
+	}
+	for i, x := range w.F64 {
+		value[i] = F(x)
+	}
 }
 
 // Float64 returns a copy of the values in double precision, by name.
 func (p *Params[F]) Float64() map[string][]float64 {
 	out := make(map[string][]float64, len(p.list))
-	for _, q := range p.list {
+	for _, q := range slices.Concat(p.list, p.buffers) {
 		v := make([]float64, len(q.Value))
 		for i, x := range q.Value {
 			v[i] = float64(x)
@@ -261,9 +314,12 @@ func elements(shape []int) int {
 
 // Clone returns a copy with memory of its own.
 func (p *Params[F]) Clone() *Params[F] {
-	c := &Params[F]{seed: p.seed, flat: slices.Clone(p.flat), list: slices.Clone(p.list), err: p.err}
+	c := &Params[F]{seed: p.seed, flat: slices.Clone(p.flat), list: slices.Clone(p.list), buffers: slices.Clone(p.buffers), err: p.err}
 	for i, q := range c.list {
 		c.list[i].Value = c.flat[q.Offset : q.Offset+len(q.Value) : q.Offset+len(q.Value)]
+	}
+	for i, q := range c.buffers {
+		c.buffers[i].Value = slices.Clone(q.Value)
 	}
 	return c
 }

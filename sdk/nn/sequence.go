@@ -13,7 +13,7 @@ import (
 // CellWeights are the nodes of a cell's parameters, see kernel.Cell and kernel.SequenceWeights for equations and shapes. Biases and the readout may be nil.
 type CellWeights struct {
 	WeightIH, WeightHH, BiasIH, BiasHH *Node
-	// Maps are the linear maps of a kernel.CellNODE, instead of the above.
+	// Maps are the linear maps of a kernel.CellNODE, instead of the above, or of a kernel.CellLowRank, besides them.
 	Maps []LinearWeights
 	// ReadoutWeight (O, H) and ReadoutBias (O) add y = W clean + b in the same pass over memory.
 	ReadoutWeight, ReadoutBias *Node
@@ -97,7 +97,7 @@ func (s *Sequence) Clean() *Node { return s.get(headClean) }
 func (s *Sequence) Final() *Node { return s.get(headFinal) }
 
 // Sequence runs a cell over x (rows, T, I). x is nil for a cell without inputs; then bins is T, else 0. Of cell, what belongs to the cell is used: Cell, Gamma
-// and the fields of a NODE; its units follow from the weights, except those of a NODE, which H says.
+// and the fields of a NODE; its units follow from the weights, except those of a NODE and a low-rank cell, which H says.
 func (g *Graph[F]) Sequence(cell kernel.SequenceConfig, x *Node, bins int, w CellWeights, o SequenceOptions) *Sequence {
 	return g.sequence(cell.Cell.String(), cell, x, bins, []CellWeights{w}, []*Node{o.Initial}, o)
 }
@@ -194,23 +194,26 @@ func (s *sequenceState[F]) parameters(w CellWeights) []parameter[F] {
 // size finds the cell's sizes in its first direction's weights, and checks that the weights are there.
 func (s *sequenceState[F]) size(w CellWeights, first bool) error {
 	c := &s.cell
-	if c.Cell == kernel.CellNODE {
-		if len(w.Maps) != c.Layers {
-			return fmt.Errorf("%d maps are given for %d layers", len(w.Maps), c.Layers)
+	if n := c.MapCount(); len(w.Maps) != n {
+		return fmt.Errorf("%d maps are given, %s needs %d", len(w.Maps), c.Cell, n)
+	}
+	for l, m := range w.Maps {
+		if m.Weight == nil {
+			return fmt.Errorf("the weight of map %d is missing", l)
 		}
-		for l, m := range w.Maps {
-			if m.Weight == nil {
-				return fmt.Errorf("the weight of map %d is missing", l)
+	}
+	square := c.Cell != kernel.CellLowRank || c.Full
+	if c.Cell != kernel.CellNODE {
+		if (w.WeightHH != nil) != square {
+			if square {
+				return errors.New("weight_hh is missing")
 			}
-		}
-	} else {
-		if w.WeightHH == nil {
-			return errors.New("weight_hh is missing")
+			return errors.New("weight_hh is given to a cell that is not Full")
 		}
 		if (w.WeightIH == nil) != (c.I == 0) {
 			return fmt.Errorf("weight_ih and inputs go together: there are %d inputs", c.I)
 		}
-		if first {
+		if first && c.MapCount() == 0 {
 			c.H = w.WeightHH.Shape()[len(w.WeightHH.Shape())-1]
 		}
 	}
@@ -343,8 +346,8 @@ func (s *sequenceState[F]) results(a *[heads][]F, d int) kernel.SequenceOutput[F
 
 func (s *sequenceState[F]) newWeights() kernel.SequenceWeights[F] {
 	var w kernel.SequenceWeights[F]
-	if s.cell.Cell == kernel.CellNODE {
-		w.Maps = make([]kernel.LinearWeights[F], s.cell.Layers)
+	if n := s.cell.MapCount(); n > 0 {
+		w.Maps = make([]kernel.LinearWeights[F], n)
 	}
 	return w
 }

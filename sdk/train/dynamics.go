@@ -29,7 +29,9 @@ type Readout struct {
 	// Weight (Width, units) and Bias (Width).
 	Weight, Bias []float64
 	Width        int
-	// Map is applied to each element; nil is the identity.
+	// Of is what the readout is of, a function of each latent; nil is the latent itself.
+	Of func(float64) float64
+	// Map is applied to each element of the result; nil is the identity.
 	Map func(float64) float64
 }
 
@@ -92,7 +94,7 @@ func (d *CellDynamics) Step(_ context.Context, state, input *tensor.Tensor) (*te
 		return nil, err
 	}
 	out := tensor.New64(model.State, n, d.size())
-	return out, d.Cell.Step(x, h, out.F64)
+	return out, integration(d.Cell.Step(x, h, out.F64))
 }
 
 // Observe maps states to what the model shows.
@@ -129,6 +131,9 @@ func (d *CellDynamics) Observe(_ context.Context, state *tensor.Tensor, role str
 				s = r.Bias[o]
 			}
 			for i, v := range h[b*d.size() : b*d.size()+d.Units] {
+				if r.Of != nil {
+					v = r.Of(v)
+				}
 				s += r.Weight[o*d.Units+i] * v
 			}
 			if r.Map != nil {
@@ -157,7 +162,7 @@ func (d *CellDynamics) JVP(_ context.Context, state, input, dState, dInput *tens
 		}
 	}
 	out := tensor.New64(model.State, n, d.size())
-	return out, d.Cell.JVP(x, h, dx, dh, out.F64)
+	return out, integration(d.Cell.JVP(x, h, dx, dh, out.F64))
 }
 
 // VJP is the cotangents of state and input.
@@ -171,7 +176,7 @@ func (d *CellDynamics) VJP(_ context.Context, state, input, cotangent *tensor.Te
 		return nil, nil, err
 	}
 	dState, dInput = tensor.New64("d_state", n, d.size()), tensor.New64("d_input", n, d.Inputs)
-	return dState, dInput, d.Cell.VJP(x, h, c, dInput.F64, dState.F64)
+	return dState, dInput, integration(d.Cell.VJP(x, h, c, dInput.F64, dState.F64))
 }
 
 // Jacobians are exact.
@@ -181,5 +186,5 @@ func (d *CellDynamics) Jacobians(_ context.Context, state, input *tensor.Tensor)
 		return nil, nil, err
 	}
 	dState, dInput = tensor.New64("d_state", n, d.size(), d.size()), tensor.New64("d_input", n, d.size(), d.Inputs)
-	return dState, dInput, d.Cell.Jacobians(x, h, dInput.F64, dState.F64)
+	return dState, dInput, integration(d.Cell.Jacobians(x, h, dInput.F64, dState.F64))
 }

@@ -130,7 +130,7 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 		return nil
 	})
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, integration(err)
 	}
 	terms = make([]float64, len(parts[0]))
 	for _, part := range parts {

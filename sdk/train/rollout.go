@@ -164,7 +164,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 		arrays[i] = make([]F, total)
 		out.Arrays = append(out.Arrays, tensorOf(res.Name, arrays[i], shape).With(res.Unit, res.Axes...))
 	}
-	return out, kernel.Shards(n, r.threads, func(worker, _, lo, hi int) error {
+	return out, integration(kernel.Shards(n, r.threads, func(worker, _, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 			}
 		}
 		return nil
-	})
+	}))
 }
 
 func tensorOf[F kernel.Float](name string, data []F, shape []int) *tensor.Tensor {

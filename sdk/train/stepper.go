@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -36,6 +37,10 @@ func NewStepper[F kernel.Float](net Network[F], threads int, c Config) *Stepper[
 // finite is a component.DivergedError, and the weights stay.
 func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64, err error) {
 	if loss, s.Terms, err = s.Runner.Run(d, rows, p, s.grad); err != nil {
+		var e *component.DivergedError
+		if errors.As(err, &e) {
+			e.Step = s.Steps
+		}
 		return 0, 0, err
 	}
 	norm = kernel.GlobalNorm(s.grad)

@@ -14,13 +14,11 @@ type Params struct {
 	Hidden int `param:"hidden" default:"128" min:"1" max:"4096" doc:"units of each hidden layer of the vector field"`
 	Layers int `param:"layers" default:"3" min:"1" max:"16" doc:"linear maps of the vector field, rectified units between them"`
 	recurrent.Training
-	Integrator string  `param:"integrator" default:"euler" choices:"euler,rk4" doc:"method that integrates over a bin, inputs held: Euler's, or the classical one of Runge and Kutta"`
-	Substeps   int     `param:"substeps" default:"1" min:"1" max:"1000" doc:"steps of the integrator in a bin"`
-	DT         float64 `param:"dt" default:"0.1" above:"0" doc:"time that passes in a bin, in the vector field's own unit"`
-	ICNoise    float64 `param:"ic_noise" default:"0.05" min:"0" doc:"standard deviation of the noise on the initial state"`
-	Noise      float64 `param:"noise" default:"0" min:"0" doc:"standard deviation of the noise on the state after each bin"`
-	LatentL2   float64 `param:"latent_l2" default:"0" min:"0" doc:"weight of the mean over trials of the latents' 2-norm"`
-	Compat     bool    `param:"compat" default:"false" doc:"published behaviour: no noise on the initial state"`
+	Integration
+	ICNoise  float64 `param:"ic_noise" default:"0.05" min:"0" doc:"standard deviation of the noise on the initial state"`
+	Noise    float64 `param:"noise" default:"0" min:"0" doc:"standard deviation of the noise on the state after each bin"`
+	LatentL2 float64 `param:"latent_l2" default:"0" min:"0" doc:"weight of the mean over trials of the latents' 2-norm"`
+	Compat   bool    `param:"compat" default:"false" doc:"published behaviour: no noise on the initial state"`
 }
 
 // Factory returns node.
@@ -31,8 +29,7 @@ func Factory() model.Factory {
 
 // Design is the network of parameters.
 func Design[F kernel.Float](p Params) recurrent.Design[F] {
-	field := kernel.SequenceConfig{Layers: p.Layers, Width: p.Hidden, DT: p.DT, Substeps: p.Substeps, RK4: p.Integrator == "rk4"}
-	d := recurrent.Design[F]{Cell: nn.NODE[F](p.Latent, field), Prefix: "generator", ReadoutSD: 0.01, InitialNoise: p.ICNoise, Noise: p.Noise, LatentL2: p.LatentL2,
+	d := recurrent.Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.Layers, p.Hidden)), Prefix: "generator", ReadoutSD: 0.01, InitialNoise: p.ICNoise, Noise: p.Noise, LatentL2: p.LatentL2,
 		Training: p.Training}
 	if p.Compat {
 		d.InitialNoise = 0

@@ -2,6 +2,7 @@ package recurrent
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -48,9 +49,12 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p).Training
-			return append(d.Schedule.Check(d.LR, d.Epochs), Check(t)...)
+			return slices.Concat(Problems(p), d.Schedule.Check(d.LR, d.Epochs), Check(t))
 		},
 		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
+			if problems := Problems(p); len(problems) > 0 {
+				return nil, &component.InvalidArgumentError{Problems: problems}
+			}
 			return Open(design(p), env, t, short, version, p)
 		})
 	return model.Sized(f, func(p P, t model.Target, threads int) component.Memory {
@@ -60,6 +64,17 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 		d := design(p)
 		return component.Memory{Bytes: Memory(d.Cell, *t.Task, d.Training.BatchSize, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
 	})
+}
+
+// Checked are parameters that know what else is wrong with them than single values.
+type Checked interface{ Problems() []param.Problem }
+
+// Problems are those of parameters that are Checked.
+func Problems(p any) []param.Problem {
+	if c, ok := p.(Checked); ok {
+		return c.Problems()
+	}
+	return nil
 }
 
 // Open makes the model of a design for a target. identity is everything else that a training depends on.

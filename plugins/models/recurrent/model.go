@@ -211,7 +211,7 @@ func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 	}
 	size := m.config.Cell.StateSize()
 	return &train.CellDynamics{Cell: cell, Size: size, Units: m.config.Cell.Units(), Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,
-		Observed: map[string]train.Readout{model.Outputs: {Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Outputs}},
+		Observed: map[string]train.Readout{model.Outputs: {Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Outputs, Of: nn.ReadOf(m.config.Cell)}},
 		Initial: func(_ context.Context, trials tensor.Block) (*tensor.Tensor, error) {
 			n := max(1, len(trials.Trials))
 			out := tensor.New64(model.State, n, size)

@@ -11,6 +11,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/leaky"
+	"github.com/ctdb-host/ctdb/plugins/models/lowrank"
 	"github.com/ctdb-host/ctdb/plugins/models/lstm"
 	"github.com/ctdb-host/ctdb/plugins/models/node"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
@@ -122,7 +123,7 @@ func TestGoldenTrain(t *testing.T) {
 						maps++
 					}
 				}
-				d = node.Design[float64](node.Params{Latent: units, Hidden: before.Get("generator.vf_net.0.weight").Shape[0], Layers: maps, DT: 0.1, Training: training})
+				d = node.Design[float64](node.Params{Latent: units, Hidden: before.Get("generator.vf_net.0.weight").Shape[0], Layers: maps, Integration: node.Integration{DT: 0.1}, Training: training})
 			}
 			m, err := recurrent.Open(d, component.Env{Threads: 2}, model.Target{Task: &spec})
 			if err != nil {
@@ -152,7 +153,7 @@ func TestGoldenTrain(t *testing.T) {
 }
 
 func all() []model.Factory {
-	return append(gru.Factories(), rnn.Factory(), leaky.Factory(), lstm.Factory(), node.Factory())
+	return append(gru.Factories(), rnn.Factory(), leaky.Factory(), lstm.Factory(), lowrank.Factory(), node.Factory())
 }
 
 func flipflop(t *testing.T, trials, bins int) (task.Task, task.Spec) {

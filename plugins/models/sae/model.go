@@ -287,7 +287,7 @@ func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 	if err != nil {
 		return nil, err
 	}
-	readout := train.Readout{Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Neurons}
+	readout := train.Readout{Weight: w["readout.weight"], Bias: w["readout.bias"], Width: m.config.Spec.Neurons, Of: nn.ReadOf(m.config.Cell)}
 	rates := readout
 	rates.Map = math.Exp
 	return &train.CellDynamics{Cell: cell, Size: m.config.Cell.StateSize(), Units: m.config.Cell.Units(), Inputs: m.config.Spec.Inputs, BinWidth: m.config.Spec.BinWidth,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ctdb-host/ctdb/plugins/models/node"
+	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
@@ -62,13 +64,11 @@ type LDSParams struct {
 
 // NODEParams are the parameters of sae-node.
 type NODEParams struct {
-	Latent       int     `param:"latent" default:"10" min:"1" max:"1024" doc:"states of the decoder: the number of latents"`
-	Hidden       int     `param:"hidden" default:"128" min:"1" max:"4096" doc:"units of each hidden layer of the vector field"`
-	HiddenLayers int     `param:"hidden_layers" default:"6" min:"0" max:"15" doc:"hidden layers of the vector field, of rectified units"`
-	Integrator   string  `param:"integrator" default:"euler" choices:"euler,rk4" doc:"method that integrates over a bin, inputs held: Euler's, or the classical one of Runge and Kutta"`
-	Substeps     int     `param:"substeps" default:"1" min:"1" max:"1000" doc:"steps of the integrator in a bin"`
-	DT           float64 `param:"dt" default:"0.1" above:"0" doc:"time that passes in a bin, in the vector field's own unit"`
-	LR           float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
+	Latent       int `param:"latent" default:"10" min:"1" max:"1024" doc:"states of the decoder: the number of latents"`
+	Hidden       int `param:"hidden" default:"128" min:"1" max:"4096" doc:"units of each hidden layer of the vector field"`
+	HiddenLayers int `param:"hidden_layers" default:"6" min:"0" max:"15" doc:"hidden layers of the vector field, of rectified units"`
+	node.Integration
+	LR float64 `param:"lr" default:"2e-3" above:"0" doc:"learning rate of Adam"`
 	Fitting
 }
 
@@ -98,8 +98,7 @@ func LDS[F kernel.Float](p LDSParams) Design[F] {
 
 // NODE is the design of sae-node.
 func NODE[F kernel.Float](p NODEParams) Design[F] {
-	field := kernel.SequenceConfig{Layers: p.HiddenLayers + 1, Width: p.Hidden, DT: p.DT, Substeps: p.Substeps, RK4: p.Integrator == "rk4"}
-	return Design[F]{Cell: nn.NODE[F](p.Latent, field), NoStateDropout: true, LR: p.LR, Fitting: p.Fitting}
+	return Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.HiddenLayers+1, p.Hidden)), NoStateDropout: true, LR: p.LR, Fitting: p.Fitting}
 }
 
 // Factories returns sae-gru, sae-rnn, sae-lds and sae-node.
@@ -120,13 +119,17 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p)
-			problems := append(d.Fitting.Schedule.Check(d.LR, d.Fitting.Epochs), check(d.Fitting.window(), t)...)
+			problems := append(recurrent.Problems(p), d.Fitting.Schedule.Check(d.LR, d.Fitting.Epochs)...)
+			problems = append(problems, check(d.Fitting.window(), t)...)
 			if data := t.Data; data != nil && data.TrainTrials < 1 {
 				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", data.TrainTrials)})
 			}
 			return problems
 		},
 		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
+			if problems := recurrent.Problems(p); len(problems) > 0 {
+				return nil, &component.InvalidArgumentError{Problems: problems}
+			}
 			return Open(design(p), env, t, short, version, p)
 		})
 	return model.Sized(f, func(p P, t model.Target, threads int) component.Memory {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/plugins/models/node"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
@@ -144,7 +145,7 @@ func goldenSAE[F kernel.Float](t *testing.T, kind string, c, first golden.Case, 
 	case "sae-lds":
 		d = LDS[F](LDSParams{Latent: p.Latents, Fitting: f})
 	default:
-		d = NODE[F](NODEParams{Latent: p.Latents, Hidden: p.Width, HiddenLayers: p.Layers, DT: 0.1, Fitting: f})
+		d = NODE[F](NODEParams{Latent: p.Latents, Hidden: p.Width, HiddenLayers: p.Layers, Integration: node.Integration{DT: 0.1}, Fitting: f})
 	}
 	m, err := Open(d, component.Env{Threads: 2}, model.Target{Data: &spec})
 	if err != nil {

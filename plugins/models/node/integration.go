@@ -1,0 +1,37 @@
+package node
+
+import (
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// Integration are the parameters that say how a vector field is integrated over a bin.
+type Integration struct {
+	Integrator string  `param:"integrator" default:"euler" choices:"euler,rk4,dopri5" doc:"method that integrates over a bin, inputs held: Euler's, the classical one of Runge and Kutta, or in double precision that of Dormand and Prince, which chooses its steps"`
+	Substeps   int     `param:"substeps" default:"1" min:"1" max:"1000" doc:"steps of the integrator in a bin; dopri5 tries a step that long first"`
+	DT         float64 `param:"dt" default:"0.1" above:"0" doc:"time that passes in a bin, in the vector field's own unit"`
+	RTol       float64 `param:"rtol" default:"1e-6" min:"0" max:"1" doc:"error that dopri5 allows itself in a step, relative to the state"`
+	ATol       float64 `param:"atol" default:"1e-6" above:"0" max:"1" doc:"error that dopri5 allows itself in a step besides"`
+	MaxSteps   int     `param:"max_steps" default:"1000" min:"1" max:"100000" doc:"steps that dopri5 may try in a bin; a trial that needs more ends the training"`
+	Gradient   string  `param:"gradient" default:"discretise" choices:"discretise,adjoint" doc:"of dopri5: gradient of the steps it took, their lengths held, or of the differential equation, integrated backwards to the same tolerances"`
+}
+
+// Problems reports what does not go together.
+func (i Integration) Problems() []param.Problem {
+	if i.Gradient == "adjoint" && i.Integrator != "dopri5" {
+		return []param.Problem{{Path: "gradient", Message: "adjoint needs integrator dopri5, not " + i.Integrator, Hint: "discretise is the exact gradient of " + i.Integrator}}
+	}
+	return nil
+}
+
+// Field is that of a vector field of that many linear maps, with width units between them.
+func (i Integration) Field(layers, width int) kernel.SequenceConfig {
+	c := kernel.SequenceConfig{Layers: layers, Width: width, DT: i.DT, Substeps: i.Substeps}
+	switch i.Integrator {
+	case "rk4":
+		c.RK4 = true
+	case "dopri5":
+		c.Dopri5, c.RTol, c.ATol, c.MaxSteps, c.Adjoint = true, i.RTol, i.ATol, i.MaxSteps, i.Gradient == "adjoint"
+	}
+	return c
+}
