@@ -58,7 +58,7 @@ fuzz: deps ## run every fuzz target for FUZZTIME (default 5s), one after the oth
 
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
-	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store
+	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store ./plugins/builtin
 
 # What runs another processor's programs, and where their C library is (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user-static).
 ARM_CC   ?= aarch64-linux-gnu-gcc
