@@ -1,4 +1,3 @@
-// Package builtin registers the components that come with ctdb-host as one plugin. They use nothing that a third party could not use.
 package builtin
 
 import (

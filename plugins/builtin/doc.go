@@ -1,0 +1,25 @@
+// Package builtin registers the components that come with ctdb-host as one plugin. They use nothing that a third party could not use.
+//
+// # Random streams
+//
+// Every random number is a function of a seed, a purpose and indices (package random), and of nothing else: not of the order in which trials are made, of batches, threads or an interruption.
+// These are all streams in use; the seed is that of the instance, but for rollouts, which are given one. A stream ends in the index that is named last.
+//
+//	purpose                  indices        what it gives
+//	nbff/split               -              the order of trials that is cut into training and validation
+//	nbff/pulses              trial          the pulses, bin by bin and bit by bit
+//	nbff/stimulus            trial          which bit is stimulated, and how strongly
+//	nbff/noise               trial          the noise on the inputs
+//	initial NAME             -              the initial values of the weight NAME
+//	batches                  epoch          the order of trials that is cut into batches, and that of batches
+//	state noise              epoch, trial   the noise on states, by bin and unit (see kernel.Normals); 0 in place of the epoch in validation, none in a rollout
+//	initial state noise      epoch, trial   the same for initial states
+//	encoder dropout          epoch, trial   the mask on an encoder's final states, by element (see kernel.Dropout)
+//	initial state dropout    epoch, trial   the mask on initial states
+//	spikes/mixing            neuron         the weights with which a neuron reads latents
+//	spikes/counts            trial          the spikes
+//	spikes/calcium           trial          the noise of fluorescence
+//	metrics/bootstrap        resample       the trials of a resample
+//	metrics/null/train       comparison     which training trials are paired for the null
+//	metrics/null/valid       comparison     the same for validation trials
+package builtin
