@@ -58,6 +58,7 @@ func TestSchema(t *testing.T) {
 	beyond := []string{
 		"blind longer than trial", "memory beyond", "model memory", "window too long", "window negative", "warm-up", "fit names twice", "fit case twice", "subject unknown",
 		"load missing", "load a file", "dataset missing", "dataset is text", "matrix nowhere", "two documents",
+		"begin with what is missing", "begin with an experiment", "begin with any folder",
 	}
 	for _, f := range archive.Files {
 		name, ok := strings.CutSuffix(f.Name, ".yaml")
