@@ -51,6 +51,7 @@ type Graph[F kernel.Float] struct {
 	memory *Memory[F]
 	pass   Pass
 	err    error
+	failed error // of an operation in the present run
 
 	ops    int
 	slots  int
@@ -307,7 +308,11 @@ func (g *Graph[F]) Run(p Pass) (float64, error) {
 	}
 	g.pass = p
 	g.vm.Reset()
+	g.failed = nil
 	if err := g.vm.RunAll(); err != nil {
+		if g.failed != nil {
+			err = g.failed
+		}
 		return 0, fmt.Errorf("nn: run: %w", err)
 	}
 	sum := 0.0

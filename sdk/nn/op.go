@@ -26,6 +26,8 @@ type op struct {
 	shape tensor.Shape
 	wrt   []bool
 	run   func(in []gorgonia.Value) (gorgonia.Value, error)
+	// failed is where the graph finds the error of a run: Gorgonia hands on its text alone.
+	failed *error
 	// diff returns the gradients of the arguments, nil where wrt is false.
 	diff func(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
 }
@@ -63,7 +65,8 @@ func (o *op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 	v, err := o.run(in)
 	if err != nil {
-		return nil, fmt.Errorf("nn: %s: %w", o.name, err)
+		*o.failed = fmt.Errorf("%s: %w", o.name, err)
+		return nil, *o.failed
 	}
 	return v, nil
 }
@@ -109,7 +112,7 @@ func (o *op) SymDiff(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
 // apply adds an operation to the graph. A nil shape is a scalar.
 func (g *Graph[F]) apply(o op, in ...*Node) (*Node, error) {
 	g.ops++
-	o.id = g.ops
+	o.id, o.failed = g.ops, &g.failed
 	for _, n := range in {
 		o.in = append(o.in, n.Type())
 		o.sizes = append(o.sizes, n.Shape().Clone())

@@ -99,9 +99,9 @@ func newWide[F Float](c SequenceConfig) (*wide[F], error) {
 	return &wide[F]{Sequence: g}, nil
 }
 
-// wideBytes is what the converted arrays take, at most.
+// wideBytes is what the converted arrays take where inputs, readout and states are, and on the way back the cotangents of the readout and one of the rest.
 func wideBytes(c SequenceConfig) uint64 {
-	n := uint64(c.B) * (uint64(c.T)*uint64(c.I+c.O+3*c.H) + 3*uint64(c.H))
+	n := uint64(c.B) * (uint64(c.T)*uint64(c.I+c.O+c.H) + 3*uint64(c.H))
 	weights := uint64(c.O) * uint64(c.H+1)
 	for l := range c.Layers {
 		o, i := c.Map(l)
