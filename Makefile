@@ -98,7 +98,7 @@ purity: ## the parts of the SDK that promise it build without cgo
 .PHONY: bench
 bench: build ## speed of a training step, as a ratio to PyTorch's where PYTHON (default python3) has torch
 	@peer=""; if $(PYTHON) -c 'import torch' 2>/dev/null; then peer=$$(command -v $(PYTHON)); else echo "bench: $(PYTHON) has no torch: no ratios"; fi; \
-	CTDB_PEER_PYTHON=$$peer $(GO) test -run '^$$' -bench TrainStep -benchtime 10x -count 3 ./plugins/models/recurrent ./sdk/nn/kernel
+	CTDB_PEER_PYTHON=$$peer $(GO) test -run '^$$' -bench TrainStep -benchtime 10x -count 3 ./plugins/models/recurrent ./plugins/models/sae ./sdk/nn/kernel
 
 .PHONY: clean
 clean: ## remove what was built
