@@ -72,18 +72,9 @@ func autoencoder(t testing.TB, p *Params[float64], rows, batch int, memory *Memo
 	}
 }
 
-func TestGradientsAgainstDifferences(t *testing.T) {
-	p := NewParams[float64](4)
-	g, give := autoencoder(t, p, 3, 3, nil, true)
-	run := func() float64 {
-		t.Helper()
-		give(0)
-		v, err := g.Run(Pass{Seed: 5, Stream: []uint64{6}, Trials: []uint64{9, 2, 4}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
+// againstDifferences compares the gradient of every parameter with central differences of the loss that run returns.
+func againstDifferences(t *testing.T, p *Params[float64], g *Graph[float64], run func() float64, tolerance float64) {
+	t.Helper()
 	run()
 	grad := make([]float64, len(p.Flat()))
 	if err := g.Gradient(grad); err != nil {
@@ -98,11 +89,26 @@ func TestGradientsAgainstDifferences(t *testing.T) {
 			q.Value[i] = at - step
 			down := run()
 			q.Value[i] = at
-			if got, want := grad[q.Offset+i], (up-down)/(2*step); math.Abs(got-want) > 1e-7*max(1, math.Abs(want)) {
+			if got, want := grad[q.Offset+i], (up-down)/(2*step); math.Abs(got-want) > tolerance*max(1, math.Abs(want)) {
 				t.Errorf("gradient of %s[%d] is %v, by differences %v", q.Name, i, got, want)
 			}
 		}
 	}
+}
+
+func TestGradientsAgainstDifferences(t *testing.T) {
+	p := NewParams[float64](4)
+	g, give := autoencoder(t, p, 3, 3, nil, true)
+	run := func() float64 {
+		t.Helper()
+		give(0)
+		v, err := g.Run(Pass{Seed: 5, Stream: []uint64{6}, Trials: []uint64{9, 2, 4}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	againstDifferences(t, p, g, run, 1e-7)
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -85,25 +85,7 @@ func TestLowRank(t *testing.T) {
 			}
 			return v
 		}
-		run()
-		grad := make([]float64, len(p.Flat()))
-		if err := g.Gradient(grad); err != nil {
-			t.Fatal(err)
-		}
-		for _, q := range p.All() {
-			for i := range q.Value {
-				const h = 1e-5
-				at := q.Value[i]
-				q.Value[i] = at + h
-				up := run()
-				q.Value[i] = at - h
-				down := run()
-				q.Value[i] = at
-				if got, want := grad[q.Offset+i], (up-down)/(2*h); math.Abs(got-want) > 1e-8*max(1, math.Abs(want)) {
-					t.Errorf("random %v: gradient of %s[%d] is %v, by differences %v", random, q.Name, i, got, want)
-				}
-			}
-		}
+		againstDifferences(t, p, g, run, 1e-8)
 		if read := ReadOf(cell); read == nil || read(0.7) != math.Tanh(0.7) {
 			t.Error("it is not read out of the tanh")
 		}
