@@ -226,6 +226,34 @@ func (t *Tensor) Slice(from, to int) *Tensor {
 	return &v
 }
 
+// Bin returns a copy of bin i of an array of trials x bins x ..., as trials x ... in float64: with an array of inputs, what model.Dynamics steps by.
+// It panics where the array has no such bin, like an index expression.
+func (t *Tensor) Bin(i int) *Tensor {
+	rows, bins := t.Shape[0], t.Shape[1]
+	if i < 0 || i >= bins {
+		panic(fmt.Sprintf("tensor: bin %d of %d", i, bins))
+	}
+	out := New64(t.Name, append([]int{rows}, t.Shape[2:]...)...)
+	width := count(t.Shape[2:])
+	for row := range rows {
+		for k := range width {
+			out.F64[row*width+k] = t.float64At((row*bins+i)*width + k)
+		}
+	}
+	return out
+}
+
+// float64At is element i as float64.
+func (t *Tensor) float64At(i int) float64 {
+	switch {
+	case t.F32 != nil:
+		return float64(t.F32[i])
+	case t.I64 != nil:
+		return float64(t.I64[i])
+	}
+	return t.F64[i]
+}
+
 // Float64s returns the elements as float64: the data itself where it is float64, else a copy.
 func (t *Tensor) Float64s() []float64 {
 	if t.F64 != nil {

@@ -144,12 +144,7 @@ func TestAdaptiveDynamics(t *testing.T) {
 	n := len(in.Trials)
 	var x *tensor.Tensor
 	for bin := range spec.Bins {
-		x = tensor.New64(model.Inputs, n, spec.Inputs)
-		for b := range n {
-			for c := range spec.Inputs {
-				x.F64[b*spec.Inputs+c] = float64(in.Arrays.Get(task.Inputs).F32[(b*spec.Bins+bin)*spec.Inputs+c])
-			}
-		}
+		x = in.Arrays.Get(task.Inputs).Bin(bin)
 		if h, err = d.Step(t.Context(), h, x); err != nil {
 			t.Fatal(err)
 		}

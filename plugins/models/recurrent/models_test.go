@@ -288,12 +288,7 @@ func TestDynamicsAreTheRollout(t *testing.T) {
 			n, bins, units := len(b.Trials), spec.Bins, latents.Shape[2]
 			var input *tensor.Tensor
 			for bin := range bins {
-				input = tensor.New64(model.Inputs, n, spec.Inputs)
-				for k := range n {
-					for i := range spec.Inputs {
-						input.F64[k*spec.Inputs+i] = x.Float64s()[(k*bins+bin)*spec.Inputs+i]
-					}
-				}
+				input = x.Bin(bin)
 				if state, err = d.Step(t.Context(), state, input); err != nil {
 					t.Fatal(err)
 				}

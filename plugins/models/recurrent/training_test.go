@@ -189,14 +189,8 @@ func TestRolloutAndDynamics(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, bins, units := len(in.Trials), spec.Bins, small().Hidden
-	x := tensor.New64("x", n, spec.Inputs)
 	for bin := range bins {
-		for b := range n {
-			for c := range spec.Inputs {
-				x.F64[b*spec.Inputs+c] = float64(in.Arrays.Get(task.Inputs).F32[(b*bins+bin)*spec.Inputs+c])
-			}
-		}
-		if h, err = d.Step(t.Context(), h, x); err != nil {
+		if h, err = d.Step(t.Context(), h, in.Arrays.Get(task.Inputs).Bin(bin)); err != nil {
 			t.Fatal(err)
 		}
 		y, err := d.Observe(t.Context(), h, model.Outputs)

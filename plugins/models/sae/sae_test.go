@@ -370,13 +370,7 @@ func TestDynamics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for bin := range spec.Bins {
-		x := tensor.New64("x", 40, spec.Inputs)
-		for b := range 40 {
-			for c := range spec.Inputs {
-				x.F64[b*spec.Inputs+c] = float64(block.Arrays.Get(model.Inputs).F32[(b*spec.Bins+bin)*spec.Inputs+c])
-			}
-		}
-		if h, err = d.Step(t.Context(), h, x); err != nil {
+		if h, err = d.Step(t.Context(), h, block.Arrays.Get(model.Inputs).Bin(bin)); err != nil {
 			t.Fatal(err)
 		}
 		rates, err := d.Observe(t.Context(), h, model.Rates)
