@@ -91,4 +91,6 @@ static inline void call_adam(const ctdb_ops *o, long n, double rate, double root
 	o->adam(n, rate, root, b1, b2, eps, decay, shrink, p, g, m, v);
 }
 
+static inline double call_product(const ctdb_ops *o, long m, long k, long times) { return o->product_repeat(m, k, times); }
+
 #endif
