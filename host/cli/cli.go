@@ -126,7 +126,7 @@ func (p Program) app() *cli.App {
 			p.runCommand(), p.validateCommand(), p.planCommand(), p.examplesCommand(), p.schemaCommand(),
 			p.showCommand(), p.runsCommand(), p.reportCommand(), p.storeCommand(),
 			p.componentsCommand(), p.describeCommand(), p.pluginCommand(),
-			p.doctorCommand(), p.completionCommand(), p.helpCommand(),
+			p.doctorCommand(), p.benchCommand(), p.completionCommand(), p.helpCommand(),
 		}),
 	}
 }

@@ -5,8 +5,8 @@ static double FN(product_repeat)(long M, long K, long times)
 {
 	enum { N = 192 / sizeof(REAL) };
 	REAL a[2048] __attribute__((aligned(64))), b[128 * N] __attribute__((aligned(64))), c[32 * N] __attribute__((aligned(64)));
-	for (long i = 0; i < M * K; i++) a[i] = (REAL)(i % 7 - 3) / 64;
-	for (long i = 0; i < K * N; i++) b[i] = (REAL)(i % 5 - 2) / 64;
+	for (long i = 0; i < M * K; i++) a[i] = (REAL)(i % 7 - 2) / 64;
+	for (long i = 0; i < K * N; i++) b[i] = (REAL)(i % 5 - 1) / 64;
 	for (long i = 0; i < M * N; i++) c[i] = 0;
 	while (times-- > 0) FN(product_nn)(M, N / VL, K, a, K, b, c, N);
 	double sum = 0;

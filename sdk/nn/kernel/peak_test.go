@@ -23,7 +23,7 @@ func cacheProduct[F Float](t *testing.T, n int) {
 		for i := range p.m {
 			for k := range p.k {
 				for j := range n {
-					sum += ((i*p.k+k)%7 - 3) * ((j/lanes*lanes*p.k+k*lanes+j%lanes)%5 - 2)
+					sum += ((i*p.k+k)%7 - 2) * ((j/lanes*lanes*p.k+k*lanes+j%lanes)%5 - 1)
 				}
 			}
 		}
