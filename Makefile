@@ -96,9 +96,8 @@ purity: ## the parts of the SDK that promise it build without cgo
 	CGO_ENABLED=0 $(GO) build $(PURE)
 
 .PHONY: bench
-bench: build ## speed of a training step, as a ratio to PyTorch's where PYTHON (default python3) has torch
-	@peer=""; if $(PYTHON) -c 'import torch' 2>/dev/null; then peer=$$(command -v $(PYTHON)); else echo "bench: $(PYTHON) has no torch: no ratios"; fi; \
-	CTDB_PEER_PYTHON=$$peer $(GO) test -run '^$$' -bench TrainStep -benchtime 10x -count 3 ./plugins/models/recurrent ./plugins/models/sae ./sdk/nn/kernel
+bench: deps ## training steps beside PyTorch's and JAX's, as a table (an hour; PYTHON has torch and jax; BENCHFLAGS, e.g. '-rounds 3 -rows lstm'; CTDB_PEERS)
+	$(GO) run ./plugins/internal/speed -python "$$(command -v $(PYTHON))" $(BENCHFLAGS)
 
 .PHONY: clean
 clean: ## remove what was built

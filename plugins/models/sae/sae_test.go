@@ -3,7 +3,6 @@ package sae
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -416,43 +415,6 @@ func TestCheckRefuses(t *testing.T) {
 			if _, err := f.Open(t.Context(), v, component.Env{}, c.target); !errors.Is(err, component.ErrInvalidArgument) {
 				t.Errorf("case %d: opened: %v", i, err)
 			}
-		}
-	}
-}
-
-// BenchmarkTrainStep is one optimiser step at the size of the published runs, through the trainer.
-func BenchmarkTrainStep(b *testing.B) {
-	for _, units := range []int{64, 128} {
-		for _, threads := range []int{1, 2} {
-			spec := model.DataSpec{Neurons: 60, HeldIn: 50, Inputs: 3, Bins: 500}
-			b.Run(fmt.Sprintf("sae-gru/B=250/T=500/H=%d/threads=%d", units, threads), func(b *testing.B) {
-				m, err := open[float32](Params{Latent: units, EncoderSize: 100, Dropout: 0.05, Epochs: 1, BatchSize: 250, LR: 1e-3, Clip: 0.01}, component.Env{Threads: threads}, model.Target{Data: &spec})
-				if err != nil {
-					b.Fatal(err)
-				}
-				block := synthetic(1, 250, spec)
-				block.Arrays = slices.DeleteFunc(block.Arrays, func(t *tensor.Tensor) bool { return t.Name == model.Lengths })
-				d, err := train.Load[float32](b.Context(), tensor.Of(block), 0, m.config.columns(spec.Bins, true)...)
-				if err != nil {
-					b.Fatal(err)
-				}
-				s := train.NewStepper(&network[float32]{&m.config, m.params}, threads, m.config.Training)
-				rows := make([]int, 250)
-				for i := range rows {
-					rows[i] = i
-				}
-				for range 2 {
-					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, _, err := s.Step(d, rows, nn.Pass{}); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
 		}
 	}
 }

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel/steptime"
+)
+
+// smallRows are one of each kind.
+func smallRows(t testing.TB) []row {
+	t.Helper()
+	c, err := steptime.Parse("rnn/B=40/T=5/I=2/H=4/bidirectional")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []row{kernelRow(c, 2)}
+	for _, w := range []training{
+		{model: "gru", trials: 40, bins: 9, channels: 2, given: map[string]any{"hidden": 5}},
+		{model: "sae-node", trials: 40, bins: 9, channels: 2, neurons: 6, heldIn: 4, given: map[string]any{"latent": 3, "encoder_size": 5}},
+		{model: "noisy-gru", trials: 80, valid: 20, bins: 9, channels: 2, given: map[string]any{"hidden": 5, "batch_size": 33}},
+	} {
+		r, err := trainingRow(w, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func TestSteps(t *testing.T) {
+	for _, r := range smallRows(t) {
+		o, err := r.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			budget   time.Duration
+			min, max int
+		}{{time.Hour, 6, 6}, {time.Nanosecond, 3, 4}} {
+			times, err := o.steps(t.Context(), 6, c.budget)
+			if err != nil || len(times) < c.min || len(times) > c.max || slices.Min(times) <= 0 {
+				t.Errorf("%s in %v: %v, %v", r.name, c.budget, times, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := o.steps(ctx, 6, time.Hour); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: cancelled: %v", r.name, err)
+		}
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The rows are what the peers are asked for.
+func TestRows(t *testing.T) {
+	rows, err := publishedRows(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, peer string }{
+		{"gru/B=64/T=320/I=20/H=128, 2 threads", "gru -B 64 -T 320 -I 20 -H 128 -O 3 --threads 2"},
+		{"gru/B=256/T=500/I=3/H=64, 1 thread", "gru -B 256 -T 500 -I 3 -H 64 -O 3 --threads 1"},
+		{"node/B=256/T=500/I=3/H=3, 2 threads", "node -B 256 -T 500 -I 3 -H 3 -O 3 --layers 3 --width 128 --threads 2"},
+		{"gru/B=250/T=500/I=50/H=100/O=128/bidirectional, 2 threads", "gru -B 250 -T 500 -I 50 -H 100 -O 128 --bidirectional --threads 2"},
+		{"model/gru/B=256/T=500/I=3/H=128, a step of the trainer, 2 threads", "gru -B 256 -T 500 -I 3 -H 128 -O 3 --threads 2"},
+		{"model/sae-gru/B=250/T=500/H=128, a step of the trainer, 2 threads", "sae-gru -B 250 -T 500 -I 3 --threads 2 -H 128 -O 60 --held-in 50 --encoder 100"},
+		{"model/sae-node/B=250/T=500/H=10, a step of the trainer, 2 threads", "sae-node -B 250 -T 500 -I 3 --threads 2 -H 10 -O 60 --held-in 50 --encoder 100 --layers 7 --width 128"},
+		{"model/noisy-gru, an epoch of 800 trials in batches of 256, 200 to validate, 2 threads", "epoch -B 256 -T 500 -I 3 --threads 2 -H 64 -O 3 --trials 800 --valid 200"},
+	} {
+		i := slices.IndexFunc(rows, func(r row) bool { return r.name == c.name })
+		if i < 0 || strings.Join(rows[i].peer, " ") != c.peer {
+			t.Errorf("%s: row %d of %+v, want %s", c.name, i, rows, c.peer)
+		}
+	}
+	sae := rows[slices.IndexFunc(rows, func(r row) bool { return strings.HasPrefix(r.name, "model/sae-gru") })]
+	bins := 250. * 500
+	encoder := 2 * bins * (6*300*100 + 4*300*50)
+	decoder := bins * (6*384*128 + 4*384*3 + 6*128*60)
+	if want := encoder + decoder + 6*250*200*128; sae.flops != want {
+		t.Errorf("sae-gru: %v operations, want %v", sae.flops, want)
+	}
+}
+
+// python writes a program that stands in for Python: libraries are there if they are named, and scripts print what is said of them.
+func python(t *testing.T, libraries string, says map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	text := "#!/bin/sh\nif [ \"$1\" = -c ]; then case \" " + libraries + " \" in *\" ${2#import } \"*) exit 0;; esac; exit 1; fi\necho \"$@\" >> " + filepath.Join(dir, "calls") + "\ncase \"$1\" in\n"
+	for script, what := range says {
+		text += "*" + script + ")\n" + what + "\n;;\n"
+	}
+	file := filepath.Join(dir, "python")
+	if err := os.WriteFile(file, []byte(text+"esac\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func calls(t *testing.T, python string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(filepath.Dir(python), "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+func TestMeasure(t *testing.T) {
+	py := python(t, "torch jax", map[string]string{
+		"peer_torch.py": `echo noise; echo '{"version":"9.1","fused":{"median_ms":4e6,"min_ms":3e6,"n":3},"loop":{"median_ms":9e6,"min_ms":8e6},"mixed":{"error":"no"}}'`,
+		"peer_jax.py":   `echo '{"version":"0.2","scan":{"median_ms":6e6,"min_ms":5e6,"n":3},"variants":[{"median_ms":1}]}'`,
+	})
+	file := filepath.Join(t.TempDir(), "raw.json")
+	var out bytes.Buffer
+	o := options{python: py, rounds: 2, repeat: 3, threads: 1, budget: time.Minute, file: file}
+	rows := smallRows(t)[1:]
+	if err := measure(t.Context(), rows, o, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| " + rows[0].name + " | ", " | 4000000.0 (3000000.0) torch fused | ", "torch 9.1.", "jax 0.2."} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw []result
+	if err := json.Unmarshal(data, &raw); err != nil || len(raw) != len(rows) {
+		t.Fatalf("%d rows, %v", len(raw), err)
+	}
+	for i, r := range raw {
+		if len(r.Ours) < 2 || len(r.Peers["torch fused"]) != len(r.Ours) || len(r.Peers["torch loop"]) != 1 || len(r.Peers["jax scan"]) != len(r.Ours) || r.Ours[0].N != 3 || r.FLOPs != rows[i].flops {
+			t.Errorf("%+v", r)
+		}
+	}
+	// The slow implementation is measured in the first round alone.
+	got := calls(t, py)
+	if want := strings.Join(rows[0].peer, " ") + " --tuned-malloc --reps 3 --budget 60"; !strings.HasSuffix(got[0], "peer_torch.py "+want) || !strings.HasSuffix(got[2], want+" --impl fused") || !strings.HasSuffix(got[3], want) {
+		t.Errorf("calls\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// A folder's scripts are used, and the own ones for what they refuse; what fails is told and the rest goes on.
+func TestPeersOfOthers(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"peer_torch.py", "peer_jax.py"} {
+		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := `echo '{"loop":{"median_ms":5e6,"min_ms":5e6}}'`
+	py := python(t, "torch jax", map[string]string{folder + "/peer_torch.py": "exit 2", "peer_torch.py": answer, "peer_jax.py": "echo out of luck >&2; exit 1"})
+	var out bytes.Buffer
+	if err := measure(t.Context(), smallRows(t)[:1], options{python: py, peers: folder, rounds: 1, repeat: 1, threads: 1, budget: time.Minute}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), " torch loop | ") || !strings.Contains(out.String(), "Not measured: rnn/B=40") || !strings.Contains(out.String(), "out of luck") {
+		t.Errorf("got\n%s", out.String())
+	}
+	if got := calls(t, py); len(got) < 3 || !strings.HasPrefix(got[0], folder+"/peer_torch.py") || strings.HasPrefix(got[1], folder) || !strings.HasPrefix(got[2], folder+"/peer_jax.py") {
+		t.Errorf("calls\n%s", strings.Join(got, "\n"))
+	}
+	if err := measure(t.Context(), nil, options{python: py, peers: filepath.Join(folder, "none")}, &out, io.Discard); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no such folder: %v", err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-rounds 0", "-rounds 0: at least 1 is needed"}, {"-repeat 0", "-repeat 0: at least 1 is needed"}, {"-threads 0", "-threads 0: at least 1 is needed"},
+		{"-time 0s", "-time 0s: more than 0 is needed"}, {"x", `no arguments are needed, got "x"`}, {"-rows gpt", "-rows gpt: no row has that in its name"},
+	} {
+		if err := run(t.Context(), strings.Fields(c.args), io.Discard, io.Discard); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.args, err, c.want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	at := func(median, least, user, steal float64) sample {
+		s := sample{Median: median, Min: least}
+		s.CPU.User, s.CPU.Steal = user, steal
+		s.judge(2, 0.75)
+		return s
+	}
+	for i, c := range []struct {
+		all           []sample
+		median, least float64
+		doubtful      bool
+	}{
+		{[]sample{at(3, 2, 1.9, 0), at(5, 4, 1.5, 0), at(1, 1, 1.4, 0), at(9, 1, 2, 0.06)}, 4, 2, false},
+		{[]sample{at(3, 2, 1, 0), at(6, 4, 1, 0), at(4, 1, 2, 1)}, 4, 1, true},
+		{[]sample{at(3, 2, 0, 0)}, 3, 2, false}, // not known
+	} {
+		if m, l, d := summary(c.all); m != c.median || l != c.least || d != c.doubtful {
+			t.Errorf("case %d: %v, %v, %v", i, m, l, d)
+		}
+	}
+	r := result{Ours: []sample{at(2, 2, 2, 0)}, Peers: map[string][]sample{"a": {at(8, 8, 2, 0)}, "b": {at(6, 5, 2, 0)}}, FLOPs: 1e9, Peak: 1000, Name: "n"}
+	if name, m := r.best(); name != "b" || m != 6 {
+		t.Errorf("best is %s, %v", name, m)
+	}
+	if got, want := strings.Join(r.cells(), "|"), "n|2.0 (2.0)|6.0 (5.0) b|3.00|50%"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	empty := result{Ours: r.Ours}
+	if name, m := empty.best(); name != "" || !math.IsInf(m, 1) {
+		t.Errorf("best of none is %s, %v", name, m)
+	}
+}
+
+// BenchmarkTrainStep takes the steps that are compared with peers; those of the kernels alone are in package steptime.
+func BenchmarkTrainStep(b *testing.B) {
+	for _, threads := range []int{1, 2} {
+		rows, err := publishedRows(threads)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range rows {
+			name, model := strings.CutPrefix(r.name, "model/")
+			if !model {
+				continue
+			}
+			name, _, _ = strings.Cut(name, ",")
+			b.Run(fmt.Sprintf("%s/threads=%d", name, threads), func(b *testing.B) {
+				o, err := r.open()
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				times, err := o.steps(b.Context(), b.N, 24*time.Hour)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(1e3*steptime.Median(times), "ms/step")
+				b.ReportMetric(r.flops/steptime.Median(times)/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
