@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,7 +123,12 @@ func (p *peers) launch(ctx context.Context, one *peer, r row, o options, impleme
 			lines := strings.Split(strings.TrimSpace(said.String()), "\n")
 			return nil, fmt.Errorf("%s %s: %w: %s", filepath.Base(script), strings.Join(args, " "), err, lines[len(lines)-1])
 		}
-		return one.read(out.Bytes(), r.threads)
+		found, err := one.read(out.Bytes(), r.threads)
+		// A script may measure more than it was asked for.
+		maps.DeleteFunc(found, func(name string, _ sample) bool {
+			return len(implementations) > 0 && !slices.Contains(implementations, name)
+		})
+		return found, err
 	}
 	return nil, fmt.Errorf("%s: no script", one.name)
 }
