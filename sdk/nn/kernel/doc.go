@@ -17,7 +17,8 @@
 // memory that does not grow with the batch.
 //
 // The C code is compiled for several instruction sets from one source; Variant says which one runs. Variants round differently from
-// each other, in the last digits; a variant always rounds the same way.
+// each other, in the last digits; a variant always rounds the same way. Subnormal numbers are zero in all of them: gradients that vanish over many
+// bins become such numbers, which some processors take a hundred times as long for (an autoencoder of 400 bins took 6 times as long in all).
 package kernel
 
 // Float is the element type of a kernel.
