@@ -1,0 +1,109 @@
+package arm
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+func TestConfig(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		cfg   Config
+		field string
+	}{
+		{"effector", Config{Effector: "arm27", Trials: 1}, "effector"},
+		{"trials", Config{}, "trials"},
+		{"bins", Config{Trials: 1, Tape: true}, "bins"},
+		{"dt", Config{Trials: 1, DT: -1}, "dt"},
+		{"dt beyond", Config{Trials: 1, DT: .5}, "dt"},
+		{"dt NaN", Config{Trials: 1, DT: math.NaN()}, "dt"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := New[float32](c.cfg)
+			var e *component.InvalidArgumentError
+			if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Path != c.field {
+				t.Errorf("error %v, want one about %s", err, c.field)
+			}
+		})
+	}
+	if _, err := New[float32](Config{Effector: "x", DT: 1}); strings.Count(err.Error(), "\n")+1 != 3 {
+		t.Errorf("not all three problems: %v", err)
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	p, err := New[float64](Config{Trials: 2, Tape: true, Bins: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, u, f := []float64{1, 1, 1, 1}, make([]float64, 12), make([]float64, 4)
+	fails := func(what, text string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: error %v, want one that says %q", what, err, text)
+		}
+	}
+	succeeds := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails("no reset", "before reset", p.Step(0, u, f))
+	fails("short joints", "3 numbers: must be 4", p.Reset(q[:3]))
+	fails("posture", "trial 1: joint 1", p.Reset([]float64{1, 1, 3, 1}))
+	fails("NaN posture", "trial 0: joint 2", p.Reset([]float64{1, math.NaN(), 1, 1}))
+	succeeds(p.Reset(q))
+	fails("short actions", "actions", p.Step(0, u[:6], nil))
+	fails("short force", "force", p.Step(0, u, f[:2]))
+	fails("out of order", "step 0 comes next", p.Step(1, u, f))
+	bad := make([]float64, 12)
+	bad[7] = math.NaN()
+	fails("NaN", "trial 1, action 1 at step 0", p.Step(0, bad, f))
+	fails("infinite", "trial 0 at step 0", p.Step(0, u, []float64{0, math.Inf(1), 0, 0}))
+	succeeds(p.Step(0, u, f))
+	succeeds(p.Step(1, u, nil))
+	fails("full", "steps 0 to 1", p.Step(2, u, nil))
+	p.DropTape(1)
+	succeeds(p.Step(2, u, nil))
+	fails("no begin", "BeginBackward", p.StepBackward(2, nil, nil, u))
+	p.BeginBackward()
+	fails("backward out of order", "step 2 comes next", p.StepBackward(1, nil, nil, u))
+	fails("short tip", "tip", p.StepBackward(2, f[:1], nil, u))
+	fails("short senses", "senses", p.StepBackward(2, nil, f, u))
+	succeeds(p.StepBackward(2, f, nil, u))
+	succeeds(p.StepBackward(1, nil, nil, u))
+	fails("dropped", "begins at step 1", p.StepBackward(0, nil, nil, u))
+	succeeds(p.Close())
+	succeeds(p.Close())
+	if err := errors.Join(p.Step(3, u, f), p.Reset(q)); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
+func TestGeometry(t *testing.T) {
+	g, err := Shape("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, hi := g.Limits()
+	for _, x := range []float64{.02, .3, .77, .98} {
+		for _, y := range []float64{.02, .4, .9} {
+			q := [2]float64{lo[0] + x*(hi[0]-lo[0]), lo[1] + y*(hi[1]-lo[1])}
+			back, ok := g.Joints(g.Hand(q))
+			if !ok {
+				t.Fatalf("%v: no posture for its own hand", q)
+			}
+			near(t, "posture", back[:], q[:], 1e-12, 1)
+		}
+	}
+	for _, hand := range [][2]float64{{1, 0}, {0.01, 0.01}, {.3, -.4}, {math.NaN(), 0}} {
+		if q, ok := g.Joints(hand); ok {
+			t.Errorf("%v: in reach, at %v", hand, q)
+		}
+	}
+}
