@@ -139,21 +139,10 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 		}
 		return a, nil
 	case a.Name == task.Extra:
-		// The benchmark shifts timing by one bin more than it cuts off.
-		shift := s.from
-		if s.Compat && shift > 0 {
-			shift++
-		}
 		a = a.Clone()
-		for i := range a.F32 {
-			a.F32[i] -= float32(shift)
-		}
-		for i := range a.F64 {
-			a.F64[i] -= float64(shift)
-		}
-		for i := range a.I64 {
-			a.I64[i] -= int64(shift)
-		}
+		move(a.F32, s.from, s.Compat)
+		move(a.F64, s.from, s.Compat)
+		move(a.I64, s.from, s.Compat)
 		return a, nil
 	case !hasBins(a):
 		return a, nil
@@ -165,6 +154,20 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 	out.Shape[1] = s.to - s.from
 	out.F32, out.F64, out.I64 = cut(a.F32, a.Shape, s.from, s.to), cut(a.F64, a.Shape, s.from, s.to), cut(a.I64, a.Shape, s.from, s.to)
 	return &out, nil
+}
+
+// move counts timing from the first bin that is kept, of which there are as many before as shift. What is below 0 does not happen in the trial and stays; what happened before that bin is
+// said to happen in it. The benchmark, under compat, subtracts one more, from everything.
+func move[T int64 | float32 | float64](timing []T, shift int, compat bool) {
+	for i, x := range timing {
+		switch {
+		case shift == 0:
+		case compat:
+			timing[i] = x - T(shift+1)
+		case x >= 0:
+			timing[i] = max(0, x-T(shift))
+		}
+	}
 }
 
 // hasBins says whether the second axis is time: where axes have no names, it is in an array of three or more.

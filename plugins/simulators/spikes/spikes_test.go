@@ -141,7 +141,7 @@ func TestTrim(t *testing.T) {
 		b.Arrays = append(b.Arrays, inputs,
 			tensor.FromInt(task.Lengths, []int64{12, 7}, 2),
 			tensor.FromInt(task.Conditions, []int64{5, 6}, 2),
-			tensor.From32(task.Extra, []float32{6, 9, 6, 9}, 2, 2))
+			tensor.From32(task.Extra, []float32{6, 9, -1, 3}, 2, 2))
 		s := open(t, 0, 1, param.Values{"compat": compat, "n_heldin": 4, "n_heldout": 2}, source)
 		spec, err := s.Spec(t.Context())
 		if err != nil || spec.From != 4 || spec.To != 11 || spec.Neurons != 6 || spec.HeldIn != 4 || !spec.Counts {
@@ -160,9 +160,9 @@ func TestTrim(t *testing.T) {
 		if c := out.Get(task.Conditions).I64; !slices.Equal(c, []int64{5, 6}) {
 			t.Errorf("conditions %v", c)
 		}
-		want := []float32{2, 5, 2, 5}
+		want := []float32{2, 5, -1, 0}
 		if compat {
-			want = []float32{1, 4, 1, 4}
+			want = []float32{1, 4, -6, -2}
 		}
 		if e := out.Get(task.Extra).F32; !slices.Equal(e, want) {
 			t.Errorf("timing %v, want %v", e, want)
