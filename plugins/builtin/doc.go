@@ -10,6 +10,13 @@
 //	nbff/pulses              trial          the pulses, bin by bin and bit by bit
 //	nbff/stimulus            trial          which bit is stimulated, and how strongly
 //	nbff/noise               trial          the noise on the inputs
+//	random-target/split      -              the order of trials that is cut into training and validation
+//	random-target/postures   trial          the postures at the start and at the target
+//	random-target/timing     trial          whether there is a go cue, and when what happens
+//	random-target/bump       trial          the push
+//	random-target/context    trial          the noise on the target and the go cue, bin by bin (see kernel.Normals)
+//	random-target/senses     epoch, block, trial   the noise on what is seen and felt, in a block of 32 bins, with the seed of the episode
+//	random-target/actions    epoch, block, trial   the noise on excitations, likewise
 //	initial NAME             -              the initial values of the weight NAME
 //	batches                  epoch          the order of trials that is cut into batches, and that of batches
 //	state noise              epoch, trial   the noise on states, by bin and unit (see kernel.Normals); 0 in place of the epoch in validation, none in a rollout

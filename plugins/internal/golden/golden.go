@@ -31,7 +31,7 @@ func path(file string) string {
 	return filepath.Join(dir, file)
 }
 
-// Weights returns the tensors of a safetensors file whose names begin with prefix and a dot, without these. A file that cannot be read, or has none, fails the test.
+// Weights returns the tensors of a safetensors file whose names begin with prefix and a dot, without these; all where prefix is empty. A file that cannot be read, or has none, fails the test.
 func Weights(t testing.TB, file, prefix string) tensor.Set {
 	t.Helper()
 	f, err := os.Open(path(file))
@@ -44,6 +44,9 @@ func Weights(t testing.TB, file, prefix string) tensor.Set {
 		t.Fatal(err)
 	}
 	var out tensor.Set
+	if prefix == "" {
+		return all
+	}
 	for _, w := range all {
 		if name, ok := strings.CutPrefix(w.Name, prefix+"."); ok {
 			out = append(out, w.Named(name))

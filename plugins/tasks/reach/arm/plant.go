@@ -110,6 +110,7 @@ type Plant[F Float] struct {
 	ready  bool // reset
 
 	now     []body.State[float64]
+	after   []body.State[float64] // what the step that is gone back over led to: the bodies themselves stay where they are, to step on
 	tape    [][]taped
 	cot     []body.Cotangent
 	next    int // step that comes next
@@ -266,6 +267,7 @@ func write[F Float](dst []F, i int, x float64) {
 // BeginBackward starts the way back from the last step, with a gradient of zero by the state after it.
 func (p *Plant[F]) BeginBackward() {
 	clear(p.cot)
+	p.after = append(p.after[:0], p.now...)
 	p.back, p.on = p.next-1, true
 }
 
@@ -314,7 +316,7 @@ func (p *Plant[F]) StepBackward(t int, tip, senses []F, actions []F) error {
 		for m := range n {
 			actions[i*n+m] = F(u[m])
 		}
-		p.now[i] = r.before
+		p.after[i] = r.before
 	}
 	p.back--
 	return nil
@@ -322,7 +324,7 @@ func (p *Plant[F]) StepBackward(t int, tip, senses []F, actions []F) error {
 
 // addTip adds the gradient by trial i's fingertip to that by its joints.
 func (p *Plant[F]) addTip(c *body.Cotangent, i int, tip []F) {
-	q := body.Lift(p.now[i]).Q
+	q := body.Lift(p.after[i]).Q
 	for j := range q {
 		z := q
 		z[j] += complex(0, body.Tangent)

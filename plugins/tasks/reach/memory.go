@@ -1,0 +1,32 @@
+package reach
+
+import (
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+const (
+	// trialBytes is what a trial takes besides its arrays: its number, its place in a permutation, its scores and what is left of them as they grow.
+	trialBytes = 250
+	// runBytes is what a trial takes that runs, besides what grows with the bins: its plan, its noise some bins ahead, buffers.
+	runBytes = 8 << 10
+	// tapeBytes is what a bin of a trial takes that runs with a tape, and showBytes what it takes without.
+	tapeBytes = 480
+	showBytes = contexts * 4
+	// together is how many trials are taken to run with a tape at once: the published batch. How many do, the model decides.
+	together = 1000
+)
+
+// memory is that of the trials' numbers, of their scores, of the blocks in work and their garbage, and of the trials of a training batch that run.
+func memory(p Params, threads int) component.Memory {
+	rows, bins := p.block(), max(p.Bins, p.SimBins)
+	inWork := min(threads+1, (p.Trials-1)/rows+1)
+	running := min(p.Trials, together)
+	return component.Memory{
+		Bytes: tensor.Total(
+			tensor.Elements(p.Trials, trialBytes), tensor.Elements(rows, bins, blockBin, 2*inWork),
+			tensor.Elements(running, runBytes), tensor.Elements(running, bins, tapeBytes+showBytes),
+		),
+		Params: []string{"n_trials", "n_timesteps"},
+	}
+}

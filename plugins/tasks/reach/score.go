@@ -1,0 +1,160 @@
+package reach
+
+import (
+	"context"
+	"math"
+	"sort"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// metrics are quantities of a trial with their units; each is NaN, and so left out of means, in trials that it says nothing of.
+var metrics = [...]struct{ name, unit string }{
+	{"final_distance", "m"},
+	{"final_distance_bump", "m"},
+	{"reach_distance", "m"},
+	{"reaction_time", "s"},
+	{"peak_speed", "m/s"},
+}
+
+const (
+	// settled is how long after the go cue a reach has had its time, in s.
+	settled = 0.8
+	// moving is the part of the peak speed from which on the hand moves.
+	moving = 0.1
+)
+
+// judgement is what is said of a trial.
+type judgement struct {
+	success, loss float64
+	metrics       [len(metrics)]float64
+}
+
+// judge judges a trial from its actions (T, M) and the positions of the hand after each bin (T, 2).
+func judge(p *Params, plan *Plan, actions, tip []float64) judgement {
+	bins := len(tip) / 2
+	var squares, effort float64
+	for t := range bins {
+		squares += square(distance(tip, t, plan.Goal(t)))
+	}
+	for _, a := range actions {
+		effort += square(a)
+	}
+	final := distance(tip, bins-1, plan.Goal(bins-1))
+	j := judgement{loss: p.PosWeight*squares/float64(len(tip)) + p.ActWeight*effort/float64(len(actions))}
+	if final < p.Success {
+		j.success = 1
+	}
+	for i := range j.metrics {
+		j.metrics[i] = math.NaN()
+	}
+	if plan.BumpOn >= 0 {
+		j.metrics[1] = final
+		return j
+	}
+	j.metrics[0] = final
+	if plan.Catch() || float64(bins-plan.Go)*p.DT < settled-1e-9 {
+		return j
+	}
+	j.metrics[2] = final
+	peak := 0.0
+	for t := plan.Go; t < bins; t++ {
+		peak = max(peak, step(tip, t))
+	}
+	j.metrics[4] = peak / p.DT
+	for t := plan.Go; t < bins && peak > 0; t++ {
+		if step(tip, t) >= moving*peak {
+			j.metrics[3] = float64(t-plan.Go) * p.DT
+			break
+		}
+	}
+	return j
+}
+
+func square(x float64) float64 { return x * x }
+
+// distance of the hand after bin t from a place.
+func distance(tip []float64, t int, from [2]float64) float64 {
+	return math.Hypot(tip[2*t]-from[0], tip[2*t+1]-from[1])
+}
+
+// step is how far the hand went in bin t.
+func step(tip []float64, t int) float64 {
+	if t == 0 {
+		return 0
+	}
+	return distance(tip, t, [2]float64{tip[2*t-2], tip[2*t-1]})
+}
+
+// Score judges actions (B, T, 6) and the positions of the hand (B, T, 2), the arrays outputs and fingertip. Success is 1 where the hand ends nearer to the goal than
+// success_distance; Loss is the declared one over all bins. The metrics, NaN in trials that they say nothing of: final_distance is that from the goal in the last bin, in
+// trials without a push; final_distance_bump the same in those with one; reach_distance is the former of reaches whose go cue was 0.8 s or more before the end, and so
+// are reaction_time, from the go cue to a tenth of the peak speed, and peak_speed. Trials that are not of the split, given twice, or have
+// arrays of the wrong shape or not finite are an InvalidArgumentError.
+func (t *reach) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
+	trials, number, err := t.split(req.Split)
+	if err != nil {
+		return task.Score{}, err
+	}
+	s := task.Score{ConditionNames: conditionNames(), Metrics: make([][]float64, len(metrics))}
+	for _, m := range metrics {
+		s.MetricNames, s.MetricUnits = append(s.MetricNames, m.name), append(s.MetricUnits, m.unit)
+	}
+	seen := make([]bool, trials)
+	for b, err := range outputs {
+		if err != nil {
+			return task.Score{}, err
+		}
+		if err := ctx.Err(); err != nil {
+			return task.Score{}, err
+		}
+		if err := b.Check(); err != nil {
+			return task.Score{}, component.Invalid("outputs", "%v", err)
+		}
+		actions, err := scored(b, "outputs", t.bins(), t.muscles)
+		if err != nil {
+			return task.Score{}, err
+		}
+		tip, err := scored(b, Fingertip, t.bins(), 2)
+		if err != nil {
+			return task.Score{}, err
+		}
+		for row, k := range b.Trials {
+			at := sort.Search(trials, func(i int) bool { return number(i) >= k })
+			if at == trials || number(at) != k || seen[at] {
+				return task.Score{}, component.Invalid("outputs.trials", "trial %d is not one of split %s, or is given twice", k, req.Split)
+			}
+			seen[at] = true
+			plan := t.plan(k)
+			j := judge(&t.Params, &plan, actions.Slice(row, row+1).Float64s(), tip.Slice(row, row+1).Float64s())
+			s.Trials = append(s.Trials, k)
+			s.Success = append(s.Success, j.success)
+			s.Loss = append(s.Loss, j.loss)
+			s.Condition = append(s.Condition, plan.condition())
+			for i, v := range j.metrics {
+				s.Metrics[i] = append(s.Metrics[i], v)
+			}
+		}
+	}
+	return s, nil
+}
+
+// scored returns an array that is judged.
+func scored(b tensor.Block, name string, bins, channels int) (*tensor.Tensor, error) {
+	a := b.Arrays.Get(name)
+	if a == nil {
+		return nil, component.Invalid("outputs", "no array %q among %v", name, b.Arrays.Names())
+	}
+	if err := a.Expect(-1, bins, channels); err != nil {
+		return nil, component.Invalid("outputs", "%v", err)
+	}
+	if a.I64 != nil {
+		return nil, component.Invalid("outputs", "%q has type int64, which is not allowed: float32 or float64", name)
+	}
+	if err := a.CheckFinite(); err != nil {
+		return nil, component.Invalid("outputs", "%v", err)
+	}
+	return a, nil
+}
