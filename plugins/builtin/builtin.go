@@ -12,6 +12,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/models/rnn"
 	"github.com/ctdb-host/ctdb/plugins/models/sae"
 	"github.com/ctdb-host/ctdb/plugins/simulators/spikes"
+	"github.com/ctdb-host/ctdb/plugins/tasks/multitask"
 	"github.com/ctdb-host/ctdb/plugins/tasks/nbff"
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -30,7 +31,7 @@ func Plugin() serve.Plugin {
 		Version:     "0.1.0",
 		Doc:         "The components that come with ctdb-host.",
 		Numerics:    func() map[string]string { return map[string]string{"kernel": kernel.Variant()} },
-		Tasks:       []task.Factory{nbff.Factory(), reach.Factory()},
+		Tasks:       []task.Factory{multitask.Factory(), nbff.Factory(), reach.Factory()},
 		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), lowrank.Factory(), node.Factory()}, sae.Factories())),
 		Simulators:  []simulator.Factory{spikes.Factory()},
 		Comparators: []comparator.Factory{metrics.Factory()},

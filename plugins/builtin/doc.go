@@ -10,6 +10,10 @@
 //	nbff/pulses              trial          the pulses, bin by bin and bit by bit
 //	nbff/stimulus            trial          which bit is stimulated, and how strongly
 //	nbff/noise               trial          the noise on the inputs
+//	multitask/split          -              the order of trials that is cut into training and validation
+//	multitask/phases         trial          the durations of the phases
+//	multitask/stimuli        trial          angles and magnitudes of the stimuli
+//	multitask/noise          trial          the noise on the inputs
 //	random-target/split      -              the order of trials that is cut into training and validation
 //	random-target/postures   trial          the postures at the start and at the target
 //	random-target/timing     trial          whether there is a go cue, and when what happens

@@ -19,7 +19,7 @@ func Example() {
 	g := nn.NewGraph(p, nn.Config[float32]{Rows: rows, Training: true})
 	x, target := g.Data("x", bins, 1), g.Data("target", bins, 1)
 	s := g.Sequence(kernel.SequenceConfig{}, x, 0, g.CellWeights("cell", "", "readout"), nn.SequenceOptions{Initial: g.Param("initial"), Noise: nn.Noise{SD: 0.01, Purpose: "state"}})
-	if err := g.Minimise(g.SquaredError(s.Outputs(), target, nil, nn.Scale{Factor: 1}), g.LatentL2(s.States(), 1e-6)); err != nil {
+	if err := g.Minimise(g.SquaredError(s.Outputs(), target, nil, nn.Scale{Factor: 1}), g.LatentL2(s.States(), nil, 1e-6)); err != nil {
 		fmt.Println(err)
 		return
 	}

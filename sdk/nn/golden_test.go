@@ -278,7 +278,7 @@ func TestGoldenLatentL2(t *testing.T) {
 		h0 := variable(g, "latent_ics", c.Tensors["w.latent_ics"])
 		wrt["grad_w.readout.weight"], wrt["grad_w.readout.bias"], wrt["grad_w.latent_ics"], wrt["grad_x"] = w.ReadoutWeight, w.ReadoutBias, h0, xn
 		s := g.Sequence(kernel.SequenceConfig{}, xn, 0, w, SequenceOptions{Initial: h0})
-		l := g.LatentL2(s.States(), c.Params["l2_wt"].(float64))
+		l := g.LatentL2(s.States(), nil, c.Params["l2_wt"].(float64))
 		nodes := backprop(t, g, gorgonia.Nodes{s.Outputs(), l.Node()}, gorgonia.Nodes{variable(g, "cot", c.Tensors["cot"]), one(g)}, wrt)
 		nodes["outputs"], nodes["latents"] = s.Outputs(), s.States()
 		check(t, g, 1e-10, nodes, c.Tensors)

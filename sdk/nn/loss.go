@@ -198,24 +198,28 @@ func (g *Graph[F]) PoissonNLL(logRates, counts *Node, o PoissonOptions, s Scale)
 	}, nodes...)
 }
 
-// LatentL2 is factor * the mean over trials of the 2-norm (not its square) of the trial's flattened latents (rows, T, C).
-func (g *Graph[F]) LatentL2(latents *Node, factor float64) *Loss {
+// LatentL2 is factor * the mean over trials of the 2-norm (not its square) of the trial's flattened latents (rows, T, C). bins, if not nil, is the number of bins
+// that count of each trial (rows).
+func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 	const name = "latent-l2"
 	if g.err != nil || latents == nil {
 		return g.loss(name, nil, latents)
 	}
 	shape, err := g.kernelShape(latents)
+	if err == nil && bins != nil {
+		err = expect("bins", bins, shape.B)
+	}
 	if err != nil {
 		g.fail(name, err)
 		return nil
 	}
 	return g.loss(name, func(in []gorgonia.Value, grad []F) (float64, error) {
-		a, err := flat[F](in[0])
+		a, err := flats[F](in)
 		if err != nil {
 			return 0, err
 		}
-		return kernel.LatentNorm(shape, a, factor/float64(g.pass.Batch), grad, false)
-	}, latents)
+		return kernel.LatentNorm(shape, a[0], a[1], factor/float64(g.pass.Batch), grad, false)
+	}, present([]*Node{latents}, bins)...)
 }
 
 // Custom is a loss that is computed elsewhere: f gets the run's pass and y (any shape, rows first) and returns the mean over the run's trials

@@ -75,7 +75,7 @@ func TestLowRank(t *testing.T) {
 		fill("x", g.Array(x))
 		fill("target", g.Array(target))
 		s := cell.Unroll(g, "cell", x, 0, Unroll{Readout: "readout", Initial: g.Param("initial"), Noise: Noise{SD: 0.1, Purpose: "noise"}})
-		if err := g.Minimise(g.SquaredError(s.Outputs(), target, nil, Scale{Factor: 1}), g.LatentL2(s.States(), 0.1)); err != nil {
+		if err := g.Minimise(g.SquaredError(s.Outputs(), target, nil, Scale{Factor: 1}), g.LatentL2(s.States(), nil, 0.1)); err != nil {
 			t.Fatal(err)
 		}
 		run := func() float64 {

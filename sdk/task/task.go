@@ -142,7 +142,7 @@ const (
 	PoissonNLL TermKind = "poisson-nll"
 	// ActionSquare is the squared action.
 	ActionSquare TermKind = "action-square"
-	// LatentSquare is the squared latent, masked like Weights > 0 (after a trial's end nothing counts).
+	// LatentSquare is the squared latent up to the trial's end as Lengths gives it, or, where there are no Lengths, in the bins in which Weights > 0.
 	LatentSquare TermKind = "latent-square"
 	// Custom is computed by the task: see [CustomLoss].
 	Custom TermKind = "custom"

@@ -84,7 +84,7 @@ func (n *network[F]) load(ctx context.Context, t task.Task, split task.Split, pa
 type mask struct {
 	node    *nn.Node
 	width   int  // channels of the node; 1 is a (rows, T) node without that axis
-	binary  bool // 1 where any weight of the bin is positive
+	binary  bool // 1 up to the trial's end; of trials without lengths, where any weight of the bin is positive
 	horizon int  // epochs
 }
 
@@ -94,7 +94,7 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 	x, s := n.config.unroll(g, bins)
 	var p train.Program[F]
 	var masks []mask
-	var targets *nn.Node
+	var targets, ends *nn.Node
 	target := func() *nn.Node {
 		if targets == nil {
 			targets = g.Data(task.Targets, bins, outputs)
@@ -141,7 +141,10 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 		}
 	}
 	if n.config.LatentL2 != 0 {
-		p.Losses = append(p.Losses, g.LatentL2(s.States(), n.config.LatentL2))
+		if d.Has(task.Lengths) {
+			ends = g.Data(task.Lengths)
+		}
+		p.Losses = append(p.Losses, g.LatentL2(s.States(), ends, n.config.LatentL2))
 	}
 	training := g.Training()
 	p.Fill = func(d *train.Data[F], rows []int, pass nn.Pass) error {
@@ -150,6 +153,15 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 		}
 		if targets != nil {
 			d.Gather(g.Array(targets), task.Targets, rows)
+		}
+		if ends != nil {
+			for i, row := range rows {
+				length, err := n.length(d, row)
+				if err != nil {
+					return err
+				}
+				g.Array(ends)[i] = F(length)
+			}
 		}
 		for _, m := range masks {
 			if err := n.fill(m, g.Array(m.node), d, rows, pass, training); err != nil {
@@ -175,11 +187,11 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 	for i, row := range rows {
 		end := horizon
 		if d.Has(task.Lengths) {
-			length := d.Int(task.Lengths, row)
-			if length < 0 || length > int64(bins) {
-				return component.Invalid(task.Lengths, "trial %d has %d bins: 0 to %d are allowed", d.Trials[row], length, bins)
+			length, err := n.length(d, row)
+			if err != nil {
+				return err
 			}
-			end = min(end, int(length))
+			end = min(end, length)
 		}
 		given := d.Row(task.Weights, row)
 		channels := len(given) / bins
@@ -189,7 +201,7 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 				switch {
 				case t >= end:
 					to[c] = 0
-				case given == nil:
+				case given == nil, m.binary && d.Has(task.Lengths):
 					to[c] = 1
 				case m.binary:
 					to[c] = anyPositive(given[t*channels:][:channels])
@@ -202,6 +214,15 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 		}
 	}
 	return nil
+}
+
+// length is the number of bins of a trial.
+func (n *network[F]) length(d *train.Data[F], row int) (int, error) {
+	length := d.Int(task.Lengths, row)
+	if length < 0 || length > int64(n.spec.Bins) {
+		return 0, component.Invalid(task.Lengths, "trial %d has %d bins: 0 to %d are allowed", d.Trials[row], length, n.spec.Bins)
+	}
+	return int(length), nil
 }
 
 func anyPositive[F kernel.Float](w []F) F {

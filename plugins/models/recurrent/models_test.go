@@ -254,3 +254,86 @@ func TestTrainingToTheBit(t *testing.T) {
 		})
 	}
 }
+
+// The states that a rollout without noise gives are steps of the Dynamics, and Jacobians are those of the steps.
+func TestDynamicsAreTheRollout(t *testing.T) {
+	for _, f := range all() {
+		t.Run(f.Info.Name.Short, func(t *testing.T) {
+			tk, spec := flipflop(t, 100, 30)
+			m := open(t, f, &spec, 1, component.Env{Seed: 7, Threads: 2})
+			if _, err := m.Train(t.Context(), model.TrainRequest{Task: tk}, component.Discard{}); err != nil {
+				t.Fatal(err)
+			}
+			b, err := tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{Want: []string{model.Latents}}, tk.Trials(t.Context(), task.TrialRequest{Split: task.Valid})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := tensor.Collect(tk.Trials(t.Context(), task.TrialRequest{Split: task.Valid}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Dynamics(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			layout, err := d.Layout(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			state, err := d.InitialState(t.Context(), tensor.Block{Trials: b.Trials})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, latents := in.Arrays.Get(task.Inputs), b.Arrays.Get(model.Latents)
+			n, bins, units := len(b.Trials), spec.Bins, latents.Shape[2]
+			var input *tensor.Tensor
+			for bin := range bins {
+				input = x.Bin(bin)
+				if state, err = d.Step(t.Context(), state, input); err != nil {
+					t.Fatal(err)
+				}
+				seen, err := d.Observe(t.Context(), state, model.Latents)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k := range n {
+					for j := range units {
+						if got, want := seen.F64[k*units+j], float64(latents.F32[(k*bins+bin)*units+j]); math.Abs(got-want) > 1e-4 {
+							t.Fatalf("trial %d, bin %d, latent %d: %v by steps, %v by rollout", k, bin, j, got, want)
+						}
+					}
+				}
+			}
+			js, _, err := d.Jacobians(t.Context(), state, input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := layout.Size
+			for i := range size {
+				const h = 1e-5
+				shifted := func(by float64) *tensor.Tensor {
+					s := tensor.New64(model.State, n, size)
+					copy(s.F64, state.F64)
+					for k := range n {
+						s.F64[k*size+i] += by
+					}
+					out, err := d.Step(t.Context(), s, input)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return out
+				}
+				up, down := shifted(h), shifted(-h)
+				for k := range n {
+					for j := range size {
+						got, want := js.F64[(k*size+j)*size+i], (up.F64[k*size+j]-down.F64[k*size+j])/(2*h)
+						// A rectified unit may switch between the two.
+						if math.Abs(got-want) > 1e-6 && f.Info.Name.Short != "node" || math.Abs(got-want) > 0.1 {
+							t.Fatalf("Jacobian (%d, %d) of trial %d: %v, by differences %v", j, i, k, got, want)
+						}
+					}
+				}
+			}
+		})
+	}
+}

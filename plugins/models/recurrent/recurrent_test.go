@@ -111,6 +111,7 @@ func TestGradients(t *testing.T) {
 		"squared error":      {terms: []task.Term{term(task.SquaredError, task.MeanAll, 0)}, inputs: 3},
 		"weights and norm":   {terms: []task.Term{term(task.SquaredError, task.SumTime, 0)}, inputs: 3, w: 2, l2: 0.3},
 		"one weight, length": {terms: []task.Term{term(task.SquaredError, task.SumTime, 0), term(task.LatentSquare, task.SumTime, 0)}, inputs: 3, w: 1, lengths: true},
+		"length and norm":    {terms: []task.Term{term(task.SquaredError, task.MeanAll, 0)}, inputs: 3, lengths: true, l2: 0.3},
 		"poisson, horizon":   {terms: []task.Term{term(task.PoissonNLL, task.MeanAll, 10), term(task.LatentSquare, task.MeanAll, 10)}, inputs: 3, w: 1},
 		"no inputs":          {terms: []task.Term{term(task.SquaredError, task.MeanAll, 3)}},
 		// A custom loss gets float32 outputs.
@@ -125,9 +126,6 @@ func TestGradients(t *testing.T) {
 			_, grad := run(t, n, b, pass)
 			tolerance := max(c.tolerance, 1e-7)
 			for _, p := range n.params.All() {
-				if len(p.Value) == 0 {
-					continue
-				}
 				for _, i := range []int{0, len(p.Value) - 1} {
 					step, at := math.Sqrt(tolerance)/30, p.Value[i]
 					p.Value[i] = at + step
@@ -171,10 +169,9 @@ func TestLossValues(t *testing.T) {
 					want += 2 * w[at+o] * (y[at+o] - target[at+o]) * (y[at+o] - target[at+o]) / (count * 2)
 				}
 			}
-			if w[at] > 0 || w[at+1] > 0 {
-				for u := range 4 {
-					want += 3 * h[(i*8+k)*4+u] * h[(i*8+k)*4+u] / (count * 8 * 4)
-				}
+			// Up to the trial's end, whatever the weights.
+			for u := range 4 {
+				want += 3 * h[(i*8+k)*4+u] * h[(i*8+k)*4+u] / (count * 8 * 4)
 			}
 		}
 	}

@@ -15,7 +15,7 @@ type mapping struct {
 	// readout is (D, N). perm says which latent each neuron copies; nil where neurons mix them.
 	readout []float64
 	perm    []int64
-	// mean and sd are of the readings over trials, bins kept and neurons.
+	// mean and sd are of the readings over trials, the bins kept up to the trial's end, and neurons.
 	mean, sd, scaling float64
 	link              func(a, gain float64) float64
 	// gains of the sigmoid link, one a neuron.
@@ -104,8 +104,8 @@ func (s *spread) add(o spread) {
 	s.n = n
 }
 
-// Fit measures the mean and the standard deviation (population) of the neurons' readings in one pass, and returns the readout (D, N), orig_mean and
-// orig_std (1, 1, 1), float64, and, where neurons copy latents, perm_neurons (N), int64. No trials, or readings that never
+// Fit measures the mean and the standard deviation (population) of the neurons' readings in one pass, up to each trial's end where there is an array lengths, and returns the readout (D, N), orig_mean and
+// orig_std (1, 1, 1), float64, and, where neurons copy latents, perm_neurons (N), int64. No bins, or readings that never
 // vary, are an InvalidArgumentError. The result does not depend on how trials are cut into blocks.
 func (s *spikes) Fit(ctx context.Context, trials tensor.Blocks) (tensor.Set, error) {
 	m := s.newMapping()
@@ -123,16 +123,22 @@ func (s *spikes) Fit(ctx context.Context, trials tensor.Blocks) (tensor.Set, err
 		if err != nil {
 			return nil, err
 		}
-		for row := range b.Trials {
-			for t := range s.to - s.from {
+		ends, err := s.ends(b)
+		if err != nil {
+			return nil, err
+		}
+		for row, end := range ends {
+			for t := range end {
 				bin(latents, z, row, s.from+t)
 				m.read(readings[t*n:(t+1)*n], latents)
 			}
-			total.add(spreadOf(readings))
+			if end > 0 {
+				total.add(spreadOf(readings[:end*n]))
+			}
 		}
 	}
 	if total.n == 0 {
-		return nil, component.Invalid("trials", "none were given: at least 1 is needed to normalise latents by")
+		return nil, component.Invalid("trials", "none with a bin were given: at least 1 is needed to normalise latents by")
 	}
 	m.mean, m.sd = total.mean, math.Sqrt(total.squares/total.n)
 	if !(m.sd > 1e-12*math.Abs(m.mean)) || math.IsInf(m.sd, 0) {

@@ -17,6 +17,7 @@ import (
 const maxRate = 1e7
 
 // Simulate yields, for each block, counts (or fluorescence) and rates, float32, and the given arrays: those with bins trimmed, lengths and timing moved along.
+// Where an array lengths says that a trial has ended, counts and rates are 0.
 // A rate beyond 1e7 spikes a bin, as exp gives for a latent far from the rest, is a DivergedError.
 func (s *spikes) Simulate(ctx context.Context, trials tensor.Blocks) tensor.Blocks {
 	s.mu.Lock()
@@ -30,6 +31,10 @@ func (s *spikes) Simulate(ctx context.Context, trials tensor.Blocks) tensor.Bloc
 
 func (s *spikes) block(ctx context.Context, m *mapping, b tensor.Block) (tensor.Block, error) {
 	z, err := s.latentsOf(b)
+	if err != nil {
+		return tensor.Block{}, err
+	}
+	ends, err := s.ends(b)
 	if err != nil {
 		return tensor.Block{}, err
 	}
@@ -49,7 +54,7 @@ func (s *spikes) block(ctx context.Context, m *mapping, b tensor.Block) (tensor.
 			return tensor.Block{}, err
 		}
 		observe.start(k)
-		for t := range bins {
+		for t := range ends[row] {
 			bin(latents, z, row, s.from+t)
 			m.read(rates, latents)
 			m.rates(rates)

@@ -17,6 +17,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -192,6 +193,28 @@ func (s *spikes) latentsOf(b tensor.Block) (*tensor.Tensor, error) {
 		return nil, component.Invalid(simulator.Latents, "%v", err)
 	}
 	return z, nil
+}
+
+// ends returns how many of the bins kept each trial of a block has before it ends.
+func (s *spikes) ends(b tensor.Block) ([]int, error) {
+	out := make([]int, len(b.Trials))
+	for i := range out {
+		out[i] = s.to - s.from
+	}
+	l := b.Arrays.Get(task.Lengths)
+	if l == nil {
+		return out, nil
+	}
+	if l.I64 == nil || len(l.Shape) != 1 {
+		return nil, component.Invalid(task.Lengths, "shape %v of %s is not allowed: (trials), int64", l.Shape, l.DType())
+	}
+	for i, n := range l.I64 {
+		if n < 0 || n > int64(s.bins) {
+			return nil, component.Invalid(task.Lengths, "trial %d has %d bins: 0 to %d are allowed", b.Trials[i], n, s.bins)
+		}
+		out[i] = max(0, min(int(n), s.to)-s.from)
+	}
+	return out, nil
 }
 
 // bin reads bin t of trial row of latents (B, T, D) into a row of D float64.

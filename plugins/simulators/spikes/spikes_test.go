@@ -176,6 +176,53 @@ func TestTrim(t *testing.T) {
 	}
 }
 
+// TestTrialsThatEnd gives padded trials beside the same bins without padding: what is measured does not depend on the padding, the same is drawn up to the end, and nothing
+// after it, whatever stands there.
+func TestTrialsThatEnd(t *testing.T) {
+	const bins, short = 12, 7
+	for name, values := range map[string]param.Values{"counts": {}, "calcium": {"observation": "calcium"}, "refractory": {"refractory": 2}} {
+		long, want := latents(6, bins, 3), latents(6, bins, 3)
+		cutShort := tensor.Block{Trials: want.Trials, Arrays: tensor.Set{tensor.New32(simulator.Latents, 6, short, 3)}}
+		for trial := range 6 {
+			copy(cutShort.Arrays[0].F32[trial*short*3:(trial+1)*short*3], want.Arrays[0].F32[trial*bins*3:])
+			for i := short * 3; i < bins*3; i++ {
+				long.Arrays[0].F32[trial*bins*3+i] = 1e6
+			}
+		}
+		lengths := tensor.NewInt(task.Lengths, 6)
+		for i := range lengths.I64 {
+			lengths.I64[i] = short
+		}
+		long.Arrays = append(long.Arrays, lengths)
+		padded := open(t, 3, 2, values, simulator.Source{Latents: 3, Bins: bins})
+		got := run(t, padded, tensor.Of(long)).Arrays
+		plain := open(t, 3, 2, values, simulator.Source{Latents: 3, Bins: short})
+		reference := run(t, plain, tensor.Of(cutShort)).Arrays
+		if padded.fitted.mean != plain.fitted.mean || padded.fitted.sd != plain.fitted.sd {
+			t.Errorf("%s: mean %v and sd %v, without padding %v and %v", name, padded.fitted.mean, padded.fitted.sd, plain.fitted.mean, plain.fitted.sd)
+		}
+		for _, array := range []string{simulator.Reconstructed, simulator.Activity, simulator.Encoded} {
+			g, w := got.Get(array), reference.Get(array)
+			n := g.Shape[2]
+			for i, v := range g.F32 {
+				trial, at := i/(bins*n), i%(bins*n)
+				if at < short*n && v != w.F32[trial*short*n+at] {
+					t.Fatalf("%s: %s of trial %d, element %d is %v, want %v", name, array, trial, at, v, w.F32[trial*short*n+at])
+				}
+				if at >= short*n && v != 0 {
+					t.Fatalf("%s: %s of trial %d is %v after its end", name, array, trial, v)
+				}
+			}
+		}
+		for _, wrong := range []*tensor.Tensor{tensor.FromInt(task.Lengths, []int64{1, 2, 3, 4, 5, 13}, 6), tensor.FromInt(task.Lengths, []int64{1, 2, 3, 4, 5, -1}, 6), tensor.New32(task.Lengths, 6)} {
+			long.Arrays[1] = wrong
+			if _, err := padded.Fit(t.Context(), tensor.Of(long)); !errors.Is(err, component.ErrInvalidArgument) {
+				t.Errorf("lengths %v: error %v", wrong, err)
+			}
+		}
+	}
+}
+
 // TestRefractory checks the silence after each spike, and the fraction of ready bins with a spike against 1-exp(-rate).
 func TestRefractory(t *testing.T) {
 	source := simulator.Source{Latents: 4, Bins: 400}

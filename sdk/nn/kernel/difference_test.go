@@ -74,13 +74,15 @@ func TestLossDifferences(t *testing.T) {
 	y, target, weights := fill[float64](r, n, 1), fill[float64](r, n, 1), fill[float64](r, n, 1)
 	mask, trials := fill[float64](r, s.B*s.T, 1), fill[float64](r, s.B, 1)
 	mask[4] = 0
+	ends := []float64{3, 0, 1, 2, 3}
 	for name, f := range map[string]func(grad []float64) (float64, error){
 		"squared error":          func(g []float64) (float64, error) { return SquaredError(s, y, target, nil, 0.3, g) },
 		"weighted squared error": func(g []float64) (float64, error) { return SquaredError(s, y, target, weights, 0.3, g) },
 		"poisson": func(g []float64) (float64, error) {
 			return PoissonNLL(s, y, target, PoissonOptions[float64]{BinMask: mask, TrialWeights: trials, Full: true}, 0.3, g)
 		},
-		"latent norm": func(g []float64) (float64, error) { return LatentNorm(s, y, 0.3, g, false) },
+		"latent norm":                    func(g []float64) (float64, error) { return LatentNorm(s, y, nil, 0.3, g, false) },
+		"latent norm of trials that end": func(g []float64) (float64, error) { return LatentNorm(s, y, ends, 0.3, g, false) },
 	} {
 		grad, want := make([]float64, n), make([]float64, n)
 		_, err := f(grad)

@@ -191,7 +191,7 @@ func TestGoldenNoisyGRUSequence(t *testing.T) {
 			must(t, err)
 			y, latents, cot := make([]float64, B*T*O), make([]float64, B*T*H), make([]float64, B*T*H)
 			must(t, g.Forward(w, SequenceInput[float64]{X: tensor[float64](t, k, "x"), H0: tensor[float64](t, k, "w.latent_ics")}, SequenceOutput[float64]{Y: y, States: latents}))
-			l2, err := LatentNorm(Shape{B: B, T: T, C: H}, latents, k.number(t, "l2_wt", 0)/float64(B), cot, false)
+			l2, err := LatentNorm(Shape{B: B, T: T, C: H}, latents, nil, k.number(t, "l2_wt", 0)/float64(B), cot, false)
 			must(t, err)
 			closeTo(t, k.Name+" outputs", y, tensor[float64](t, k, "outputs"))
 			closeTo(t, k.Name+" latents", latents, tensor[float64](t, k, "latents"))

@@ -122,15 +122,19 @@ func PoissonNLL[F Float](s Shape, logRates, counts []F, o PoissonOptions[F], sca
 
 // LatentNorm is scale * (sum over trials of the 2-norm of the trial's flattened latents), of (B, T, C) latents, and its gradient in grad,
 // which is overwritten, or added to if add. The latent L2 term of weight l2_wt, a mean over trials, is scale l2_wt/B. The gradient of a trial
-// whose latents are all zero is zero. grad may be nil.
-func LatentNorm[F Float](s Shape, latents []F, scale float64, grad []F, add bool) (float64, error) {
+// whose latents are all zero is zero. bins is nil or (B), the number of bins of each trial that count, at most T. grad may be nil.
+func LatentNorm[F Float](s Shape, latents, bins []F, scale float64, grad []F, add bool) (float64, error) {
 	n := s.B * s.T * s.C
-	if err := errors.Join(s.check("latent norm"), wantLen("latent norm", "latents", latents, n), optLen("latent norm", "grad", grad, n)); err != nil {
+	if err := errors.Join(s.check("latent norm"), wantLen("latent norm", "latents", latents, n), optLen("latent norm", "bins", bins, s.B), optLen("latent norm", "grad", grad, n)); err != nil {
 		return 0, err
 	}
 	row, ops := s.T*s.C, fallback[F]()
 	return scale * s.perTrial(func(b int) float64 {
-		norm := math.Sqrt(float64(C.call_sum_squares(ops, C.long(b*row), C.long(row), ptr(latents))))
+		valid := row
+		if bins != nil {
+			valid = max(0, min(s.T, int(bins[b]))) * s.C
+		}
+		norm := math.Sqrt(float64(C.call_sum_squares(ops, C.long(b*row), C.long(valid), ptr(latents))))
 		if grad == nil {
 			return norm
 		}
@@ -138,7 +142,7 @@ func LatentNorm[F Float](s Shape, latents []F, scale float64, grad []F, add bool
 			clear(grad[b*row : (b+1)*row])
 		}
 		if norm != 0 {
-			C.call_axpy(ops, C.long(b*row), C.long(row), C.double(scale/norm), ptr(latents), ptr(grad))
+			C.call_axpy(ops, C.long(b*row), C.long(valid), C.double(scale/norm), ptr(latents), ptr(grad))
 		}
 		return norm
 	}), nil

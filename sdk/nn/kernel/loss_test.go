@@ -30,7 +30,7 @@ func TestLossValues(t *testing.T) {
 		var err [3]error
 		got[0], err[0] = SquaredError(s, y, target, w, 0.5, nil)
 		got[1], err[1] = PoissonNLL(s, y, target, PoissonOptions[float32]{}, 0.5, nil)
-		got[2], err[2] = LatentNorm(s, y, 0.5, nil, false)
+		got[2], err[2] = LatentNorm(s, y, nil, 0.5, nil, false)
 		must(t, errors.Join(err[:]...))
 		if s.Threads == 1 {
 			first = got
@@ -64,7 +64,7 @@ func TestLossErrors(t *testing.T) {
 	s, x := Shape{B: 2, T: 3, C: 4}, make([]float64, 24)
 	_, e1 := SquaredError(s, x, x[1:], nil, 1, nil)
 	_, e2 := PoissonNLL(s, x, x, PoissonOptions[float64]{BinMask: x}, 1, nil)
-	_, e3 := LatentNorm(s, x, 1, x[1:], false)
+	_, e3 := LatentNorm(s, x, nil, 1, x[1:], false)
 	_, e4 := SquaredError(Shape{B: -2, T: -3, C: 4}, x, x, nil, 1, nil)
 	e5 := AdamStep(Adam{}, 1, x, x[1:], x, x)
 	e6 := Sum(x, false, x[1:])

@@ -32,7 +32,7 @@ const (
 	LossTermKind_LOSS_TERM_KIND_POISSON_NLL LossTermKind = 2
 	// Squared action.
 	LossTermKind_LOSS_TERM_KIND_ACTION_SQUARE LossTermKind = 3
-	// Squared latent where "weights" > 0.
+	// Squared latent up to the trial's end as "lengths" gives it; where there is no "lengths", where "weights" > 0.
 	LossTermKind_LOSS_TERM_KIND_LATENT_SQUARE LossTermKind = 4
 	// Computed by the task, see ctdb.task.v1.TaskService.Loss.
 	LossTermKind_LOSS_TERM_KIND_CUSTOM LossTermKind = 5

@@ -1,0 +1,130 @@
+package multitask
+
+import (
+	"context"
+	"math"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// Where the caller does not say, a block has defaultBlock trials (64 x 320 bins x 20 inputs are 1.6 MB an array), or fewer where they would take more than
+// blockBytes, down to one.
+const (
+	defaultBlock = 64
+	blockBytes   = 16 << 20
+)
+
+// block is the number of trials in a block where the caller does not say.
+func (p Params) block() int {
+	return int(max(1, min(defaultBlock, blockBytes/tensor.Elements(p.channels(), p.Bins, 4))))
+}
+
+// channels of all arrays of a block.
+func (p Params) channels() int {
+	n := inputs + outputs + 1
+	if p.Noise > 0 {
+		n += inputs
+	}
+	return n
+}
+
+// extraNames are the columns of the array extra: the first bin of each phase after the first, -1 where a trial has none; its end; the angles of the stimuli, in rad on
+// [-pi, pi); how much larger the first stimulus is than the mean of both, in each of two modalities; and whether a response is due.
+func extraNames() []string {
+	return []string{"stim1", "mem1", "stim2", "mem2", "response", "end", "theta1", "theta2", "evidence_a", "evidence_b", "responds"}
+}
+
+// extra are the numbers of a trial that extraNames names.
+func (p *Plan) extra(to []float32) {
+	for phase := Stim1; phase <= Response; phase++ {
+		to[phase-1] = float32(p.Starts[phase])
+		if p.Starts[phase] == p.Starts[phase+1] {
+			to[phase-1] = -1
+		}
+	}
+	responds := float32(0)
+	if cos, sin := p.Answer(); cos != 0 || sin != 0 {
+		responds = 1
+	}
+	copy(to[Response:], []float32{
+		float32(p.End()), float32(wrap(p.Theta1)), float32(wrap(p.Theta2)), float32((p.A[0] - p.A[1]) / 2), float32((p.B[0] - p.B[1]) / 2), responds,
+	})
+}
+
+// wrap brings an angle to [-pi, pi).
+func wrap(theta float64) float64 {
+	if theta = math.Remainder(theta, 2*math.Pi); theta >= math.Pi {
+		return theta - 2*math.Pi
+	}
+	return theta
+}
+
+// Trials generates the trials of a split, ascending by number; they are the same in every pass.
+func (t *multitask) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
+	trials, number, err := t.split(req.Split)
+	if err != nil {
+		return tensor.Fail(err)
+	}
+	if req.BlockTrials < 0 {
+		return tensor.Fail(component.Invalid("block_trials", "%d is not allowed: >= 0", req.BlockTrials))
+	}
+	size := req.BlockTrials
+	if size == 0 {
+		size = t.block()
+	}
+	numbers := func(yield func(tensor.Block, error) bool) {
+		for from := 0; from < trials; from += min(size, trials-from) {
+			b := tensor.Block{Trials: make([]int64, min(size, trials-from))}
+			for i := range b.Trials {
+				b.Trials[i] = number(from + i)
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+	return tensor.Map(ctx, numbers, t.threads, t.generate)
+}
+
+// generate makes the trials that b names.
+func (t *multitask) generate(ctx context.Context, b tensor.Block) (tensor.Block, error) {
+	rows := len(b.Trials)
+	array := func(name string, channels int) *tensor.Tensor {
+		return tensor.New32(name, rows, t.Bins, channels).With("", tensor.Trial, tensor.Bin, tensor.Channel)
+	}
+	noisy, targets, weights := array(task.Inputs, inputs), array(task.Targets, outputs), array(task.Weights, 1)
+	truth := noisy
+	b.Arrays = tensor.Set{noisy, targets, weights}
+	if t.Noise > 0 {
+		truth = array(task.TrueInputs, inputs)
+		b.Arrays = append(b.Arrays, truth)
+	}
+	names := extraNames()
+	conditions, lengths := tensor.NewInt(task.Conditions, rows).With("", tensor.Trial), tensor.NewInt(task.Lengths, rows).With("", tensor.Trial)
+	extra := tensor.New32(task.Extra, rows, len(names)).With("", tensor.Trial, tensor.Channel)
+	b.Arrays = append(b.Arrays, conditions, lengths, extra)
+
+	for row, k := range b.Trials {
+		if err := ctx.Err(); err != nil {
+			return tensor.Block{}, err
+		}
+		p := t.plan(k)
+		n := t.Bins * inputs
+		x := truth.F32[row*n : (row+1)*n]
+		Inputs(x, &p)
+		Targets(targets.F32[row*t.Bins*outputs:(row+1)*t.Bins*outputs], &p, t.Compat)
+		Weights(weights.F32[row*t.Bins:(row+1)*t.Bins], &p)
+		if t.Noise > 0 {
+			rng, to := random.New(t.seed, "multitask/noise", uint64(k)), noisy.F32[row*n:(row+1)*n]
+			for i, x := range x[:p.End()*inputs] {
+				to[i] = x + float32(t.Noise*rng.NormFloat64())
+			}
+		}
+		conditions.I64[row], lengths.I64[row] = t.condition(p.Rule), int64(p.End())
+		p.extra(extra.F32[row*len(names) : (row+1)*len(names)])
+	}
+	return b, nil
+}
