@@ -2,10 +2,13 @@ package pipeline
 
 import (
 	"errors"
+	"math"
 	"reflect"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -75,27 +78,74 @@ func TestJoinedPassesErrorsOn(t *testing.T) {
 	}
 }
 
-func TestKeepFirst(t *testing.T) {
-	blocks := tensor.Of(block("a", 0, 1), block("a", 2, 3), block("a", 4))
-	for _, c := range []struct {
+// TestExamples keeps the first trials, or the first of each condition, whatever the blocks, and passes all on.
+func TestExamples(t *testing.T) {
+	const trials = 100
+	numbered, kinds := tensor.Block{}, tensor.NewInt(task.Conditions, trials)
+	value := tensor.New32("a", trials, 1)
+	for i := range trials {
+		numbered.Trials = append(numbered.Trials, int64(3*i))
+		kinds.I64[i] = int64(i % 5 / 3)
+		value.F32[i] = float32(i)
+	}
+	numbered.Arrays = tensor.Set{value, kinds}
+	for name, c := range map[string]struct {
+		spec task.Spec
+		want func(i int) bool
 		n    int
-		want []int64
-	}{{0, nil}, {1, []int64{0}}, {3, []int64{0, 1, 2}}, {99, []int64{0, 1, 2, 3, 4}}} {
-		var kept []int64
-		passed, err := tensor.Collect(keepFirst(blocks, c.n, func(b tensor.Block) error {
-			if err := b.Check(); err != nil {
-				return err
+	}{
+		"alike":          {task.Spec{ConditionNames: []string{"one"}}, func(i int) bool { return i < 16 }, 16},
+		"two conditions": {task.Spec{ConditionNames: []string{"a", "b"}}, func(i int) bool { return i%5 < 3 && i < 13 || i%5 >= 3 && i < 20 }, 16},
+		"many":           {task.Spec{ConditionNames: make([]string, 200)}, func(i int) bool { return i == 0 || i == 3 }, 2},
+		"closed loop":    {task.Spec{Loop: &task.Loop{}}, func(i int) bool { return i < 32 }, 32},
+	} {
+		for _, size := range []int{1, 7, trials} {
+			var blocks []tensor.Block
+			for from := 0; from < trials; from += size {
+				to := min(from+size, trials)
+				blocks = append(blocks, tensor.Block{Trials: numbered.Trials[from:to], Arrays: tensor.Set{value.Slice(from, to), kinds.Slice(from, to)}})
 			}
-			kept = append(kept, b.Trials...)
-			return nil
-		}))
-		if err != nil || len(passed.Trials) != 5 || !reflect.DeepEqual(kept, c.want) {
-			t.Errorf("first %d: kept %v, passed %v, error %v", c.n, kept, passed.Trials, err)
+			e := newExamples(c.spec)
+			passed, err := tensor.Collect(e.from(tensor.Of(blocks...)))
+			if err != nil || !reflect.DeepEqual(passed.Trials, numbered.Trials) {
+				t.Fatalf("%s: %d trials passed on, error %v", name, len(passed.Trials), err)
+			}
+			got := e.all()
+			if len(got) != c.n {
+				t.Errorf("%s, blocks of %d: %d trials kept, want %d", name, size, len(got), c.n)
+			}
+			for _, b := range got {
+				i := int(b.Arrays[0].F32[0])
+				if len(b.Trials) != 1 || b.Trials[0] != int64(3*i) || !c.want(i) || b.Check() != nil {
+					t.Errorf("%s, blocks of %d: kept %+v", name, size, b)
+				}
+			}
 		}
 	}
-	full := errors.New("disk full")
-	if _, err := tensor.Collect(keepFirst(blocks, 3, func(tensor.Block) error { return full })); !errors.Is(err, full) {
+	broken := errors.New("broken")
+	if _, err := tensor.Collect(newExamples(task.Spec{}).from(tensor.Fail(broken))); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestScoredParts takes a score apart by condition, and leaves out what is not finite.
+func TestScoredParts(t *testing.T) {
+	nan := math.NaN()
+	score := task.Score{
+		Success: []float64{1, 0, 1, 1}, Condition: []int64{2, 0, 2, 7}, ConditionNames: []string{"Pro", "none", "Anti"},
+		MetricNames: []string{"distance", "never", "lost"}, MetricUnits: []string{"m"}, Metrics: [][]float64{{nan, 2, 3, math.Inf(1)}, {nan, nan, nan, nan}},
+	}
+	got := scoredParts(score)
+	want := []string{comparator.SuccessOf + "Pro", comparator.SuccessOf + "Anti", comparator.Measured + "distance", comparator.Measured + "never"}
+	if !reflect.DeepEqual(got.Names(), want) || got.Check() != nil {
+		t.Fatalf("arrays %v, %v", got.Names(), got.Check())
+	}
+	if !reflect.DeepEqual(got[0].F64, []float64{0}) || !reflect.DeepEqual(got[1].F64, []float64{1, 1}) || !reflect.DeepEqual(got[2].F64, []float64{2, 3}) || got[2].Unit != "m" || got[3].Len() != 0 {
+		t.Errorf("arrays %v %v %v %v", got[0], got[1], got[2], got[3])
+	}
+	score.Condition = []int64{2, 2, 2, 2}
+	if one := scoredParts(score); one[0].Name != comparator.Measured+"distance" {
+		t.Errorf("one condition gives %v", one.Names())
 	}
 }
 

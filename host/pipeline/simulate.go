@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -80,7 +81,7 @@ func (r *running) simulate(ctx context.Context) error {
 	}
 	w, err := artifact.CreateDataset(filepath.Join(r.dir, artifact.DatasetFile), artifact.DatasetOptions{
 		Trials: trials, HeldIn: out.HeldIn, Neurons: out.Neurons, Bins: out.To - out.From, BinWidth: spec.BinWidth, Counts: out.Counts,
-		Attributes: r.attributes(out.FileName),
+		Attributes: r.attributes(out.FileName, spec),
 	})
 	if err != nil {
 		return err
@@ -121,10 +122,12 @@ func (r *running) roomFor(b tensor.Block, trials int) error {
 }
 
 // attributes are what a data set file says of its origin.
-func (r *running) attributes(fileName string) artifact.Attributes {
+func (r *running) attributes(fileName string, spec task.Spec) artifact.Attributes {
 	parts, err := json.Marshal(r.parts)
 	if err != nil {
 		parts = nil // what has been a key can be marshalled
 	}
-	return artifact.Attributes{"ctdb_key": r.record.Key, "ctdb_origin": string(parts), "ctdb_benchmark_name": fileName}
+	a := artifact.NewLabels(spec).Attributes()
+	maps.Copy(a, artifact.Attributes{"ctdb_key": r.record.Key, "ctdb_origin": string(parts), "ctdb_benchmark_name": fileName})
+	return a
 }

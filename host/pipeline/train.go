@@ -4,17 +4,16 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
-
-// exampleTrials of the validation set are kept with a trained model, for the report.
-const exampleTrials = 16
 
 // DefaultCheckpointEvery is the time between checkpoints of a training.
 const DefaultCheckpointEvery = 30 * time.Second
@@ -39,24 +38,52 @@ func (r *running) train(ctx context.Context) error {
 	}
 	r.record.Train = artifact.Summarize(result)
 
-	examples, err := artifact.CreateArrays(filepath.Join(r.dir, artifact.RolloutFile), artifact.ArraysOptions{
-		Trials: map[task.Split]int{task.Valid: min(exampleTrials, spec.ValidTrials)},
-	})
-	if err != nil {
-		return err
-	}
-	defer examples.Abort()
+	examples := newExamples(spec)
 	outputs := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleModel), Noise: true, Split: task.Valid}, tk.Trials(ctx, task.TrialRequest{Split: task.Valid}))
-	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, keepFirst(r.beating(outputs), exampleTrials, func(b tensor.Block) error {
-		return examples.Write(task.Valid, b)
-	}))
+	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, examples.from(r.beating(outputs)))
 	if err != nil {
 		return r.failed(roleTask, "score", err)
 	}
-	if err := examples.Close(); err != nil {
+	if err := r.writeExamples(examples.all(), spec); err != nil {
 		return err
 	}
+	r.logScore(score)
 	return artifact.WriteScore(r.dir, score)
+}
+
+// logScore says in the log how the network did, by condition where there are several.
+func (r *running) logScore(score task.Score) {
+	mean := func(x []float64) (m float64) {
+		for _, v := range x {
+			m += v / float64(len(x))
+		}
+		return m
+	}
+	r.log.Info("scored on validation trials", "success", mean(score.Success), "trials", len(score.Success))
+	for _, a := range scoredParts(score) {
+		if condition, ok := strings.CutPrefix(a.Name, comparator.SuccessOf); ok {
+			r.log.Info("scored on validation trials", "condition", condition, "success", mean(a.F64), "trials", a.Len())
+		}
+	}
+}
+
+// writeExamples stores trials for the report.
+func (r *running) writeExamples(rows []tensor.Block, spec task.Spec) error {
+	o := artifact.ArraysOptions{Attributes: artifact.NewLabels(spec).Attributes()}
+	if len(rows) > 0 {
+		o.Trials = map[task.Split]int{task.Valid: len(rows)}
+	}
+	w, err := artifact.CreateArrays(filepath.Join(r.dir, artifact.RolloutFile), o)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	for _, b := range rows {
+		if err := w.Write(task.Valid, b); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 // fitModel trains a model, with its curves and figures going to the stage's folder and progress to the observer, and saves its weights.
@@ -154,32 +181,6 @@ func (r *running) beating(blocks tensor.Blocks) tensor.Blocks {
 			}
 		}
 	}
-}
-
-// keepFirst passes blocks on, giving the first n trials to keep on the way.
-func keepFirst(blocks tensor.Blocks, n int, keep func(tensor.Block) error) tensor.Blocks {
-	return func(yield func(tensor.Block, error) bool) {
-		left := n
-		for b, err := range blocks {
-			if err == nil && left > 0 {
-				k := min(left, len(b.Trials))
-				left -= k
-				err = keep(first(b, k))
-			}
-			if !yield(b, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// first is the first n trials of a block.
-func first(b tensor.Block, n int) tensor.Block {
-	out := tensor.Block{Trials: b.Trials[:n]}
-	for _, t := range b.Arrays {
-		out.Arrays = append(out.Arrays, t.Slice(0, n))
-	}
-	return out
 }
 
 func sameTrials(a, b []int64) bool {

@@ -52,6 +52,10 @@ const (
 	// Success and Loss (B'): the task's own score of each trial that it was scored on.
 	Success = "success"
 	Loss    = "loss"
+	// SuccessOf before a condition's name is Success of its trials alone, of a task of several conditions.
+	SuccessOf = "success/"
+	// Measured before a name is a further quantity of the task's own score, in the trials that it says something of; its unit is the array's.
+	Measured = "measured/"
 )
 
 // Subject is one thing compared.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -77,7 +78,7 @@ func (c *comparison) measures(i int) []measure {
 	return out
 }
 
-// ofReference measures the network behind a truth by the task's own score. Of a recording there is none, and its metrics say so.
+// ofReference measures the network behind a truth by the task's own score, also by condition, and what else the task measured. Of a recording there is none, and its metrics say so.
 func (c *comparison) ofReference(s *comparator.Subject) []measure {
 	of := func(metric, array string, better component.Better) measure {
 		return measure{
@@ -97,7 +98,18 @@ func (c *comparison) ofReference(s *comparator.Subject) []measure {
 			},
 		}
 	}
-	return []measure{of("performance", comparator.Success, component.Higher), of("performance_loss", comparator.Loss, component.Lower)}
+	out := []measure{of("performance", comparator.Success, component.Higher), of("performance_loss", comparator.Loss, component.Lower)}
+	for _, a := range s.Scored {
+		if condition, ok := strings.CutPrefix(a.Name, comparator.SuccessOf); ok && condition != "" {
+			out = append(out, of("performance/"+condition, a.Name, component.Higher))
+		}
+		if name, ok := strings.CutPrefix(a.Name, comparator.Measured); ok && name != "" && a.Len() > 0 {
+			m := of(name, a.Name, component.Neither)
+			m.unit = a.Unit
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // truth checks that there is one.

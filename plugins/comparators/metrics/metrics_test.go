@@ -124,6 +124,22 @@ func TestCompare(t *testing.T) {
 	if r := find(t, o, "performance_loss", "truth"); math.Abs(r.Value-0.2) > 1e-15 || r.Better != component.Lower {
 		t.Errorf("%+v", r)
 	}
+	req := simulated(20, 12, 60, 4, 6, 15, 10)
+	req.Subjects[0].Scored = append(req.Subjects[0].Scored, tensor.From64(comparator.SuccessOf+"Pro", []float64{1, 1, 0}, 3), tensor.From64(comparator.SuccessOf+"Anti", []float64{1}, 1),
+		tensor.From64(comparator.Measured+"final_distance", []float64{0.01, 0.03}, 2).With("m", tensor.Trial), tensor.New64(comparator.Measured+"nothing", 0))
+	of := compare(t, param.Values{"bootstrap": 20}, req)
+	if r := find(t, of, "performance/Pro", "truth"); math.Abs(r.Value-2.0/3) > 1e-15 || r.N != 3 || r.Better != component.Higher {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, of, "performance/Anti", "truth"); r.Value != 1 || r.N != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, of, "final_distance", "truth"); math.Abs(r.Value-0.02) > 1e-15 || r.Unit != "m" || r.Better != component.Neither {
+		t.Errorf("%+v", r)
+	}
+	if n := len(of.Results) - len(o.Results); n != 3 {
+		t.Errorf("%d more results, want 3", n)
+	}
 	if r := find(t, o, "effective_input_r2", "model"); math.Abs(r.Value-1) > 1e-9 {
 		t.Errorf("inputs that are the effective pulses: %+v", r)
 	}

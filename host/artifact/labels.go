@@ -1,0 +1,47 @@
+package artifact
+
+import (
+	"encoding/json"
+
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+// Labels are what a task calls the channels of its arrays and its conditions. They stand in the attributes of files that hold trials, so that these can be read
+// without the task.
+type Labels struct {
+	// BinWidth in seconds; 0 where time has no unit.
+	BinWidth   float64  `json:"bin_width,omitempty"`
+	Inputs     []string `json:"inputs,omitempty"`
+	Outputs    []string `json:"outputs,omitempty"`
+	Extra      []string `json:"extra,omitempty"`
+	Conditions []string `json:"conditions,omitempty"`
+}
+
+const (
+	labelsAttribute = "task_labels"
+	// labelsMost is the longest text of them that an attribute takes, in bytes.
+	labelsMost = 60000
+)
+
+// NewLabels are those of a task.
+func NewLabels(s task.Spec) Labels {
+	return Labels{BinWidth: s.BinWidth, Inputs: s.InputLabels, Outputs: s.OutputLabels, Extra: s.Extra, Conditions: s.ConditionNames}
+}
+
+// Attributes has the labels as one attribute; none where they are more than an attribute takes.
+func (l Labels) Attributes() Attributes {
+	text, err := json.Marshal(l)
+	if err != nil || len(text) > labelsMost {
+		return Attributes{}
+	}
+	return Attributes{labelsAttribute: string(text)}
+}
+
+// Labels are those of the file's attributes; none where there are none.
+func (a Attributes) Labels() Labels {
+	var l Labels
+	if json.Unmarshal([]byte(a.Text(labelsAttribute)), &l) != nil {
+		return Labels{}
+	}
+	return l
+}
