@@ -23,6 +23,9 @@ type composer struct {
 	figures  []placed
 	// subjects take the first colours, in this order.
 	subjects []string
+	// reaches are animated in the section with that number; nil where there are none.
+	reaches   *reaches
+	reachesIn int
 }
 
 // placed is a figure and the section that it stands in.
@@ -131,6 +134,14 @@ func (c *composer) train(ctx context.Context) {
 	}
 	s.Facts = append(s.Facts, f)
 	s.Notes = append(s.Notes, st.Record.Notes...)
+	if score, err := st.Score(); err == nil {
+		if f, ok := success(score); ok {
+			c.figure(f)
+		}
+		if l, ok := successList(score); ok {
+			s.Lists = append(s.Lists, l)
+		}
+	}
 	if f, ok, err := learningCurves("train-learning-curves", []artifact.Stage{st}); ok {
 		c.figure(f)
 	} else {
@@ -148,7 +159,26 @@ func (c *composer) train(ctx context.Context) {
 	} else {
 		s.Notes = append(s.Notes, without("Example trials", err, err.Error()))
 	}
+	c.reach(ctx, st)
 	c.own(st)
+}
+
+// reach adds the figures of a reaching task.
+func (c *composer) reach(ctx context.Context, st artifact.Stage) {
+	r, err := c.openReaches(ctx, st)
+	if err != nil {
+		s := &c.sections[len(c.sections)-1]
+		s.Notes = append(s.Notes, without("Reaches", err, ""))
+	}
+	if r == nil {
+		return
+	}
+	c.reaches, c.reachesIn = r, len(c.sections)-1
+	for _, make := range []func() (component.Figure, bool){r.paths, r.profiles, r.activations} {
+		if f, ok := make(); ok {
+			c.figure(f)
+		}
+	}
 }
 
 func without(what string, err error, why string) string {
@@ -432,6 +462,15 @@ func (c *composer) draw(ctx context.Context, asFiles bool) (files map[string][]b
 		}
 		s := &c.sections[p.section]
 		s.Figures = append(s.Figures, d)
+	}
+	if c.reaches != nil {
+		if inline, file, ok := c.reaches.animation(palette); ok {
+			s := &c.sections[c.reachesIn]
+			s.Figures = append(s.Figures, moving(inline))
+			if asFiles {
+				files[filepath.Join(artifact.FiguresDir, animationName+".svg")] = []byte(file)
+			}
+		}
 	}
 	return files, palette, nil
 }

@@ -19,7 +19,8 @@ const (
 	stackedBetween = 0.46
 )
 
-// exampleTrials shows a few validation trials of the task-trained network: what it saw, what it should have given and what it gave.
+// exampleTrials shows a few validation trials of the task-trained network: what it saw, what it should have given and what it gave. Of a task of several conditions it
+// shows one of each.
 func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (component.Figure, error) {
 	if err := st.Check(artifact.RolloutFile); err != nil {
 		return component.Figure{}, err
@@ -30,15 +31,26 @@ func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (componen
 	}
 	defer a.Close()
 	var names []string
-	for _, name := range []string{task.Inputs, task.Targets, model.Outputs, task.Lengths} {
+	for _, name := range []string{task.Inputs, task.TrueInputs, task.Targets, model.Outputs, task.Lengths, task.Extra, task.Conditions} {
 		if a.Has(task.Valid, name) {
 			names = append(names, name)
 		}
 	}
-	b, err := take(a.Blocks(ctx, task.Valid, names, exampleCount), exampleCount)
+	b, err := take(a.Blocks(ctx, task.Valid, names, exampleCount), a.Trials(task.Valid))
 	if err != nil {
 		return component.Figure{}, err
 	}
+	labels := a.Attributes().Labels()
+	if tick.width == 0 {
+		tick.width = labels.BinWidth
+	}
+	if rows := oneOfEach(b); rows != nil && b.Arrays.Get(model.Outputs) != nil {
+		if b, err = pick(b, rows); err != nil {
+			return component.Figure{}, err
+		}
+		return byCondition(b, labels, tick)
+	}
+	b = firstTrials(b, min(exampleCount, len(b.Trials)))
 	cubes := map[string]*cube{}
 	for _, name := range []string{task.Inputs, task.Targets, model.Outputs} {
 		if cubes[name], err = newCube(b, name); err != nil {
@@ -49,7 +61,7 @@ func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) (componen
 	if outputs == nil {
 		return component.Figure{}, fmt.Errorf("%s holds no outputs", artifact.RolloutFile)
 	}
-	if targets != nil && !targets.like(outputs) {
+	if targets != nil && !targets.of(outputs) {
 		targets = nil
 	}
 	f := component.Figure{

@@ -16,7 +16,7 @@ func reading(metric string) string {
 		"heldin_bps":         "Bits a spike on the neurons that the model saw: 0 is chance. It rises with overfitting, so read it beside co_bps.",
 		"co_bps_ctdb":        "co_bps over the neurons that the reference implementation takes by a slip; for comparison with published numbers alone.",
 		"success":            "Share of validation trials on which the task counts the network as successful.",
-		"performance":        "Share of validation trials on which the task counts the network as successful.",
+		"performance":        "Share of validation trials on which the task counts the network as successful; with a condition's name, of its trials alone.",
 		"task_success":       "Share of validation trials on which the task counts the network as successful.",
 		"loss":               "The task's loss on validation trials, in the units of the loss that the network was trained with.",
 		"task_loss":          "The task's loss on validation trials, in the units of the loss that the network was trained with.",

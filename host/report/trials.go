@@ -86,6 +86,9 @@ func (c *cube) rows(limit int) (data []float64, n int) {
 // like reports whether two arrays have the same trials and bins.
 func (c *cube) like(d *cube) bool { return c.trials == d.trials && c.bins == d.bins }
 
+// of reports whether targets are those of outputs, as they are not in a closed loop, where outputs are actions and targets are places.
+func (c *cube) of(outputs *cube) bool { return c.like(outputs) && c.channels == outputs.channels }
+
 // cut takes over the lengths of the trials of another array of the same trials.
 func (c *cube) cut(like *cube) { c.lengths = like.lengths }
 
