@@ -20,7 +20,9 @@ type Example struct {
 }
 
 // exampleOrder puts what to try first first; others follow by name.
-func exampleOrder() []string { return []string{"quickstart", "sizes", "nbff", "nbff-node-sizes"} }
+func exampleOrder() []string {
+	return []string{"quickstart", "sizes", "multitask-small", "nbff", "nbff-node-sizes", "multitask"}
+}
 
 // Examples lists the examples, what to try first first.
 func Examples() []Example {
