@@ -57,6 +57,28 @@ fuzz: deps ## run every fuzz target FUZZTIME (default 3000x, that is 3000 inputs
 	$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$package; \
 	done; done
 
+# A Python with torch, safetensors, h5py and tensorboard. The default is made here, of Debian's torch, which is built for processors alone and so small, and the packages in .ci/interop.txt.
+INTEROP        := $(CURDIR)/.cache/interop
+INTEROP_PYTHON ?= $(INTEROP)/bin/python
+
+.PHONY: interop
+interop: deps $(if $(filter $(INTEROP)/%,$(INTEROP_PYTHON)),$(INTEROP)/ready) ## have PyTorch, h5py and TensorBoard read what we write, and read what they write (Debian; or INTEROP_PYTHON)
+	@mkdir -p $(dir $(INTEROP))
+	@[ -n "$(INTEROP_PYTHON)" ] || { echo "interop: INTEROP_PYTHON is empty: a Python with torch, safetensors, h5py and tensorboard is needed" >&2; exit 1; }
+	$(INTEROP_PYTHON) -c 'import torch, safetensors, h5py, tensorboard'
+	CTDB_INTEROP_PYTHON=$(INTEROP_PYTHON) $(GO) test -count 1 -run '^TestInterop' ./plugins/builtin ./host/artifact ./host/artifact/tfevents | tee $(INTEROP).log
+	@! grep 'no tests to run' $(INTEROP).log
+
+$(INTEROP)/ready: .ci/interop.txt
+	@command -v apt-get >/dev/null || { echo "interop: no apt-get here: set INTEROP_PYTHON to a Python with torch, safetensors, h5py and tensorboard" >&2; exit 1; }
+	@missing=""; for p in python3-venv python3-torch; do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "interop: installing$$missing with apt-get"; \
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	rm -rf $(INTEROP)
+	/usr/bin/python3 -m venv --system-site-packages $(INTEROP)
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
 	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store ./plugins/builtin
@@ -96,7 +118,7 @@ purity: ## the parts of the SDK that promise it build without cgo
 	CGO_ENABLED=0 $(GO) build $(PURE)
 
 .PHONY: bench
-bench: deps ## training steps beside PyTorch's and JAX's, as a table (an hour; PYTHON has torch and jax; BENCHFLAGS, e.g. '-rounds 3 -rows lstm'; CTDB_PEERS)
+bench: deps ## training steps beside PyTorch's and JAX's, as a table (25 minutes; PYTHON has torch and jax; BENCHFLAGS, e.g. '-rounds 5 -rows lstm'; CTDB_PEERS)
 	$(GO) run ./plugins/internal/speed -python "$$(command -v $(PYTHON))" $(BENCHFLAGS)
 
 .PHONY: clean

@@ -145,6 +145,14 @@ func (p Program) printBench(r steptime.Report) {
 		}
 		fmt.Fprintf(p.Out, "%s %.1f GFLOP/s with %s", lead, peak.GFLOPs, plural(peak.Threads, "thread"))
 	}
+	fmt.Fprint(p.Out, "; of what multiplications and additions in registers reach that is")
+	for i, peak := range r.Peaks {
+		lead := ""
+		if i > 0 {
+			lead = ","
+		}
+		fmt.Fprintf(p.Out, "%s %.0f%%", lead, 100*peak.GFLOPs/peak.FMA)
+	}
 	fmt.Fprint(p.Out, "\n\n")
 	t := p.table("step", "threads", "median ms", "min ms", "GFLOP/s", "of peak", "speed-up", "steps")
 	for _, c := range r.Cases {

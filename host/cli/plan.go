@@ -68,6 +68,53 @@ type estimated struct {
 	LastSeconds float64 `json:"last_seconds,omitempty"`
 }
 
+// plan says what a run of a study, or of the shard that is asked for, would do.
+func (g *prepared) plan(c *cli.Context) ([]pipeline.Planned, error) {
+	graph := g.graph
+	shard, err := pipeline.ParseShard(c.String("shard"))
+	if err != nil {
+		return nil, usagef("--shard: %w", err)
+	}
+	if shard.N > 1 {
+		if graph, err = pipeline.New(g.study, shard.Points(len(g.study.Points)), g.host); err != nil {
+			return nil, usageError{err}
+		}
+	}
+	return graph.Plan(c.Context)
+}
+
+// memory is what a planned stage is expected to take, 0 where nothing is known.
+func (g *prepared) memory(s pipeline.Planned) int64 {
+	bare, _, _ := strings.Cut(s.Stage, " [")
+	return g.needs[bare]
+}
+
+// announce says in a line, before a run starts, what memory its largest stage is expected to take.
+func (p Program) announce(c *cli.Context, g *prepared) error {
+	plan, err := g.plan(c)
+	if err != nil {
+		return err
+	}
+	largest, most := "", int64(0)
+	for _, s := range plan {
+		if n := g.memory(s); !s.Stored && n > most {
+			largest, most = s.Stage, n
+		}
+	}
+	if most > 0 {
+		fmt.Fprintf(p.Err, "%s: up to about %s of memory, for %s%s\n", g.study.Name, size(most), largest, free())
+	}
+	return nil
+}
+
+// free says how much memory is free, where that is known.
+func free() string {
+	if free := machine.ReadMemory().Free(); free > 0 {
+		return fmt.Sprintf(", %s are free", size(free))
+	}
+	return ""
+}
+
 // dryRun checks an experiment as a run does, and says what the run would do.
 func (p Program) dryRun(c *cli.Context) error {
 	g, err := p.prepare(c, true, readStore)
@@ -75,17 +122,7 @@ func (p Program) dryRun(c *cli.Context) error {
 		return err
 	}
 	defer g.host.Store.Close()
-	graph := g.graph
-	shard, err := pipeline.ParseShard(c.String("shard"))
-	if err != nil {
-		return usagef("--shard: %w", err)
-	}
-	if shard.N > 1 {
-		if graph, err = pipeline.New(g.study, shard.Points(len(g.study.Points)), g.host); err != nil {
-			return usageError{err}
-		}
-	}
-	plan, err := graph.Plan(c.Context)
+	plan, err := g.plan(c)
 	if err != nil {
 		return err
 	}
@@ -95,8 +132,7 @@ func (p Program) dryRun(c *cli.Context) error {
 	}
 	rows := make([]estimated, len(plan))
 	for i, s := range plan {
-		bare, _, _ := strings.Cut(s.Stage, " [")
-		rows[i] = estimated{s, g.needs[bare], took[s.Stage]}
+		rows[i] = estimated{s, g.memory(s), took[s.Stage]}
 	}
 	if c.Bool("json") {
 		return p.printJSON(rows)
@@ -125,10 +161,7 @@ func (p Program) dryRun(c *cli.Context) error {
 		line += fmt.Sprintf(", in %d points", n)
 	}
 	if most > 0 {
-		line += fmt.Sprintf("; a stage takes up to about %s of memory", size(most))
-		if free := machine.ReadMemory().Free(); free > 0 {
-			line += fmt.Sprintf(", %s are free", size(free))
-		}
+		line += fmt.Sprintf("; a stage takes up to about %s of memory%s", size(most), free())
 	}
 	if spent > 0 {
 		line += "; those to run took " + human(seconds(spent)) + " when they last ran"

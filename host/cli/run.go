@@ -76,6 +76,12 @@ func (p Program) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	quiet := c.Bool("quiet") || c.Bool("json")
+	if !quiet {
+		if err := p.announce(c, g); err != nil {
+			return errors.Join(err, g.host.Store.Close())
+		}
+	}
 	out := c.String("out")
 	if out == "" {
 		if out, err = newRunFolder(runsRoot, g.study.Name, time.Now()); err != nil {
@@ -84,7 +90,7 @@ func (p Program) run(c *cli.Context) error {
 	}
 	defer g.host.Store.Close()
 	g.host.CheckpointEvery, g.host.MaxTime, g.host.Stall = c.Duration("checkpoint-every"), c.Duration("max-time"), c.Duration("stall")
-	watch := p.newWatch(c.Bool("quiet") || c.Bool("json"))
+	watch := p.newWatch(quiet)
 	watch.level = max(level, slog.LevelWarn)
 	g.host.Observer, g.host.Log = watch, slog.New(shownLog{watch: watch})
 	run := pipeline.Run{Study: g.study, Host: g.host, Out: out, Shard: c.String("shard"), Version: Version(), Command: os.Args, LogLevel: level}

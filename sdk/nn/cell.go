@@ -135,6 +135,8 @@ func (c kernelCell[F]) Declare(p *Params[F], prefix string, inputs int) {
 	}
 	if inputs > 0 {
 		p.Uniform(under(prefix, c.ih), bound(inputs), rows, inputs)
+	} else if c.torch {
+		p.Empty(under(prefix, c.ih), rows)
 	}
 	p.Uniform(under(prefix, c.hh), bound(s.H), rows, s.H)
 	switch {
@@ -151,7 +153,7 @@ func (c kernelCell[F]) Declare(p *Params[F], prefix string, inputs int) {
 func (c kernelCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence {
 	var w CellWeights
 	given := func(name string) *Node {
-		if name = under(prefix, name); g.params.Get(name) == nil {
+		if name = under(prefix, name); len(g.params.Get(name)) == 0 {
 			return nil
 		}
 		return g.Param(name)

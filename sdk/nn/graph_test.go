@@ -303,4 +303,19 @@ func TestParams(t *testing.T) {
 	if b.Err() == nil {
 		t.Error("an empty parameter was added")
 	}
+	// A cell without inputs has the names and shapes of PyTorch's; weights that lack the empty one are its weights too.
+	b = NewParams[float64](0)
+	b.Cell(kernel.CellGRU, "cell", "", 0, 7)
+	all := b.Save()
+	if w := all.Get("cell.weight_ih"); b.Err() != nil || w == nil || w.Check() != nil || !slices.Equal(w.Shape, []int{21, 0}) {
+		t.Fatalf("weight_ih without inputs is %+v, %v", w, b.Err())
+	}
+	for _, set := range []tensor.Set{all, all[1:]} {
+		if err := b.Clone().Load(set); err != nil {
+			t.Errorf("%v: %v", set.Names(), err)
+		}
+	}
+	if err := b.Load(tensor.Set{tensor.New64("cell.weight_ih", 21, 1), all[1], all[2], all[3]}); !errors.As(err, &m) || len(m.Shapes) != 1 {
+		t.Errorf("weight_ih with an input: %v", err)
+	}
 }

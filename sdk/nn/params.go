@@ -56,27 +56,40 @@ func (p *Params[F]) Normal(name string, sd float64, shape ...int) {
 
 // add adds a parameter. A name that is taken, or a shape that is not positive, is reported by Err.
 func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64) {
-	n, ok := p.check(name, shape)
+	n, ok := p.check(name, shape, 1)
 	if !ok {
 		return
 	}
-	at := len(p.flat)
-	p.flat = append(p.flat, make([]F, (n+align-1)/align*align)...)
-	p.list = append(p.list, Param[F]{Name: name, Shape: slices.Clone(shape), Offset: at})
-	for i, q := range p.list {
-		p.list[i].Value = p.flat[q.Offset : q.Offset+elements(q.Shape) : q.Offset+elements(q.Shape)]
-	}
+	p.place(name, n, shape)
 	if draw == nil {
 		return
 	}
 	p.draw(p.list[len(p.list)-1], draw)
 }
 
-// check returns the number of elements of a parameter that may be added.
-func (p *Params[F]) check(name string, shape []int) (int, bool) {
+// Empty adds a parameter of rows rows without elements: what PyTorch's cells without inputs have for weight_ih. It is in no graph, and weights that lack it are loaded too.
+func (p *Params[F]) Empty(name string, rows int) {
+	shape := []int{rows, 0}
+	if n, ok := p.check(name, shape, 0); ok {
+		p.place(name, n, shape)
+	}
+}
+
+// place gives a parameter its memory.
+func (p *Params[F]) place(name string, n int, shape []int) {
+	at := len(p.flat)
+	p.flat = append(p.flat, make([]F, (n+align-1)/align*align)...)
+	p.list = append(p.list, Param[F]{Name: name, Shape: slices.Clone(shape), Offset: at})
+	for i, q := range p.list {
+		p.list[i].Value = p.flat[q.Offset : q.Offset+elements(q.Shape) : q.Offset+elements(q.Shape)]
+	}
+}
+
+// check returns the number of elements of a parameter that may be added, whose axes are at least that long.
+func (p *Params[F]) check(name string, shape []int, least int) (int, bool) {
 	n := 1
 	for _, s := range shape {
-		if s < 1 || n > math.MaxInt32/s {
+		if s < least || s > 0 && n > math.MaxInt32/s {
 			p.fail(fmt.Errorf("nn: parameter %q: shape %v is not allowed: 1 to 2^31 elements", name, shape))
 			return 0, false
 		}
@@ -99,7 +112,7 @@ func (p *Params[F]) draw(q Param[F], draw func(*rand.Rand) float64) {
 // NormalBuffer adds a constant drawn from the normal distribution of mean 0 and that standard deviation, what torch.nn.Module.register_buffer adds: it is saved and loaded with the
 // parameters, but it is none: not in Flat, without a gradient, out of an optimiser's reach.
 func (p *Params[F]) NormalBuffer(name string, sd float64, shape ...int) {
-	n, ok := p.check(name, shape)
+	n, ok := p.check(name, shape, 1)
 	if !ok {
 		return
 	}
@@ -117,11 +130,13 @@ func (p *Params[F]) Linear(prefix string, in, out int) {
 
 // Cell adds prefix.weight_ih (gates H, I), weight_hh (gates H, H), bias_ih and bias_hh (gates H) of a cell with gates, each name followed by suffix: uniform with
 // bound 1/sqrt(H), rows in PyTorch's order. An empty suffix names an nn.GRUCell, nn.RNNCell or nn.LSTMCell, "_l0" and "_l0_reverse" the two
-// directions of an nn.GRU, nn.RNN or nn.LSTM. The parameters of a cell without inputs lack weight_ih.
+// directions of an nn.GRU, nn.RNN or nn.LSTM. Of a cell without inputs weight_ih is (gates H, 0), as it is there.
 func (p *Params[F]) Cell(cell kernel.Cell, prefix, suffix string, inputs, units int) {
 	k, rows := 1/math.Sqrt(float64(units)), cell.Gates()*units
 	if inputs > 0 {
 		p.Uniform(prefix+".weight_ih"+suffix, k, rows, inputs)
+	} else {
+		p.Empty(prefix+".weight_ih"+suffix, rows)
 	}
 	p.Uniform(prefix+".weight_hh"+suffix, k, rows, units)
 	p.Uniform(prefix+".bias_ih"+suffix, k, rows)
@@ -259,6 +274,7 @@ func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
 	for _, q := range list {
 		w := weights.Get(q.Name)
 		switch {
+		case w == nil && elements(q.Shape) == 0:
 		case w == nil:
 			e.Missing = append(e.Missing, Shaped{q.Name, q.Shape})
 		case !slices.Equal(w.Shape, q.Shape):
@@ -282,7 +298,11 @@ func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
 	return nil
 }
 
+// set copies a weight, nil where an empty one was left out.
 func set[F kernel.Float](value []F, w *tensor.Tensor) {
+	if w == nil {
+		return
+	}
 	for i, x := range w.F32 {
 		value[i] = F(x)
 	}

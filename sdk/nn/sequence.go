@@ -25,7 +25,7 @@ type LinearWeights struct{ Weight, Bias *Node }
 // CellWeights returns the nodes of the parameters that Params.Cell added. readout is the prefix of a linear readout; empty for none.
 func (g *Graph[F]) CellWeights(prefix, suffix, readout string) CellWeights {
 	var w CellWeights
-	if g.params.Get(prefix+".weight_ih"+suffix) != nil {
+	if len(g.params.Get(prefix+".weight_ih"+suffix)) > 0 {
 		w.WeightIH = g.Param(prefix + ".weight_ih" + suffix)
 	}
 	w.WeightHH = g.Param(prefix + ".weight_hh" + suffix)

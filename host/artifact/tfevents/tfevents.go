@@ -5,6 +5,9 @@
 // https://github.com/tensorflow/tensorboard/tree/2.21.0/tensorboard/compat/proto (event.proto, summary.proto) and
 // https://www.tensorflow.org/tutorials/load_data/tfrecord (records).
 //
+// It is written here since no library for it is kept up in Go: github.com/helinwang/tfsum (its last version is of 2017) and its descendants take summaries that TensorFlow's C library has
+// serialised, which a program would have to bring, and write the time. What is used of the format is a dozen lines on google.golang.org/protobuf's wire encoding; make interop has TensorBoard read it.
+//
 // No wall-clock time is written, so that the bytes depend on the scalars alone: TensorBoard's axes "step" and, of no use here, "relative" and "wall" show 0 for it.
 package tfevents
 

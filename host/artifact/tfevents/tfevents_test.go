@@ -40,11 +40,8 @@ func equal(a, b Scalar) bool {
 	return a.Tag == b.Tag && a.Step == b.Step && math.Float32bits(a.Value) == math.Float32bits(b.Value)
 }
 
-// TestReadBack reads what was written; also with TensorBoard where CTDB_TENSORBOARD_PYTHON names a Python that has it.
+// TestReadBack reads what was written.
 func TestReadBack(t *testing.T) {
-	if python := os.Getenv("CTDB_TENSORBOARD_PYTHON"); python != "" {
-		tensorBoard(t, python)
-	}
 	b := written(t, curves())
 	got, err := Read(bytes.NewReader(b))
 	if err != nil || !slices.EqualFunc(got, curves(), equal) {
@@ -114,13 +111,17 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// tensorBoard checks what TensorBoard's own reader makes of the curves.
-func tensorBoard(t *testing.T, python string) {
+// TestInteropTensorBoard checks what TensorBoard's own reader makes of the curves.
+func TestInteropTensorBoard(t *testing.T) {
+	python := os.Getenv("CTDB_INTEROP_PYTHON")
+	if python == "" {
+		t.Skip("CTDB_INTEROP_PYTHON does not name a Python with tensorboard: make interop installs one")
+	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "events.out."+Infix+".0.test"), written(t, curves()), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python, "-c", readTensorBoard, dir)
+	cmd := exec.CommandContext(t.Context(), python, "-c", readTensorBoard, dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

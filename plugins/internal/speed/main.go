@@ -2,9 +2,10 @@
 //
 // Ours are the kernels' steps, see package steptime, and trainings of the built-in models through the trainer, of which the time of an epoch is taken: of one batch, where a step is
 // wanted. Peers are the scripts in testdata, or those of the same names and arguments in a folder that -peers or $CTDB_PEERS names; what a script there refuses (exit
-// status 2) the own one measures. A round measures ours once and each peer once, in a process of its own, whose glibc is told to keep memory. What is reported is the median over
-// rounds of a round's median, and the smallest time of all. Of a peer's implementations the fastest counts; those that take twice as long in the first round are left out after it.
-// A measurement in which the processors were not had (too little time on processors for the number of threads, or time stolen by other virtual machines) is thrown away
+// status 2) the own one measures. A round measures ours once, also with one thread, and each implementation of each peer once, in a process of its own, whose glibc is told to keep
+// memory. What is reported is the median over rounds of a round's median, and the smallest time of all. Of the peers' implementations the fastest counts; those that take twice as long in the
+// first round are left out after it, but for those that are written like the reference's own models, a call of a cell for each bin, where a goal is in terms of the reference.
+// Memory is the most that a process ever had resident, of ours in one that takes three steps and nothing else. A measurement in which the processors were not had (too little time on processors for the number of threads, or time stolen by other virtual machines) is thrown away
 // and taken again, a few times.
 package main
 
@@ -35,6 +36,8 @@ type options struct {
 	python, peers, filter, file string
 	rounds, repeat, threads     int
 	budget                      time.Duration
+	// only is the row of which the memory is wanted, and self the program that is asked for it, this one.
+	only, self string
 }
 
 func parse(args []string, errs io.Writer) (options, error) {
@@ -45,9 +48,10 @@ func parse(args []string, errs io.Writer) (options, error) {
 	f.StringVar(&o.peers, "peers", os.Getenv("CTDB_PEERS"), "folder with peer_torch.py and peer_jax.py to use instead of the own ones")
 	f.StringVar(&o.filter, "rows", "", "measure rows alone whose names have one of these texts in them, separated by commas")
 	f.StringVar(&o.file, "json", "", "write the raw numbers into this file")
-	f.IntVar(&o.rounds, "rounds", 5, "rounds, at least 1")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds, at least 1")
 	f.IntVar(&o.repeat, "repeat", 7, "steps that are timed in a round, at least 1")
 	f.IntVar(&o.threads, "threads", min(2, runtime.NumCPU()), "threads, at least 1")
+	f.StringVar(&o.only, "memory", "", "take three steps of the row of that name and print the most memory that this took, in MB; the program asks itself for it")
 	f.DurationVar(&o.budget, "time", 10*time.Second, "end a measurement of a round after this time, but not before three steps")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -76,6 +80,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.only != "" {
+		return printMemory(ctx, rows, o.only, out)
+	}
+	if o.self, err = os.Executable(); err != nil {
+		return err
+	}
 	var names []string
 	wanted := rows[:0]
 	for _, r := range rows {
@@ -93,6 +103,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	return measure(ctx, wanted, o, out, errs)
 }
 
+// measure measures rows and prints the table.
 func measure(ctx context.Context, rows []row, o options, out, errs io.Writer) error {
 	peers, err := findPeers(ctx, o, errs)
 	if err != nil {

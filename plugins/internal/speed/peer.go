@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +32,8 @@ type sample struct {
 	} `json:"cpu_per_wall"`
 	// Busy says that the processors were not had.
 	Busy bool `json:"busy"`
+	// Memory is the most that the process ever had resident, in MB; 0 where that is not known.
+	Memory float64 `json:"peak_rss_mb,omitempty"`
 }
 
 // judge marks a measurement in which fewer processors were had than a share of the threads, or time was stolen. One without usage of processors is believed.
@@ -44,6 +45,8 @@ func (s *sample) judge(threads int, share float64) {
 // peer is another library.
 type peer struct {
 	name string
+	// choice says that a script can be told which implementations to measure.
+	choice bool
 	// share of the time of its threads that they are busy where nothing else runs; XLA leaves threads idle part of the time.
 	share   float64
 	scripts []string // the first that knows a step measures it
@@ -75,7 +78,7 @@ func findPeers(ctx context.Context, o options, errs io.Writer) (*peers, error) {
 	if p.folder, err = os.MkdirTemp("", "ctdb-peers-"); err != nil {
 		return nil, err
 	}
-	for _, one := range []*peer{{name: "torch", share: 0.75}, {name: "jax", share: 0.6}} {
+	for _, one := range []*peer{{name: "torch", choice: true, share: 0.75}, {name: "jax", share: 0.6}} {
 		script := "peer_" + one.name + ".py"
 		if o.peers != "" {
 			theirs := filepath.Join(o.peers, script)
@@ -102,12 +105,12 @@ func findPeers(ctx context.Context, o options, errs io.Writer) (*peers, error) {
 	return p, ctx.Err()
 }
 
-// launch measures a step and returns what each implementation took.
-func (p *peers) launch(ctx context.Context, one *peer, r row, o options, implementations []string) (map[string]sample, error) {
+// launch measures a step with an implementation and returns what it took; of a peer without a choice with all, by their names.
+func (p *peers) launch(ctx context.Context, one *peer, r row, o options, implementation string) (map[string]sample, error) {
 	args := append([]string{}, r.peer...)
 	args = append(args, "--tuned-malloc", "--reps", strconv.Itoa(o.repeat), "--budget", fmt.Sprint(o.budget.Seconds()))
-	if len(implementations) > 0 {
-		args = append(args, "--impl", strings.Join(implementations, ","))
+	if one.choice {
+		args = append(args, "--impl", implementation)
 	}
 	for i, script := range one.scripts {
 		cmd := exec.CommandContext(ctx, p.python, append([]string{script}, args...)...)
@@ -125,9 +128,10 @@ func (p *peers) launch(ctx context.Context, one *peer, r row, o options, impleme
 		}
 		found, err := one.read(out.Bytes(), r.threads)
 		// A script may measure more than it was asked for.
-		maps.DeleteFunc(found, func(name string, _ sample) bool {
-			return len(implementations) > 0 && !slices.Contains(implementations, name)
-		})
+		maps.DeleteFunc(found, func(name string, _ sample) bool { return one.choice && name != implementation })
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("%s %s: no time of %s", filepath.Base(script), strings.Join(args, " "), implementation)
+		}
 		return found, err
 	}
 	return nil, fmt.Errorf("%s: no script", one.name)
@@ -145,6 +149,10 @@ func (p *peer) read(out []byte, threads int) (map[string]sample, error) {
 		var s sample
 		if json.Unmarshal(text, &s) == nil && s.Median > 0 {
 			s.judge(threads, p.share)
+			// That of a script that measures several is of the largest.
+			if m, ok := fields["peak_rss_mb"]; ok && json.Unmarshal(m, &s.Memory) != nil {
+				s.Memory = 0
+			}
 			found[name] = s
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -20,87 +22,101 @@ type result struct {
 	Name    string  `json:"name"`
 	Threads int     `json:"threads"`
 	FLOPs   float64 `json:"flop"`
-	// Peak is the rate of the kernels' own products with as many threads, the best of all rounds of all rows, in GFLOP/s.
-	Peak  float64             `json:"peak_gflop_per_s"`
-	Ours  []sample            `json:"ours"`
-	Peers map[string][]sample `json:"peers"` // by library and implementation
+	// Peak is that with as many threads, the best of all rounds of all rows.
+	Peak steptime.Peak `json:"peak"`
+	Ours []sample      `json:"ours"`
+	// Single is ours with one thread; none where that is the row's own number.
+	Single []sample            `json:"ours_with_1_thread,omitempty"`
+	Peers  map[string][]sample `json:"peers"` // by library and implementation
+	// Reference names those of the peers that are written like the reference's models, where they are wanted.
+	Reference []string `json:"reference,omitempty"`
 	// Failed says which peers could not be measured.
 	Failed []string `json:"failed,omitempty"`
+	// Memory is the most of ours, in MB; 0 where that is not known.
+	Memory float64 `json:"peak_rss_mb,omitempty"`
 }
 
 // attempts is how many more rounds are taken than asked for while measurements have to be thrown away.
 const attempts = 3
 
+// contender is an implementation of a peer; one without a choice has all of its own in one.
+type contender struct {
+	*peer
+	implementation string
+}
+
+func (c contender) String() string { return strings.TrimSpace(c.name + " " + c.implementation) }
+
 func (r row) measure(ctx context.Context, o options, p *peers, errs io.Writer) (result, error) {
 	out := result{Name: r.name, Threads: r.threads, FLOPs: r.flops, Peers: map[string][]sample{}}
-	mine, err := r.open()
-	if err != nil {
+	var left []contender
+	for _, one := range p.all {
+		if !one.choice {
+			left = append(left, contender{one, ""})
+			continue
+		}
+		for _, name := range r.implementations {
+			c := contender{one, name}
+			left = append(left, c)
+			if slices.Contains(r.reference, name) {
+				out.Reference = append(out.Reference, c.String())
+			}
+		}
+	}
+	// A process that is started counts this one's memory as its own, so memory is measured while there is little here.
+	debug.FreeOSMemory()
+	var err error
+	if out.Memory, err = memory(ctx, o, r); err != nil {
 		return out, err
 	}
+	var mine ours
 	defer func() {
-		// Plans that are not freed here are freed by the collector.
-		_ = mine.Close()
-	}()
-	out.Peak = steptime.MeasurePeak(r.threads)
-	left := slices.Clone(p.all)
-	keep := map[*peer][]string{}
-	for round := 0; round < o.rounds || round < o.rounds+attempts && out.clean() < o.rounds; round++ {
-		s, err := measureOurs(ctx, mine, r.threads, o)
-		if err != nil {
-			return out, err
+		if mine != nil {
+			// Plans that are not freed here are freed by the collector.
+			_ = mine.Close()
 		}
-		out.Ours = append(out.Ours, s)
-		out.Peak = max(out.Peak, steptime.MeasurePeak(r.threads))
-		took := map[*peer]map[string]sample{}
-		for _, one := range slices.Clone(left) {
-			found, err := p.launch(ctx, one, r, o, keep[one])
+	}()
+	for round := 0; round < o.rounds || round < o.rounds+attempts && out.clean() < o.rounds; round++ {
+		took := map[contender]float64{}
+		for _, c := range slices.Clone(left) {
+			found, err := p.launch(ctx, c.peer, r, o, c.implementation)
 			if ctx.Err() != nil {
 				return out, ctx.Err()
 			}
 			if err != nil {
 				fmt.Fprintf(errs, "  %v\n", err)
 				out.Failed = append(out.Failed, err.Error())
-				left = slices.DeleteFunc(left, func(q *peer) bool { return q == one })
+				left = slices.DeleteFunc(left, func(q contender) bool { return q == c })
 				continue
 			}
-			took[one] = found
+			took[c] = math.Inf(1)
 			for name, s := range found {
-				out.Peers[one.name+" "+name] = append(out.Peers[one.name+" "+name], s)
+				took[c] = min(took[c], s.Median)
+				out.Peers[c.name+" "+name] = append(out.Peers[c.name+" "+name], s)
 			}
 		}
 		if round == 0 {
-			left = contenders(left, took, keep)
-		}
-	}
-	return out, nil
-}
-
-// contenders are the peers that have an implementation which does not take twice as long as the fastest of all; keep gets the names of these where some are left out.
-func contenders(all []*peer, took map[*peer]map[string]sample, keep map[*peer][]string) []*peer {
-	best := math.Inf(1)
-	for _, found := range took {
-		for _, s := range found {
-			best = min(best, s.Median)
-		}
-	}
-	var left []*peer
-	for _, one := range all {
-		var names []string
-		for name, s := range took[one] {
-			if s.Median <= 2*best {
-				names = append(names, name)
+			left = slices.DeleteFunc(left, func(c contender) bool {
+				return took[c] > 2*slices.Min(slices.Collect(maps.Values(took))) && !slices.Contains(out.Reference, c.String())
+			})
+			if mine, err = r.open(); err != nil {
+				return out, err
 			}
 		}
-		if len(names) == 0 {
-			continue
+		s, err := measureOurs(ctx, mine, r.threads, o)
+		if err != nil {
+			return out, err
 		}
-		left = append(left, one)
-		if len(names) < len(took[one]) {
-			slices.Sort(names)
-			keep[one] = names
+		out.Ours = append(out.Ours, s)
+		if r.threads > 1 {
+			if s, err = measureOurs(ctx, mine, 1, o); err != nil {
+				return out, err
+			}
+			out.Single = append(out.Single, s)
 		}
+		out.Peak = steptime.MeasurePeak(r.threads).Better(out.Peak)
 	}
-	return left
+	return out, nil
 }
 
 // clean is the number of rounds that need not be thrown away, of ours or of the best peer, whichever has fewer.
@@ -123,7 +139,7 @@ func (r *result) clean() int {
 
 func measureOurs(ctx context.Context, mine ours, threads int, o options) (sample, error) {
 	before, start, stolenBefore := processorTime(), time.Now(), stolen()
-	times, err := mine.steps(ctx, o.repeat, o.budget)
+	times, err := mine.steps(ctx, threads, o.repeat, o.budget)
 	if err != nil {
 		return sample{}, err
 	}
@@ -165,23 +181,32 @@ func summary(all []sample) (median, least float64, doubtful bool) {
 	return steptime.Median(medians), least, doubtful
 }
 
-// best is the fastest implementation of a peer, by its median.
+// best is the fastest implementation of a peer, by its median; what was left out after the first round was far slower.
 func (r *result) best() (name string, median float64) {
-	median = math.Inf(1)
+	return r.fastest(slices.Sorted(maps.Keys(r.Peers)))
+}
+
+// fastest is that of the named implementations which were measured.
+func (r *result) fastest(names []string) (name string, median float64) {
 	most := 0
-	for _, all := range r.Peers {
-		most = max(most, len(all))
+	for _, n := range names {
+		most = max(most, len(r.Peers[n]))
 	}
-	for n, all := range r.Peers {
-		// What was left out after the first round was far slower.
-		if m, _, _ := summary(all); len(all) == most && m < median {
-			name, median = n, m
+	median = math.Inf(1)
+	for _, n := range names {
+		if all := r.Peers[n]; most > 0 && len(all) == most {
+			if m, _, _ := summary(all); m < median {
+				name, median = n, m
+			}
 		}
 	}
 	return name, median
 }
 
-// cells are the columns of the table.
+// columns of the table; cells are those of a row.
+var columns = []string{"step", "ours, ms: median (min)", "best peer, ms: median (min)", "ratio", "like the reference's, ms: median (min)", "ratio", "1 to %d threads",
+	"memory, MB: ours", "best peer", "like the reference's", "share of products", "of multiply-adds"}
+
 func (r *result) cells() []string {
 	ms := func(all []sample) string {
 		median, least, doubtful := summary(all)
@@ -192,18 +217,39 @@ func (r *result) cells() []string {
 		return text
 	}
 	mine, _, _ := summary(r.Ours)
-	peer, ratio := "", ""
-	if name, median := r.best(); name != "" {
-		peer, ratio = ms(r.Peers[name])+" "+name, fmt.Sprintf("%.2f", median/mine)
+	against := func(name string, median float64) (peer, ratio, memory string) {
+		if name == "" {
+			return "", "", ""
+		}
+		// Memory grows no more after the first round.
+		return ms(r.Peers[name]) + " " + name, fmt.Sprintf("%.2f", median/mine), megabytes(r.Peers[name][0].Memory)
 	}
-	return []string{r.Name, ms(r.Ours), peer, ratio, fmt.Sprintf("%.0f%%", 100*r.FLOPs/mine/1e6/r.Peak)}
+	peer, ratio, peerMemory := against(r.best())
+	reference, referenceRatio, referenceMemory := against(r.fastest(r.Reference))
+	scaling := ""
+	if len(r.Single) > 0 {
+		one, _, doubtful := summary(r.Single)
+		if scaling = fmt.Sprintf("%.2f", one/mine); doubtful {
+			scaling += " \\*"
+		}
+	}
+	share := func(peak float64) string { return fmt.Sprintf("%.0f%%", 100*r.FLOPs/mine/1e6/peak) }
+	return []string{r.Name, ms(r.Ours), peer, ratio, reference, referenceRatio, scaling, megabytes(r.Memory), peerMemory, referenceMemory, share(r.Peak.GFLOPs), share(r.Peak.FMA)}
+}
+
+// megabytes is empty where they are not known.
+func megabytes(mb float64) string {
+	if mb == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f", mb)
 }
 
 // share gives all rows with as many threads the best peak of any.
 func share(results []result) {
-	peaks := map[int]float64{}
+	peaks := map[int]steptime.Peak{}
 	for _, r := range results {
-		peaks[r.Threads] = max(peaks[r.Threads], r.Peak)
+		peaks[r.Threads] = r.Peak.Better(peaks[r.Threads])
 	}
 	for i := range results {
 		results[i].Peak = peaks[results[i].Threads]
@@ -213,8 +259,8 @@ func share(results []result) {
 func (r *result) line() string { return strings.Join(r.cells()[1:], " | ") }
 
 func printTable(out io.Writer, results []result, p *peers, o options) {
-	fmt.Fprintln(out, "| step | ours, ms: median (min) | best peer, ms: median (min) | ratio | share of peak |")
-	fmt.Fprintln(out, "|---|---|---|---|---|")
+	fmt.Fprintf(out, "| "+strings.Join(columns, " | ")+" |\n", o.threads)
+	fmt.Fprintln(out, "|"+strings.Repeat("---|", len(columns)))
 	doubtful := false
 	for _, r := range results {
 		line := "| " + strings.Join(r.cells(), " | ") + " |"
@@ -226,7 +272,7 @@ func printTable(out io.Writer, results []result, p *peers, o options) {
 	for _, r := range results {
 		if !said[r.Threads] {
 			said[r.Threads] = true
-			fmt.Fprintf(out, " The kernels' own products in the first-level cache reach %.0f GFLOP/s with %s.", r.Peak, plural(r.Threads, "thread"))
+			fmt.Fprintf(out, " The kernels' own products in the first-level cache reach %.0f GFLOP/s with %s, multiplications and additions in registers %.0f.", r.Peak.GFLOPs, plural(r.Threads, "thread"), r.Peak.FMA)
 		}
 	}
 	for _, one := range p.all {

@@ -16,14 +16,15 @@ type row struct {
 	threads int
 	// flops is the number of floating-point operations of a step, as package steptime counts them.
 	flops float64
-	// peer are the arguments that its peers get.
-	peer []string
-	open func() (ours, error)
+	// peer are the arguments that its peers get, and implementations those of PyTorch that there are. Those in reference are written like the reference's own models; none where the
+	// goal is in terms of the fastest peer alone.
+	peer, implementations, reference []string
+	open                             func() (ours, error)
 }
 
-// ours takes steps and returns the seconds of each; the first ones, while memory is first touched, are not among them.
+// ours takes steps with so many threads, at most those of the row, and returns the seconds of each; the first ones, while memory is first touched, are not among them.
 type ours interface {
-	steps(ctx context.Context, atMost int, budget time.Duration) ([]float64, error)
+	steps(ctx context.Context, threads, atMost int, budget time.Duration) ([]float64, error)
 	Close() error
 }
 
@@ -40,6 +41,9 @@ func publishedRows(threads int) ([]row, error) {
 	for _, w := range []training{
 		{model: "gru", trials: 256, bins: 500, channels: 3, given: map[string]any{"hidden": 64, "ic_noise": 0}},
 		{model: "gru", trials: 256, bins: 500, channels: 3, given: map[string]any{"hidden": 128, "ic_noise": 0}},
+		{model: "lstm", trials: 256, bins: 500, channels: 3, given: map[string]any{"hidden": 64, "ic_noise": 0}},
+		{model: "vanilla-rnn", trials: 256, bins: 500, channels: 3, given: map[string]any{"hidden": 64, "ic_noise": 0}},
+		{model: "node", trials: 256, bins: 500, channels: 3, given: map[string]any{"latent": 3, "hidden": 128, "layers": 3, "ic_noise": 0}},
 		{model: "sae-gru", trials: 250, bins: 500, channels: 3, neurons: 60, heldIn: 50, given: map[string]any{"latent": 128, "encoder_size": 100, "dropout": 0}},
 		{model: "sae-node", trials: 250, bins: 500, channels: 3, neurons: 60, heldIn: 50, given: map[string]any{"latent": 10, "encoder_size": 100, "dropout": 0}},
 		{model: "noisy-gru", trials: 800, valid: 200, bins: 500, channels: 3, given: map[string]any{"hidden": 64, "batch_size": 256}},
@@ -82,20 +86,26 @@ func peerArguments(c steptime.Case, threads int) []string {
 	return args
 }
 
+// implementations are those that PyTorch has of a sequence.
+func implementations(cell kernel.Cell) []string {
+	if cell == kernel.CellNODE {
+		return []string{"loop"}
+	}
+	return []string{"fused", "loop"}
+}
+
 func kernelRow(c steptime.Case, threads int) row {
-	return row{name: c.Name() + ", " + plural(threads, "thread"), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), open: func() (ours, error) {
-		s, err := steptime.New(c, threads)
-		return kernelSteps{s, threads}, err
-	}}
+	return row{name: c.Name() + ", " + plural(threads, "thread"), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell),
+		open: func() (ours, error) {
+			s, err := steptime.New(c, threads)
+			return kernelSteps{s}, err
+		}}
 }
 
 // kernelSteps are steps of the kernels.
-type kernelSteps struct {
-	*steptime.Step
-	threads int
-}
+type kernelSteps struct{ *steptime.Step }
 
-func (k kernelSteps) steps(ctx context.Context, atMost int, budget time.Duration) ([]float64, error) {
+func (k kernelSteps) steps(ctx context.Context, threads, atMost int, budget time.Duration) ([]float64, error) {
 	var times []float64
 	start := time.Now()
 	for i := range untimed + atMost {
@@ -109,7 +119,7 @@ func (k kernelSteps) steps(ctx context.Context, atMost int, budget time.Duration
 			return nil, err
 		}
 		begin := time.Now()
-		if _, err := k.Run(k.threads); err != nil {
+		if _, err := k.Run(threads); err != nil {
 			return nil, err
 		}
 		if i >= untimed {

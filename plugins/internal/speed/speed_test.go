@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -50,14 +51,14 @@ func TestSteps(t *testing.T) {
 			budget   time.Duration
 			min, max int
 		}{{time.Hour, 6, 6}, {time.Nanosecond, 3, 4}} {
-			times, err := o.steps(t.Context(), 6, c.budget)
+			times, err := o.steps(t.Context(), 1, 6, c.budget)
 			if err != nil || len(times) < c.min || len(times) > c.max || slices.Min(times) <= 0 {
 				t.Errorf("%s in %v: %v, %v", r.name, c.budget, times, err)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := o.steps(ctx, 6, time.Hour); !errors.Is(err, context.Canceled) {
+		if _, err := o.steps(ctx, r.threads, 6, time.Hour); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: cancelled: %v", r.name, err)
 		}
 		if err := o.Close(); err != nil {
@@ -78,6 +79,9 @@ func TestRows(t *testing.T) {
 		{"node/B=256/T=500/I=3/H=3, 2 threads", "node -B 256 -T 500 -I 3 -H 3 -O 3 --layers 3 --width 128 --threads 2"},
 		{"gru/B=250/T=500/I=50/H=100/O=128/bidirectional, 2 threads", "gru -B 250 -T 500 -I 50 -H 100 -O 128 --bidirectional --threads 2"},
 		{"model/gru/B=256/T=500/I=3/H=128, a step of the trainer, 2 threads", "gru -B 256 -T 500 -I 3 -H 128 -O 3 --threads 2"},
+		{"model/lstm/B=256/T=500/I=3/H=64, a step of the trainer, 2 threads", "lstm -B 256 -T 500 -I 3 -H 64 -O 3 --threads 2"},
+		{"model/rnn/B=256/T=500/I=3/H=64, a step of the trainer, 2 threads", "rnn -B 256 -T 500 -I 3 -H 64 -O 3 --threads 2"},
+		{"model/node/B=256/T=500/I=3/H=3, a step of the trainer, 2 threads", "node -B 256 -T 500 -I 3 -H 3 -O 3 --layers 3 --width 128 --threads 2"},
 		{"model/sae-gru/B=250/T=500/H=128, a step of the trainer, 2 threads", "sae-gru -B 250 -T 500 -I 3 --threads 2 -H 128 -O 60 --held-in 50 --encoder 100"},
 		{"model/sae-node/B=250/T=500/H=10, a step of the trainer, 2 threads", "sae-node -B 250 -T 500 -I 3 --threads 2 -H 10 -O 60 --held-in 50 --encoder 100 --layers 7 --width 128"},
 		{"model/noisy-gru, an epoch of 800 trials in batches of 256, 200 to validate, 2 threads", "epoch -B 256 -T 500 -I 3 --threads 2 -H 64 -O 3 --trials 800 --valid 200"},
@@ -121,18 +125,25 @@ func calls(t *testing.T, python string) []string {
 }
 
 func TestMeasure(t *testing.T) {
+	// Each implementation is measured alone; PyTorch's loop is the slowest.
 	py := python(t, "torch jax", map[string]string{
-		"peer_torch.py": `echo noise; echo '{"version":"9.1","fused":{"median_ms":4e6,"min_ms":3e6,"n":3},"loop":{"median_ms":9e6,"min_ms":8e6},"mixed":{"error":"no"}}'`,
-		"peer_jax.py":   `echo '{"version":"0.2","scan":{"median_ms":6e6,"min_ms":5e6,"n":3},"variants":[{"median_ms":1}]}'`,
+		"peer_torch.py": `echo noise
+case "$*" in
+*"--impl fused") echo '{"version":"9.1","fused":{"median_ms":4e6,"min_ms":3e6,"n":3},"peak_rss_mb":700}';;
+*"--impl mixed") echo '{"version":"9.1","fused":{"median_ms":1,"min_ms":1},"mixed":{"median_ms":7e6,"min_ms":7e6},"peak_rss_mb":800}';;
+*) echo '{"version":"9.1","loop":{"median_ms":9e6,"min_ms":8e6},"peak_rss_mb":900}';;
+esac`,
+		"peer_jax.py": `echo '{"version":"0.2","scan":{"median_ms":6e6,"min_ms":5e6,"n":3},"variants":[{"median_ms":1}]}'`,
 	})
 	file := filepath.Join(t.TempDir(), "raw.json")
 	var out bytes.Buffer
-	o := options{python: py, rounds: 2, repeat: 3, threads: 1, budget: time.Minute, file: file}
-	rows := smallRows(t)[1:]
+	o := options{python: py, rounds: 2, repeat: 3, threads: 2, budget: time.Minute, file: file, self: self(t)}
+	rows := smallRows(t)
 	if err := measure(t.Context(), rows, o, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| " + rows[0].name + " | ", " | 4000000.0 (3000000.0) torch fused | ", "torch 9.1.", "jax 0.2."} {
+	for _, want := range []string{"| " + rows[0].name + " | ", " | 4000000.0 (3000000.0) torch fused | ", " | 7000000.0 (7000000.0) torch mixed | ", " | 123 | 700 |  | ", " | 123 |  | 800 | ",
+		"| 1 to 2 threads |", "torch 9.1.", "jax 0.2."} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -146,14 +157,59 @@ func TestMeasure(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(raw), err)
 	}
 	for i, r := range raw {
-		if len(r.Ours) < 2 || len(r.Peers["torch fused"]) != len(r.Ours) || len(r.Peers["torch loop"]) != 1 || len(r.Peers["jax scan"]) != len(r.Ours) || r.Ours[0].N != 3 || r.FLOPs != rows[i].flops {
+		if len(r.Ours) < 2 || r.Ours[0].N != 3 || r.FLOPs != rows[i].flops || r.Memory != 123 || !(r.Peak.GFLOPs > 0 && r.Peak.FMA > 0) {
 			t.Errorf("%+v", r)
 		}
+		if n := len(r.Single); rows[i].threads == 1 && n != 0 || rows[i].threads == 2 && n != len(r.Ours) {
+			t.Errorf("%s: %d measurements with one thread", r.Name, len(r.Single))
+		}
+		// What is too slow is measured in the first round alone, unless it is like the reference's.
+		for name, slow := range map[string]bool{"fused": false, "mixed": false, "loop": true} {
+			want := 0
+			if slices.Contains(rows[i].implementations, name) {
+				if want = len(r.Ours); slow && slices.Contains(rows[i].implementations, "fused") && !slices.Contains(rows[i].reference, name) {
+					want = 1
+				}
+			}
+			if got := len(r.Peers["torch "+name]); got != want {
+				t.Errorf("%s: %d measurements of %s, want %d", r.Name, got, name, want)
+			}
+		}
+		if len(r.Peers["jax scan"]) != len(r.Ours) {
+			t.Errorf("%s: %d measurements of JAX", r.Name, len(r.Peers["jax scan"]))
+		}
 	}
-	// The slow implementation is measured in the first round alone.
-	got := calls(t, py)
-	if want := strings.Join(rows[0].peer, " ") + " --tuned-malloc --reps 3 --budget 60"; !strings.HasSuffix(got[0], "peer_torch.py "+want) || !strings.HasSuffix(got[2], want+" --impl fused") || !strings.HasSuffix(got[3], want) {
-		t.Errorf("calls\n%s", strings.Join(got, "\n"))
+	got, want := calls(t, py), strings.Join(rows[0].peer, " ")+" --tuned-malloc --reps 3 --budget 60"
+	for i, end := range []string{"peer_torch.py " + want + " --impl fused", "peer_torch.py " + want + " --impl loop", "peer_jax.py " + want, "peer_torch.py " + want + " --impl fused", "peer_jax.py " + want} {
+		if !strings.HasSuffix(got[i], end) {
+			t.Errorf("call %d is %s, want %s", i, got[i], end)
+		}
+	}
+}
+
+// self writes a program that stands in for this one where its memory is asked for.
+func self(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "self")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\necho 123.0\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestMemory(t *testing.T) {
+	rows := smallRows(t)
+	for _, r := range rows[:2] {
+		var out bytes.Buffer
+		if err := printMemory(t.Context(), rows, r.name, &out); err != nil {
+			t.Fatal(err)
+		}
+		if mb, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64); err != nil || mb < 1 || mb > 1e5 {
+			t.Errorf("%s: %q, %v", r.name, out.String(), err)
+		}
+	}
+	if err := printMemory(t.Context(), rows, "none", io.Discard); err == nil {
+		t.Error("a row that there is not was measured")
 	}
 }
 
@@ -168,13 +224,13 @@ func TestPeersOfOthers(t *testing.T) {
 	answer := `echo '{"loop":{"median_ms":5e6,"min_ms":5e6}}'`
 	py := python(t, "torch jax", map[string]string{folder + "/peer_torch.py": "exit 2", "peer_torch.py": answer, "peer_jax.py": "echo out of luck >&2; exit 1"})
 	var out bytes.Buffer
-	if err := measure(t.Context(), smallRows(t)[:1], options{python: py, peers: folder, rounds: 1, repeat: 1, threads: 1, budget: time.Minute}, &out, io.Discard); err != nil {
+	if err := measure(t.Context(), smallRows(t)[:1], options{python: py, peers: folder, rounds: 1, repeat: 1, threads: 1, budget: time.Minute, self: self(t)}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), " torch loop | ") || !strings.Contains(out.String(), "Not measured: rnn/B=40") || !strings.Contains(out.String(), "out of luck") {
 		t.Errorf("got\n%s", out.String())
 	}
-	if got := calls(t, py); len(got) < 3 || !strings.HasPrefix(got[0], folder+"/peer_torch.py") || strings.HasPrefix(got[1], folder) || !strings.HasPrefix(got[2], folder+"/peer_jax.py") {
+	if got := calls(t, py); len(got) < 5 || !strings.HasPrefix(got[0], folder+"/peer_torch.py") || strings.HasPrefix(got[1], folder) || !strings.HasPrefix(got[4], folder+"/peer_jax.py") {
 		t.Errorf("calls\n%s", strings.Join(got, "\n"))
 	}
 	if err := measure(t.Context(), nil, options{python: py, peers: filepath.Join(folder, "none")}, &out, io.Discard); !errors.Is(err, os.ErrNotExist) {
@@ -213,12 +269,17 @@ func TestSummary(t *testing.T) {
 			t.Errorf("case %d: %v, %v, %v", i, m, l, d)
 		}
 	}
-	r := result{Ours: []sample{at(2, 2, 2, 0)}, Peers: map[string][]sample{"a": {at(8, 8, 2, 0)}, "b": {at(6, 5, 2, 0)}}, FLOPs: 1e9, Peak: 1000, Name: "n"}
+	r := result{Ours: []sample{at(2, 2, 2, 0)}, Single: []sample{at(3, 3, 2, 0)}, Peers: map[string][]sample{"a": {at(8, 8, 2, 0)}, "b": {at(6, 5, 2, 0)}, "c": {at(7, 7, 2, 0)}}, Reference: []string{"a", "c"},
+		FLOPs: 1e9, Peak: steptime.Peak{GFLOPs: 1000, FMA: 2000}, Name: "n", Memory: 9}
+	r.Peers["b"][0].Memory, r.Peers["c"][0].Memory = 10, 20
 	if name, m := r.best(); name != "b" || m != 6 {
 		t.Errorf("best is %s, %v", name, m)
 	}
-	if got, want := strings.Join(r.cells(), "|"), "n|2.0 (2.0)|6.0 (5.0) b|3.00|50%"; got != want {
+	if got, want := strings.Join(r.cells(), "|"), "n|2.0 (2.0)|6.0 (5.0) b|3.00|7.0 (7.0) c|3.50|1.50|9|10|20|50%|25%"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	if len(r.cells()) != len(columns) {
+		t.Errorf("%d cells in %d columns", len(r.cells()), len(columns))
 	}
 	empty := result{Ours: r.Ours}
 	if name, m := empty.best(); name != "" || !math.IsInf(m, 1) {
@@ -246,7 +307,7 @@ func BenchmarkTrainStep(b *testing.B) {
 				}
 				b.ReportAllocs()
 				b.ResetTimer()
-				times, err := o.steps(b.Context(), b.N, 24*time.Hour)
+				times, err := o.steps(b.Context(), threads, b.N, 24*time.Hour)
 				if err != nil {
 					b.Fatal(err)
 				}

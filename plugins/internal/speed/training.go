@@ -30,7 +30,7 @@ type training struct {
 	factory             model.Factory
 	target              model.Target
 	request             model.TrainRequest
-	threads, batch      int
+	batch               int
 }
 
 // trainingRow makes data and finds the model. An epoch is one batch, a step, unless a batch size is given.
@@ -39,14 +39,14 @@ func trainingRow(w training, threads int) (row, error) {
 	if i < 0 {
 		return row{}, fmt.Errorf("there is no model/%s", w.model)
 	}
-	w.factory, w.threads, w.batch = builtin.Plugin().Models[i], threads, w.trials
+	w.factory, w.batch = builtin.Plugin().Models[i], w.trials
 	w.given = maps.Clone(w.given)
 	if n, ok := w.given["batch_size"].(int); ok {
 		w.batch = n
 	}
 	w.given["batch_size"] = w.batch
 	sizes := []string{"-B", strconv.Itoa(w.batch), "-T", strconv.Itoa(w.bins), "-I", strconv.Itoa(w.channels), "--threads", strconv.Itoa(threads)}
-	r := row{threads: threads}
+	r := row{threads: threads, implementations: []string{"fused", "mixed", "loop"}}
 	sequence := kernel.SequenceConfig{Cell: kernel.CellGRU, B: w.trials, T: w.bins, I: w.channels}
 	switch {
 	case w.neurons > 0:
@@ -56,20 +56,29 @@ func trainingRow(w training, threads int) (row, error) {
 		if w.model == "sae-node" {
 			sequence.Cell, sequence.Layers, sequence.Width, sequence.DT = kernel.CellNODE, 7, 128, 0.1
 			sizes = append(sizes, "--layers", "7", "--width", "128")
+			r.implementations = []string{"mixed", "loop"}
 		}
+		r.reference = []string{"mixed", "loop"}
 		direction := kernel.SequenceConfig{Cell: kernel.CellGRU, B: w.trials, T: w.bins, I: w.heldIn, H: encoder}
 		r.flops = 2*steptime.SequenceFLOPs(direction) + 6*float64(w.trials)*float64(2*encoder*latent) + steptime.SequenceFLOPs(sequence)
 		r.name = fmt.Sprintf("model/%s/B=%d/T=%d/H=%d, a step of the trainer", w.model, w.trials, w.bins, latent)
 		r.peer = append([]string{w.model}, sizes...)
 	case w.valid > 0:
 		sequence.H, sequence.O = w.given["hidden"].(int), w.channels
+		r.implementations, r.reference = []string{"loop"}, []string{"loop"}
 		r.flops = steptime.SequenceFLOPs(sequence) * (1 + float64(w.valid)/float64(w.trials)/3)
 		r.name = fmt.Sprintf("model/%s, an epoch of %d trials in batches of %d, %d to validate", w.model, w.trials, w.batch, w.valid)
 		r.peer = append(append([]string{"epoch"}, sizes...), "-H", strconv.Itoa(sequence.H), "-O", strconv.Itoa(sequence.O), "--trials", strconv.Itoa(w.trials), "--valid", strconv.Itoa(w.valid))
 	default:
-		sequence.H, sequence.O = w.given["hidden"].(int), w.channels
+		sequence.O = w.channels
+		switch w.model {
+		case "node":
+			sequence.Cell, sequence.H, sequence.Layers, sequence.Width, sequence.DT = kernel.CellNODE, w.given["latent"].(int), w.given["layers"].(int), w.given["hidden"].(int), 0.1
+		default:
+			sequence.Cell, sequence.H = map[string]kernel.Cell{"gru": kernel.CellGRU, "lstm": kernel.CellLSTM, "vanilla-rnn": kernel.CellTanh}[w.model], w.given["hidden"].(int)
+		}
 		c := steptime.Case{Sequence: sequence}
-		r.flops, r.peer = c.FLOPs(), peerArguments(c, threads)
+		r.flops, r.peer, r.implementations = c.FLOPs(), peerArguments(c, threads), implementations(sequence.Cell)
 		r.name = "model/" + c.Name() + ", a step of the trainer"
 	}
 	r.name += ", " + plural(threads, "thread")
@@ -159,14 +168,14 @@ func (c *clock) Metric(m component.Metric) {
 	}
 }
 
-func (w *training) steps(ctx context.Context, atMost int, budget time.Duration) ([]float64, error) {
+func (w *training) steps(ctx context.Context, threads, atMost int, budget time.Duration) ([]float64, error) {
 	given := maps.Clone(w.given)
 	given["epochs"] = untimed + atMost
 	values, problems := w.factory.Info.Params.Resolve(given)
 	if len(problems) > 0 {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
-	m, err := w.factory.Open(ctx, values, component.Env{Seed: 1, Threads: w.threads}, w.target)
+	m, err := w.factory.Open(ctx, values, component.Env{Seed: 1, Threads: threads}, w.target)
 	if err != nil {
 		return nil, err
 	}

@@ -132,4 +132,6 @@ static inline void call_adam(const ctdb_ops *o, long n, double rate, double root
 
 static inline double call_product(const ctdb_ops *o, long m, long k, long times) { return o->product_repeat(m, k, times); }
 
+static inline double call_fma(const ctdb_ops *o, long times) { return o->fma_repeat(times); }
+
 #endif

@@ -133,6 +133,7 @@ struct ctdb_ops {
 	void (*dropout)(uint64_t key, uint64_t trial, uint64_t bin, long n, double p, const void *x, void *y);
 	void (*adam)(long n, double rate, double root, double b1, double b2, double eps, double decay, double shrink, void *p, const void *g, void *m, void *v);
 	double (*product_repeat)(long M, long K, long times);
+	double (*fma_repeat)(long times);
 };
 
 // variant: 0 generic, 1 AVX2 with FMA, 2 AVX-512. NULL if this build or processor has it not.

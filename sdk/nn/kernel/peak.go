@@ -3,6 +3,8 @@ package kernel
 /*
 #cgo noescape call_product
 #cgo nocallback call_product
+#cgo noescape call_fma
+#cgo nocallback call_fma
 #include "calls.h"
 */
 import "C"
@@ -34,4 +36,17 @@ func (p CacheProduct[F]) Repeat(times int) float64 {
 		return 0
 	}
 	return float64(C.call_product(fallback[F](), C.long(p.m), C.long(p.k), C.long(times)))
+}
+
+// MultiplyAdds are multiplications, each with an addition, on numbers that stay in registers, of which none waits for another: the most that a core's arithmetic units can
+// do, which no product of matrices exceeds.
+type MultiplyAdds[F Float] struct{}
+
+// FLOPs is the number of floating-point operations of one repetition: those of 12 vectors.
+func (MultiplyAdds[F]) FLOPs() float64 { return 2 * 12 * float64(fallback[F]().lanes) }
+
+// Repeat does them times times on the calling thread, with the instructions of Variant(). Every lane of vector i goes from i towards 2, half of the way each time; the
+// result is the sum of all.
+func (MultiplyAdds[F]) Repeat(times int) float64 {
+	return float64(C.call_fma(fallback[F](), C.long(times)))
 }

@@ -38,3 +38,22 @@ func cacheProduct[F Float](t *testing.T, n int) {
 		}
 	}
 }
+
+func TestMultiplyAdds(t *testing.T) {
+	multiplyAdds[float32](t, 16)
+	multiplyAdds[float64](t, 8)
+}
+
+func multiplyAdds[F Float](t *testing.T, most float64) {
+	t.Helper()
+	var m MultiplyAdds[F]
+	lanes := map[string]float64{"avx512": most, "avx2": most / 2, "generic": most / 4}[Variant()]
+	if got := m.FLOPs(); got != 24*lanes {
+		t.Errorf("%v operations, want %v", got, 24*lanes)
+	}
+	for times, chain := range map[int]float64{0: 66, 1: 45, 2: 34.5, 100: 24} {
+		if got := m.Repeat(times); got != chain*lanes {
+			t.Errorf("%d times: sum %v, want %v", times, got, chain*lanes)
+		}
+	}
+}

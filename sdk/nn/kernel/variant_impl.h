@@ -7,6 +7,7 @@
 #include "vector_impl.h"
 #include "product_impl.h"
 #include "peak_impl.h"
+#include "fma_impl.h"
 #include "noise_impl.h"
 #include "gru_impl.h"
 #include "pointwise_impl.h"
@@ -20,7 +21,7 @@
 static const ctdb_ops FN(ops) = {
 	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(seq_pack), FN(pack_layer), FN(seq_begin), FN(seq_forward), FN(seq_final),
 	FN(seq_begin_backward), FN(seq_backward), FN(seq_gradients), FN(layer_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
-	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam), FN(product_repeat),
+	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam), FN(product_repeat), FN(fma_repeat),
 };
 
 #undef JOIN3_

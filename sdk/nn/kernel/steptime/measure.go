@@ -31,10 +31,12 @@ type Report struct {
 	Cases []Result `json:"cases"`
 }
 
-// Peak is the rate of the kernels' own products in the first-level cache, the best of all times that it was measured, before and after each case.
+// Peak is the best of all times that it was measured, before and after each case: the rate of the kernels' own products in the first-level cache, and beside it that of
+// multiplications and additions in registers, which tells products that are slow.
 type Peak struct {
 	Threads int     `json:"threads"`
 	GFLOPs  float64 `json:"gflop_per_s"`
+	FMA     float64 `json:"multiply_add_gflop_per_s"`
 }
 
 // Result is that of one case.
@@ -69,7 +71,7 @@ func Measure(ctx context.Context, cases []Case, o Options) (Report, error) {
 	}
 	peaks := func() {
 		for i := range report.Peaks {
-			report.Peaks[i].GFLOPs = max(report.Peaks[i].GFLOPs, MeasurePeak(report.Peaks[i].Threads))
+			report.Peaks[i] = report.Peaks[i].Better(MeasurePeak(report.Peaks[i].Threads))
 		}
 	}
 	for _, c := range cases {
@@ -162,32 +164,47 @@ func Median(values []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// MeasurePeak is the rate, in GFLOP/s, of the kernels' own float32 products in the first-level caches with so many threads at once: the best of five times 2 ms with
-// each of [kernel.CacheProducts].
-func MeasurePeak(threads int) float64 {
+// MeasurePeak is what the processor reaches with so many threads at once: each the best of five times 2 ms, with each of [kernel.CacheProducts].
+func MeasurePeak(threads int) Peak {
+	p := Peak{Threads: threads, FMA: rate(threads, kernel.MultiplyAdds[float32]{})}
+	for _, product := range kernel.CacheProducts[float32]() {
+		p.GFLOPs = max(p.GFLOPs, rate(threads, product))
+	}
+	return p
+}
+
+// Better has the higher rates of both.
+func (p Peak) Better(q Peak) Peak {
+	p.GFLOPs, p.FMA = max(p.GFLOPs, q.GFLOPs), max(p.FMA, q.FMA)
+	return p
+}
+
+// rate is that of something that can be repeated, in GFLOP/s.
+func rate(threads int, r interface {
+	Repeat(times int) float64
+	FLOPs() float64
+}) float64 {
 	const tries, target = 5, 2 * time.Millisecond
+	times := 1
+	for {
+		begin := time.Now()
+		r.Repeat(times)
+		if took := time.Since(begin); took > target/4 {
+			times = max(1, int(float64(times)*float64(target)/float64(took)))
+			break
+		}
+		times *= 4
+	}
 	best := 0.0
-	for _, p := range kernel.CacheProducts[float32]() {
-		times := 1
-		for {
-			begin := time.Now()
-			p.Repeat(times)
-			if took := time.Since(begin); took > target/4 {
-				times = max(1, int(float64(times)*float64(target)/float64(took)))
-				break
-			}
-			times *= 4
+	for range tries {
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for range threads - 1 {
+			wg.Go(func() { r.Repeat(times) })
 		}
-		for range tries {
-			var wg sync.WaitGroup
-			begin := time.Now()
-			for range threads - 1 {
-				wg.Go(func() { p.Repeat(times) })
-			}
-			p.Repeat(times)
-			wg.Wait()
-			best = max(best, float64(threads)*float64(times)*p.FLOPs()/time.Since(begin).Seconds()/1e9)
-		}
+		r.Repeat(times)
+		wg.Wait()
+		best = max(best, float64(threads)*float64(times)*r.FLOPs()/time.Since(begin).Seconds()/1e9)
 	}
 	return best
 }

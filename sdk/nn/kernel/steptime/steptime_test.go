@@ -148,6 +148,11 @@ func TestMeasure(t *testing.T) {
 	if r.Variant != kernel.Variant() || len(r.Peaks) != 2 || len(r.Cases) != 2 || !slices.Equal(started, []string{cases[0].Name(), cases[1].Name()}) {
 		t.Fatalf("got %+v, started %q", r, started)
 	}
+	for _, p := range r.Peaks {
+		if !(p.FMA > 0 && p.GFLOPs > 0) || p.Better(Peak{GFLOPs: 1e9, FMA: 1}) != (Peak{p.Threads, 1e9, p.FMA}) {
+			t.Errorf("peak %+v", p)
+		}
+	}
 	for i, c := range r.Cases {
 		for k, run := range c.Runs {
 			if c.Case != cases[i].Name() || run.Threads != k+1 || run.Steps != 4 || !(run.MinMS > 0 && run.MinMS <= run.MedianMS && run.PeakShare > 0) ||
@@ -201,7 +206,7 @@ func BenchmarkTrainStep(b *testing.B) {
 		for _, threads := range []string{"1", "2"} {
 			b.Run(c.Name()+"/threads="+threads, func(b *testing.B) {
 				n := int(threads[0] - '0')
-				s, peak := newStep(b, c, n), MeasurePeak(n)
+				s, peak := newStep(b, c, n), MeasurePeak(n).GFLOPs
 				if _, err := s.Run(n); err != nil {
 					b.Fatal(err)
 				}
