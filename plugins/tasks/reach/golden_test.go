@@ -338,7 +338,7 @@ func (l *loop) back(t *testing.T, c golden.Case, e *episode[float64], actions, l
 	if err != nil {
 		t.Fatal(err)
 	}
-	penalty, err := kernel.LatentNorm(kernel.Shape{B: b, T: bins, C: h, Threads: 1}, latents, l.L2/float64(b), latentGrad, false)
+	penalty, err := kernel.LatentNorm(kernel.Shape{B: b, T: bins, C: h, Threads: 1}, latents, nil, l.L2/float64(b), latentGrad, false)
 	if err != nil {
 		t.Fatal(err)
 	}
