@@ -52,7 +52,7 @@ func (t *trainer[F]) checkpoint() error {
 	}
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.Identity, "columns": strings.Join(t.state.columns, "\n")}
+	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.identity(), "columns": strings.Join(t.state.columns, "\n")}
 	if metadata[contentKey], err = content(set, metadata); err == nil {
 		err = tensor.WriteSafetensors(w, set, metadata)
 	}
@@ -169,8 +169,8 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if metadata["format"] != checkpointFormat {
 		return fmt.Errorf("format %q, want %q", metadata["format"], checkpointFormat)
 	}
-	if metadata["identity"] != t.config.Identity {
-		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], t.config.Identity)
+	if own := t.config.identity(); metadata["identity"] != own {
+		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], own)
 	}
 	counts, sums := set.Get("state.counts"), set.Get("state.sums")
 	if counts == nil || counts.I64 == nil || counts.Len() != 7 || sums == nil || sums.F64 == nil || sums.Len() < 4 {
@@ -218,6 +218,14 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	}
 	t.state = s
 	return nil
+}
+
+// identity is Identity with what a checkpoint is compared by besides.
+func (c *Config) identity() string {
+	if len(c.ParamGroups) == 0 {
+		return c.Identity
+	}
+	return fmt.Sprintf("%s %+v", c.Identity, c.ParamGroups)
 }
 
 // Identity returns a text that is the same for the same parameters, target and precision: for Config.Identity.

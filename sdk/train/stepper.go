@@ -23,14 +23,20 @@ type Stepper[F kernel.Float] struct {
 	Terms []float64
 
 	net                         Network[F]
+	spans                       []span
 	weights, grad, mean, square []F
 }
 
-// NewStepper returns a stepper at step 0, with running means of 0.
-func NewStepper[F kernel.Float](net Network[F], threads int, c Config) *Stepper[F] {
-	w := net.Params().Flat()
-	return &Stepper[F]{Runner: NewRunner(net, threads), Optimiser: c.Optimiser, Clip: c.Clip, net: net, weights: w,
-		grad: make([]F, len(w)), mean: make([]F, len(w)), square: make([]F, len(w))}
+// NewStepper returns a stepper at step 0, with running means of 0. Of c it takes Optimiser, Clip and ParamGroups.
+func NewStepper[F kernel.Float](net Network[F], threads int, c Config) (*Stepper[F], error) {
+	p := net.Params()
+	spans, err := spans(p, c.ParamGroups)
+	if err != nil {
+		return nil, err
+	}
+	w := p.Flat()
+	return &Stepper[F]{Runner: NewRunner(net, threads), Optimiser: c.Optimiser, Clip: c.Clip, net: net, spans: spans, weights: w,
+		grad: make([]F, len(w)), mean: make([]F, len(w)), square: make([]F, len(w))}, nil
 }
 
 // Step takes one step on trials of d, given by their rows, and returns the batch's loss and the gradient's norm before clipping. A loss or gradient that is not
@@ -43,6 +49,11 @@ func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64
 		}
 		return 0, 0, err
 	}
+	for _, x := range s.spans {
+		if x.frozen() {
+			clear(s.grad[x.from:x.to])
+		}
+	}
 	norm = kernel.GlobalNorm(s.grad)
 	if !finite(loss) || !finite(norm) {
 		return 0, 0, s.diverged(loss)
@@ -50,8 +61,13 @@ func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64
 	if s.Clip > 0 {
 		kernel.Scale(s.grad, kernel.ClipFactor(norm, s.Clip))
 	}
-	if err := kernel.AdamStep(s.Optimiser, int(s.Steps)+1, s.weights, s.grad, s.mean, s.square); err != nil {
-		return 0, 0, err
+	for _, x := range s.spans {
+		if x.frozen() {
+			continue
+		}
+		if err := kernel.AdamStep(x.optimiser(s.Optimiser), int(s.Steps)+1, s.weights[x.from:x.to], s.grad[x.from:x.to], s.mean[x.from:x.to], s.square[x.from:x.to]); err != nil {
+			return 0, 0, err
+		}
 	}
 	s.Steps++
 	return loss, norm, nil

@@ -449,7 +449,10 @@ func optimise[F kernel.Float](t *testing.T, name string, a kernel.Adam, p0, grad
 	for i, v := range p0 {
 		p.Get("p.bias")[i] = F(v)
 	}
-	s := NewStepper[F](given[F]{p}, 1, Config{Optimiser: a})
+	s, err := NewStepper[F](given[F]{p}, 1, Config{Optimiser: a})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer s.Close()
 	for step := range len(grads) / len(p0) {
 		d, err := Load[F](t.Context(), tensor.Of(tensor.Block{Trials: []int64{0}, Arrays: tensor.Set{tensor.From64("g", grads[step*len(p0):(step+1)*len(p0)], 1, len(p0))}}), 1, Column{Name: "g", Shape: []int{-1}})

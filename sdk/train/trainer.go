@@ -21,6 +21,8 @@ type Config struct {
 	Optimiser kernel.Adam
 	// Clip bounds the gradient's 2-norm, as torch's clip_grad_norm_ does; 0 does not clip.
 	Clip float64
+	// ParamGroups give some parameters rates of their own; those that none matches have the optimiser's.
+	ParamGroups []ParamGroup
 	// Patience ends training after that many epochs without a better validation loss; 0 never.
 	Patience int
 	// KeepLast makes the weights of the last epoch the result; else it is those of the epoch with the best validation loss.
@@ -35,7 +37,7 @@ type Config struct {
 	Env component.Env
 	// CheckpointEvery and MaxTime are as in model.TrainRequest.
 	CheckpointEvery, MaxTime time.Duration
-	// Identity is everything that the result depends on beyond the seed and this Config, e.g. the parameters' text. A checkpoint of another identity is refused.
+	// Identity is everything that the result depends on, e.g. the parameters' text. A checkpoint of another identity is refused, and one of other ParamGroups.
 	Identity string
 }
 
@@ -110,11 +112,15 @@ func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], 
 	if err := p.Err(); err != nil {
 		return model.TrainResult{}, err
 	}
-	t := &trainer[F]{config: c, Stepper: NewStepper(net, c.Env.Threads, c), source: source, report: report, best: slices.Clone(p.Flat())}
+	stepper, err := NewStepper(net, c.Env.Threads, c)
+	if err != nil {
+		return model.TrainResult{}, err
+	}
+	t := &trainer[F]{config: c, Stepper: stepper, source: source, report: report, best: slices.Clone(p.Flat())}
 	now := time.Now()
 	t.state.best, t.state.last = math.Inf(1), math.NaN()
 	t.started, t.saved, t.said = now, now, now
-	err := t.run(ctx)
+	err = t.run(ctx)
 	if closeErr := t.Runner.Close(); err == nil {
 		err = closeErr
 	}
