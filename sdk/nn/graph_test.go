@@ -51,7 +51,7 @@ func autoencoder(t testing.TB, p *Params[float64], rows, batch int, memory *Memo
 			t.Fatal(err)
 		}
 	}
-	losses := []*Loss{g.SquaredError(y, target, nil, Scale{Factor: 1}), g.PoissonNLL(s.Outputs(), counts, PoissonOptions{}, Scale{0.5, SumTime}), g.LatentL2(s.States(), nil, 0.1)}
+	losses := []*Loss{g.SquaredError(y, target, nil, Scale{Factor: 1}), g.PoissonNLL(s.Outputs(), counts, PoissonOptions{}, Scale{Factor: 0.5, Reduction: SumTime}), g.LatentL2(s.States(), nil, 0.1)}
 	if training {
 		if err := g.Minimise(losses...); err != nil {
 			t.Fatal(err)

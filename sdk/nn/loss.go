@@ -27,17 +27,29 @@ type Scale struct {
 	// Factor multiplies the loss; a loss of factor 0 is not computed for its own sake but still has its zero gradient.
 	Factor    float64
 	Reduction Reduction
+	// Ramp is the number of epochs over which the factor rises, see [Ramp]; 0 has all of it from the first epoch on.
+	Ramp int
 }
 
-func (s Scale) of(batch, bins, channels int) float64 {
-	switch s.Reduction {
+// Ramp is (epoch+1)/(epochs+1), but at most 1: the part of a factor that rises linearly over that many epochs and has its full value from then on. 0 epochs are none.
+//
+// Validation after an epoch has the part that training had in it. So while a ramp rises, a sum of losses is another one in each epoch; see train.Config's Monitor for choosing by
+// a term that has none.
+func Ramp(epoch int64, epochs int) float64 { return min(1, float64(epoch+1)/float64(epochs+1)) }
+
+func (s Scale) of(p *Pass, bins, channels int) float64 {
+	factor := s.Factor
+	if s.Ramp > 0 {
+		factor *= Ramp(p.Epoch, s.Ramp)
+	}
+	switch batch := float64(p.Batch); s.Reduction {
 	case Mean:
-		return s.Factor / (float64(batch) * float64(bins) * float64(channels))
+		return factor / (batch * float64(bins) * float64(channels))
 	case SumTime:
-		return s.Factor / (float64(batch) * float64(channels))
+		return factor / (batch * float64(channels))
 	case Sum:
 	}
-	return s.Factor
+	return factor
 }
 
 // Loss is a term of the loss.
@@ -64,7 +76,7 @@ func (l *Loss) Value() float64 { return l.value }
 // Losses are all terms in the order in which they were made.
 func (g *Graph[F]) Losses() []*Loss { return g.losses }
 
-// lossGradient names the node of a loss's gradient, see gruState.private.
+// lossGradient names the node of a loss's gradient, see sequenceState.private.
 const lossGradient = "loss gradient"
 
 // loss adds a term. compute returns its value and, if grad is not nil, writes the gradient with respect to the first argument.
@@ -144,7 +156,7 @@ func (g *Graph[F]) SquaredError(y, target, weights *Node, s Scale) *Loss {
 		if err != nil {
 			return 0, err
 		}
-		return kernel.SquaredError(shape, a[0], a[1], a[2], s.of(g.pass.Batch, shape.T, shape.C), grad)
+		return kernel.SquaredError(shape, a[0], a[1], a[2], s.of(&g.pass, shape.T, shape.C), grad)
 	}, present([]*Node{y, target}, weights)...)
 }
 
@@ -194,7 +206,7 @@ func (g *Graph[F]) PoissonNLL(logRates, counts *Node, o PoissonOptions, s Scale)
 		if o.TrialWeights != nil {
 			k.TrialWeights = rest[0]
 		}
-		return kernel.PoissonNLL(shape, a[0], a[1], k, s.of(g.pass.Batch, shape.T, shape.C), grad)
+		return kernel.PoissonNLL(shape, a[0], a[1], k, s.of(&g.pass, shape.T, shape.C), grad)
 	}, nodes...)
 }
 
@@ -223,7 +235,7 @@ func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 }
 
 // Custom is a loss that is computed elsewhere: f gets the run's pass and y (any shape, rows first) and returns the mean over the run's trials
-// and writes its gradient if grad is not nil. It is weighted by the run's share of the batch.
+// and writes its gradient if grad is not nil. It is weighted by the run's share of the batch. One that ramps up multiplies both by Ramp of p.Epoch.
 func (g *Graph[F]) Custom(name string, y *Node, factor float64, f func(p Pass, y, grad []F) (float64, error)) *Loss {
 	if g.err != nil || y == nil {
 		return g.loss(name, nil, y)

@@ -222,10 +222,14 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 
 // identity is Identity with what a checkpoint is compared by besides.
 func (c *Config) identity() string {
-	if len(c.ParamGroups) == 0 {
-		return c.Identity
+	s := c.Identity
+	if len(c.ParamGroups) > 0 {
+		s += fmt.Sprintf(" %+v", c.ParamGroups)
 	}
-	return fmt.Sprintf("%s %+v", c.Identity, c.ParamGroups)
+	if c.Monitor != "" || c.Smoothing != 0 {
+		s += fmt.Sprintf(" %q %v", c.Monitor, c.Smoothing)
+	}
+	return s
 }
 
 // Identity returns a text that is the same for the same parameters, target and precision: for Config.Identity.

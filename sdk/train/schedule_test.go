@@ -36,6 +36,15 @@ func TestGoldenPlateau(t *testing.T) {
 	}
 }
 
+func TestWeightDecayRamp(t *testing.T) {
+	rates := Schedule{Kind: Constant, DecayRamp: 4}.Rates(0.3, 0.1, 10)
+	for e := range int64(8) {
+		if got, want := rates(e, nil), (Rates{0.3, 0.1 * min(1, float64(e+1)/5)}); got != want {
+			t.Errorf("epoch %d has %+v, want %+v", e, got, want)
+		}
+	}
+}
+
 func TestScheduleRates(t *testing.T) {
 	falling := []float64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}
 	flat := make([]float64, 10)

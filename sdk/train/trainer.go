@@ -23,11 +23,17 @@ type Config struct {
 	Clip float64
 	// ParamGroups give some parameters rates of their own; those that none matches have the optimiser's.
 	ParamGroups []ParamGroup
+	// Monitor names the term of the loss, one of the names under Program.Losses, whose validation value decides what is better: for the best weights, Patience and Schedule.
+	// Empty means the sum of all terms, which is no measure while one of them ramps up.
+	Monitor string
+	// Smoothing is the part of the value before in the exponential smoothing of the monitored values that Patience and Schedule go by, smoothed = Smoothing * before +
+	// (1-Smoothing) * value; at least 0, the default, and less than 1. The best weights are those of the best value itself.
+	Smoothing float64
 	// Patience ends training after that many epochs without a better validation loss; 0 never.
 	Patience int
 	// KeepLast makes the weights of the last epoch the result; else it is those of the epoch with the best validation loss.
 	KeepLast bool
-	// Schedule returns the learning rate and the weight decay of an epoch from the validation losses of all epochs before it; nil keeps the
+	// Schedule returns the learning rate and the weight decay of an epoch from the monitored, smoothed validation losses of all epochs before it; nil keeps the
 	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
 	Schedule func(epoch int64, validation []float64) Rates
 	// Group names an integer column; a batch then holds trials of one value. Empty does not.
@@ -37,7 +43,8 @@ type Config struct {
 	Env component.Env
 	// CheckpointEvery and MaxTime are as in model.TrainRequest.
 	CheckpointEvery, MaxTime time.Duration
-	// Identity is everything that the result depends on, e.g. the parameters' text. A checkpoint of another identity is refused, and one of other ParamGroups.
+	// Identity is everything that the result depends on, e.g. the parameters' text. A checkpoint of another identity is refused, and one of other
+	// ParamGroups, Monitor or Smoothing.
 	Identity string
 }
 
@@ -62,7 +69,7 @@ type Source[F kernel.Float] struct {
 // state is what a checkpoint holds besides weights and the optimiser's means.
 type state struct {
 	epoch, batch         int64 // done, and within the epoch
-	bestEpoch, sinceBest int64
+	bestEpoch, sinceBest int64 // the latter by the smoothed values
 	finished             int64 // index into stops
 	trials               int64 // of the current epoch, so far
 	best, last           float64
@@ -141,6 +148,7 @@ func (c *Config) check() error {
 	need(c.BatchSize >= 1, "batch_size", c.BatchSize, "at least 1")
 	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
 	need(c.Clip >= 0, "clip", c.Clip, "at least 0")
+	need(c.Smoothing >= 0 && c.Smoothing < 1, "smoothing", c.Smoothing, "at least 0 and less than 1")
 	need(c.Patience >= 0, "early_stopping", c.Patience, "at least 0")
 	if len(e.Problems) > 0 {
 		return &e
@@ -226,7 +234,7 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 	}
 	batches := Batches(t.config.Env.Seed, uint64(s.epoch), t.train.Len(), t.config.BatchSize, groups)
 	if t.config.Schedule != nil {
-		r := t.config.Schedule(s.epoch, t.validations())
+		r := t.config.Schedule(s.epoch, t.smoothed())
 		t.Optimiser.LR, t.Optimiser.WeightDecay = r.LR, r.WeightDecay
 	}
 	for s.batch < int64(len(batches)) {
@@ -276,6 +284,9 @@ func (t *trainer[F]) step(rows []int) error {
 	s.lossSum += loss * float64(len(rows))
 	s.normSum += norm
 	if s.termSums == nil {
+		if names := t.Runner.Names(); t.config.Monitor != "" && !slices.Contains(names, t.config.Monitor) {
+			return component.Invalid("monitor", "%q is not allowed: one of %v", t.config.Monitor, names)
+		}
 		s.termSums = make([]float64, len(t.Terms))
 	}
 	for i, v := range t.Terms {
@@ -318,12 +329,11 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 	}
 	s.columns, s.history = columns, append(s.history, row)
 	t.reportEpoch(s.epoch)
-	if valid < s.best {
-		s.best, s.bestEpoch, s.sinceBest = valid, s.epoch, 0
+	if monitored := row[t.monitored()]; monitored < s.best {
+		s.best, s.bestEpoch = monitored, s.epoch
 		copy(t.best, t.weights)
-	} else {
-		s.sinceBest++
 	}
+	s.sinceBest = since(t.smoothed())
 	s.epoch++
 	s.batch, s.trials, s.lossSum, s.normSum = 0, 0, 0, 0
 	clear(s.termSums)
@@ -343,13 +353,37 @@ func (t *trainer[F]) reportEpoch(epoch int64) {
 	}
 }
 
-// validations are the validation losses of all epochs so far.
-func (t *trainer[F]) validations() []float64 {
-	out := make([]float64, len(t.state.history))
+// monitored is the index of the monitored value in the rows of history: of a single term the validation loss, and the training's where there is no validation.
+func (t *trainer[F]) monitored() int {
+	for _, kind := range []string{"valid/", "train/"} {
+		if i := slices.Index(t.state.columns, kind+t.config.Monitor); i >= 0 {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+// smoothed are the monitored values of all epochs so far, smoothed.
+func (t *trainer[F]) smoothed() []float64 {
+	out, at := make([]float64, len(t.state.history)), t.monitored()
 	for i, row := range t.state.history {
-		out[i] = row[1]
+		out[i] = row[at]
+		if i > 0 && t.config.Smoothing > 0 {
+			out[i] = t.config.Smoothing*out[i-1] + (1-t.config.Smoothing)*out[i]
+		}
 	}
 	return out
+}
+
+// since is the number of values after the first of the smallest ones.
+func since(values []float64) int64 {
+	best, at := math.Inf(1), -1
+	for i, v := range values {
+		if v < best {
+			best, at = v, i
+		}
+	}
+	return int64(len(values) - 1 - at)
 }
 
 // result sets the weights that are asked for and sums up.
