@@ -28,7 +28,7 @@ import (
 // (weights.NAME, mean.NAME, square.NAME, best.NAME) and the state of the training.
 const CheckpointFile = "checkpoint.safetensors"
 
-const checkpointFormat = "ctdb checkpoint 2"
+const checkpointFormat = "ctdb checkpoint 3"
 
 // ErrCheckpoint is returned, wrapped, for a checkpoint of another training. One that is damaged is logged and removed, and the training begins anew.
 var ErrCheckpoint = errors.New("train: unusable checkpoint")
@@ -97,7 +97,7 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 	}
 	s := &t.state
 	set = append(set, tensor.FromInt("state.counts", []int64{t.Steps, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
-		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum}, s.termSums...), 4+len(s.termSums)))
+		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum, s.first}, s.termSums...), 5+len(s.termSums)))
 	if len(s.history) > 0 {
 		h := tensor.New64("state.history", len(s.history), len(s.history[0]))
 		for i, row := range s.history {
@@ -173,7 +173,7 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], own)
 	}
 	counts, sums := set.Get("state.counts"), set.Get("state.sums")
-	if counts == nil || counts.I64 == nil || counts.Len() != 7 || sums == nil || sums.F64 == nil || sums.Len() < 4 {
+	if counts == nil || counts.I64 == nil || counts.Len() != 7 || sums == nil || sums.F64 == nil || sums.Len() < 5 {
 		return errors.New("the state is missing")
 	}
 	c := counts.I64
@@ -187,9 +187,9 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	}
 	t.Steps = c[0]
 	s := state{epoch: c[1], batch: c[2], bestEpoch: c[3], sinceBest: c[4], finished: c[5], trials: c[6],
-		best: sums.F64[0], last: sums.F64[1], lossSum: sums.F64[2], normSum: sums.F64[3]}
-	if sums.Len() > 4 {
-		s.termSums = append([]float64(nil), sums.F64[4:]...)
+		best: sums.F64[0], last: sums.F64[1], lossSum: sums.F64[2], normSum: sums.F64[3], first: sums.F64[4]}
+	if sums.Len() > 5 {
+		s.termSums = append([]float64(nil), sums.F64[5:]...)
 	}
 	if metadata["columns"] != "" {
 		s.columns = strings.Split(metadata["columns"], "\n")

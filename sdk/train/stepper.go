@@ -24,6 +24,7 @@ type Stepper[F kernel.Float] struct {
 
 	net                         Network[F]
 	spans                       []span
+	scaled                      float64 // what clipping made of grad
 	weights, grad, mean, square []F
 }
 
@@ -35,12 +36,12 @@ func NewStepper[F kernel.Float](net Network[F], threads int, c Config) (*Stepper
 		return nil, err
 	}
 	w := p.Flat()
-	return &Stepper[F]{Runner: NewRunner(net, threads), Optimiser: c.Optimiser, Clip: c.Clip, net: net, spans: spans, weights: w,
+	return &Stepper[F]{Runner: NewRunner(net, threads), Optimiser: c.Optimiser, Clip: c.Clip, net: net, spans: spans, scaled: 1, weights: w,
 		grad: make([]F, len(w)), mean: make([]F, len(w)), square: make([]F, len(w))}, nil
 }
 
 // Step takes one step on trials of d, given by their rows, and returns the batch's loss and the gradient's norm before clipping. A loss or gradient that is not
-// finite is a component.DivergedError, and the weights stay.
+// finite is a component.DivergedError that names both, and the weights stay.
 func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64, err error) {
 	if loss, s.Terms, err = s.Runner.Run(d, rows, p, s.grad); err != nil {
 		var e *component.DivergedError
@@ -55,11 +56,17 @@ func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64
 		}
 	}
 	norm = kernel.GlobalNorm(s.grad)
-	if !finite(loss) || !finite(norm) {
-		return 0, 0, s.diverged(loss)
+	s.scaled = 1
+	if !finite(loss) {
+		return 0, 0, s.diverged("loss", loss)
+	}
+	if !finite(norm) {
+		name, value := s.largest()
+		return 0, 0, &component.DivergedError{Step: s.Steps, Quantity: fmt.Sprintf("gradient of %s (the loss is %v)", name, loss), Value: value, Hint: divergedHint}
 	}
 	if s.Clip > 0 {
-		kernel.Scale(s.grad, kernel.ClipFactor(norm, s.Clip))
+		s.scaled = kernel.ClipFactor(norm, s.Clip)
+		kernel.Scale(s.grad, s.scaled)
 	}
 	for _, x := range s.spans {
 		if x.frozen() {
@@ -76,10 +83,19 @@ func (s *Stepper[F]) Step(d *Data[F], rows []int, p nn.Pass) (loss, norm float64
 // Close frees the runner.
 func (s *Stepper[F]) Close() error { return s.Runner.Close() }
 
-// diverged names the parameter with the largest gradient, where one that is not a number is largest.
-func (s *Stepper[F]) diverged(loss float64) error {
-	e := &component.DivergedError{Step: s.Steps, Quantity: "loss", Value: loss, Hint: "try a lower learning rate or a smaller clip"}
-	largest, name, value := -1.0, "", 0.0
+const divergedHint = "try a lower learning rate or a smaller clip"
+
+// diverged says of a quantity that it left what is allowed, and names the parameter with the largest gradient of the last step.
+func (s *Stepper[F]) diverged(quantity string, value float64) *component.DivergedError {
+	if name, g := s.largest(); name != "" {
+		quantity = fmt.Sprintf("%s (largest gradient: %v, of %s)", quantity, g, name)
+	}
+	return &component.DivergedError{Step: s.Steps, Quantity: quantity, Value: value, Hint: divergedHint}
+}
+
+// largest is the parameter with the largest gradient of the last step, before clipping, where one that is not a number is largest; no name where all are zero.
+func (s *Stepper[F]) largest() (name string, gradient float64) {
+	largest := 0.0
 	for _, p := range s.net.Params().All() {
 		for _, g := range s.grad[p.Offset : p.Offset+len(p.Value)] {
 			size := math.Abs(float64(g))
@@ -87,16 +103,11 @@ func (s *Stepper[F]) diverged(loss float64) error {
 				size = math.Inf(1)
 			}
 			if size > largest {
-				largest, name, value = size, p.Name, float64(g)
+				largest, name, gradient = size, p.Name, float64(g)/s.scaled
 			}
 		}
 	}
-	if finite(loss) {
-		e.Quantity, e.Value = "gradient of "+name, value
-	} else {
-		e.Quantity = fmt.Sprintf("loss (largest gradient: %v, of %s)", value, name)
-	}
-	return e
+	return name, gradient
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

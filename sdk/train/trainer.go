@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"slices"
@@ -17,6 +18,11 @@ import (
 type Config struct {
 	// Epochs and BatchSize, at least 1.
 	Epochs, BatchSize int
+	// MaxSteps ends training after that many optimiser steps, at the end of an epoch or within one, which is then validated as it is; 0 sets no limit.
+	MaxSteps int
+	// MaxGrowth bounds the mean loss of an epoch, in training and in validation: beyond that many times the size of the first step's loss (of 1, where that is less) the training has
+	// diverged, though all numbers are finite. 0 means 1e6, an infinity sets no bound.
+	MaxGrowth float64
 	// Adam or AdamW; [Adam] gives PyTorch's constants. There is no default.
 	Optimiser kernel.Adam
 	// Clip bounds the gradient's 2-norm, as torch's clip_grad_norm_ does; 0 does not clip.
@@ -74,19 +80,21 @@ type state struct {
 	trials               int64 // of the current epoch, so far
 	best, last           float64
 	lossSum, normSum     float64     // over the current epoch's trials and batches
+	first                float64     // loss of the first step
 	termSums             []float64   // of the losses
 	columns              []string    // names of the values of history
 	history              [][]float64 // a row for each epoch: the step, then the values
 }
 
 // stops are the reasons to end, by state.finished.
-var stops = [...]string{"", "epochs", "early-stopping", "time"}
+var stops = [...]string{"", "epochs", "early-stopping", "time", "steps"}
 
 const (
 	running = iota
 	byEpochs
 	byPatience
 	byTime
+	bySteps
 )
 
 // trainer is one call of Fit.
@@ -107,7 +115,10 @@ type trainer[F kernel.Float] struct {
 // before clipping) and train/learning_rate; after a resume all are reported from the first epoch on.
 //
 // It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss, in training or in validation,
-// or a gradient is not finite.
+// a gradient or a weight is not finite, or an epoch's loss is beyond MaxGrowth.
+//
+// A training that ended with its last epoch goes on where Epochs is larger now and the Identity the same, to the very result of one that was given so many at once, if its Schedule
+// does not depend on their number.
 func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], c Config, report component.Reporter) (model.TrainResult, error) {
 	if err := c.check(); err != nil {
 		return model.TrainResult{}, err
@@ -146,12 +157,17 @@ func (c *Config) check() error {
 	}
 	need(c.Epochs >= 1, "epochs", c.Epochs, "at least 1")
 	need(c.BatchSize >= 1, "batch_size", c.BatchSize, "at least 1")
+	need(c.MaxSteps >= 0, "max_steps", c.MaxSteps, "at least 0")
+	need(c.MaxGrowth == 0 || c.MaxGrowth >= 1, "max_growth", c.MaxGrowth, "0 or at least 1")
 	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
 	need(c.Clip >= 0, "clip", c.Clip, "at least 0")
 	need(c.Smoothing >= 0 && c.Smoothing < 1, "smoothing", c.Smoothing, "at least 0 and less than 1")
 	need(c.Patience >= 0, "early_stopping", c.Patience, "at least 0")
 	if len(e.Problems) > 0 {
 		return &e
+	}
+	if c.MaxGrowth == 0 {
+		c.MaxGrowth = 1e6
 	}
 	c.Env.Threads = max(1, c.Env.Threads)
 	if c.Env.Log == nil {
@@ -187,7 +203,8 @@ func (t *trainer[F]) run(ctx context.Context) error {
 
 func (t *trainer[F]) epochs(ctx context.Context) error {
 	s := &t.state
-	if s.finished != running && s.finished != byTime {
+	switch {
+	case s.finished == byPatience, s.finished == bySteps, s.finished == byEpochs && s.epoch >= int64(t.config.Epochs):
 		return nil
 	}
 	s.finished = running
@@ -237,7 +254,11 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 		r := t.config.Schedule(s.epoch, t.smoothed())
 		t.Optimiser.LR, t.Optimiser.WeightDecay = r.LR, r.WeightDecay
 	}
-	for s.batch < int64(len(batches)) {
+	total := int64(t.config.Epochs) * int64(len(batches))
+	if t.config.MaxSteps > 0 {
+		total = min(total, int64(t.config.MaxSteps))
+	}
+	for s.batch < int64(len(batches)) && !t.limited() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -250,7 +271,7 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 		}
 		if now := time.Now(); now.Sub(t.said) >= 200*time.Millisecond {
 			t.said = now
-			t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: int64(t.config.Epochs) * int64(len(batches)), Loss: s.lossSum / float64(s.trials)})
+			t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: total, Loss: s.lossSum / float64(s.trials)})
 		}
 		if t.config.CheckpointEvery > 0 && time.Since(t.saved) >= t.config.CheckpointEvery {
 			if err := t.checkpoint(); err != nil {
@@ -261,11 +282,16 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := t.endEpoch(t.Optimiser.LR, len(batches)); err != nil {
+	if err := t.endEpoch(t.Optimiser.LR); err != nil {
 		return err
 	}
-	t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: int64(t.config.Epochs) * int64(len(batches)), Loss: s.last})
+	t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: total, Loss: s.last})
 	return nil
+}
+
+// limited says whether all steps that are allowed have been taken.
+func (t *trainer[F]) limited() bool {
+	return t.config.MaxSteps > 0 && t.Steps >= int64(t.config.MaxSteps)
 }
 
 // pass names the noise of an epoch. Validation always has that of epoch 0, so that epochs are compared on the same noise.
@@ -278,6 +304,9 @@ func (t *trainer[F]) step(rows []int) error {
 	loss, norm, err := t.Step(t.train, rows, t.pass(s.epoch, uint64(s.epoch)))
 	if err != nil {
 		return err
+	}
+	if t.Steps == 1 {
+		s.first = loss
 	}
 	s.batch++
 	s.trials += int64(len(rows))
@@ -296,10 +325,13 @@ func (t *trainer[F]) step(rows []int) error {
 }
 
 // endEpoch validates, keeps the best weights and starts the next epoch.
-func (t *trainer[F]) endEpoch(lr float64, batches int) error {
+func (t *trainer[F]) endEpoch(lr float64) error {
 	s := &t.state
 	n := float64(s.trials)
 	s.last = s.lossSum / n
+	if err := t.bounded("loss", s.last); err != nil {
+		return err
+	}
 	valid, validTerms := s.last, []float64(nil)
 	if t.valid != nil {
 		rows := make([]int, t.valid.Len())
@@ -310,13 +342,16 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 		if valid, validTerms, err = t.Runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
 			return err
 		}
-		if !finite(valid) {
-			// Else no epoch would be the best, and the weights of before the training would be kept as such.
-			return &component.DivergedError{Step: t.Steps, Quantity: "validation loss", Value: valid, Hint: "try a lower learning rate or a smaller clip"}
+		// Else, where none is finite, no epoch would be the best, and the weights of before the training would be kept as such.
+		if err := t.bounded("validation loss", valid); err != nil {
+			return err
 		}
 	}
-	row := []float64{float64(t.Steps - 1), valid, s.last, s.normSum / float64(batches), lr}
+	row := []float64{float64(t.Steps - 1), valid, s.last, s.normSum / float64(s.batch), lr}
 	columns := []string{"valid/loss", "train/loss", "train/gradient_norm", "train/learning_rate"}
+	if t.valid == nil {
+		columns[0] = "" // what stands in for it is not reported
+	}
 	if len(s.termSums) > 1 {
 		for i, name := range t.Runner.Names() {
 			row = append(row, s.termSums[i]/n)
@@ -337,16 +372,42 @@ func (t *trainer[F]) endEpoch(lr float64, batches int) error {
 	s.epoch++
 	s.batch, s.trials, s.lossSum, s.normSum = 0, 0, 0, 0
 	clear(s.termSums)
-	if t.config.Patience > 0 && s.sinceBest >= int64(t.config.Patience) {
+	switch {
+	case t.config.Patience > 0 && s.sinceBest >= int64(t.config.Patience):
 		s.finished = byPatience
+	case t.limited():
+		s.finished = bySteps
 	}
 	return nil
+}
+
+// bounded is an error for the mean of an epoch that is not finite or beyond MaxGrowth, and for weights that are not finite after the epoch's last step.
+func (t *trainer[F]) bounded(quantity string, value float64) error {
+	var e *component.DivergedError
+	switch {
+	case !finite(value) || value > t.config.MaxGrowth*max(1, math.Abs(t.state.first)):
+		e = t.diverged(quantity, value)
+	case finite(kernel.GlobalNorm(t.weights)):
+		return nil
+	default:
+		for _, p := range t.net.Params().All() {
+			if i := slices.IndexFunc(p.Value, func(w F) bool { return !finite(float64(w)) }); i >= 0 {
+				e = t.diverged(fmt.Sprintf("weight of %s, loss %v", p.Name, value), float64(p.Value[i]))
+				break
+			}
+		}
+	}
+	if e == nil {
+		return nil
+	}
+	e.Step = t.Steps - 1
+	return e
 }
 
 func (t *trainer[F]) reportEpoch(epoch int64) {
 	row := t.state.history[epoch]
 	for i, name := range t.state.columns {
-		if name == "valid/loss" && t.source.Valid == nil {
+		if name == "" {
 			continue
 		}
 		t.report.Metric(component.Metric{Name: name, Step: int64(row[0]), Epoch: epoch, Value: row[i+1]})
