@@ -176,7 +176,7 @@ func training(t *artifact.TrainSummary) []pair {
 		return nil
 	}
 	out := []pair{{"trained for", fmt.Sprintf("%d epochs, %d steps", t.Epochs, t.Steps)}}
-	if why, ok := map[string]string{"epochs": "all epochs done", "early-stopping": "no more improvement", "time": "time limit, so not reproducible"}[t.Stopped]; ok {
+	if why, ok := map[string]string{"epochs": "all epochs done", "early-stopping": "no more improvement", "steps": "all steps done", "time": "time limit, so not reproducible"}[t.Stopped]; ok {
 		out = append(out, pair{"ended by", why})
 	} else if t.Stopped != "" {
 		out = append(out, pair{"ended by", t.Stopped})

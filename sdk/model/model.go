@@ -112,7 +112,7 @@ type TrainResult struct {
 	LastLoss float64
 	// Last holds the weights of the last epoch where KeptBest; nil otherwise.
 	Last tensor.Set
-	// Stopped says why training ended: "epochs", "early-stopping", "time".
+	// Stopped says why training ended: "epochs", "early-stopping", "steps", "time".
 	Stopped string
 }
 

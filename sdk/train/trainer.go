@@ -157,7 +157,7 @@ func (c *Config) check() error {
 	}
 	need(c.Epochs >= 1, "epochs", c.Epochs, "at least 1")
 	need(c.BatchSize >= 1, "batch_size", c.BatchSize, "at least 1")
-	need(c.MaxSteps >= 0, "max_steps", c.MaxSteps, "at least 0")
+	need(c.MaxSteps >= 0, "max_updates", c.MaxSteps, "at least 0")
 	need(c.MaxGrowth == 0 || c.MaxGrowth >= 1, "max_growth", c.MaxGrowth, "0 or at least 1")
 	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
 	need(c.Clip >= 0, "clip", c.Clip, "at least 0")

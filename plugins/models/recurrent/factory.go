@@ -14,21 +14,17 @@ import (
 
 // Training are the parameters that say how a task-trained model is trained.
 type Training struct {
-	Epochs        int     `param:"epochs" default:"1000" min:"1" doc:"passes over the training trials"`
-	BatchSize     int     `param:"batch_size" default:"256" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
-	LR            float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
-	WeightDecay   float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
-	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
-	Clip          float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
-	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
-	train.Schedule
-	Keep string `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+	Epochs      int     `param:"epochs" default:"1000" min:"1" doc:"passes over the training trials"`
+	BatchSize   int     `param:"batch_size" default:"256" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
+	LR          float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
+	WeightDecay float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
+	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
+	train.Options
 }
 
 // Config is the trainer's.
 func (t Training) Config() train.Config {
-	return train.Config{Epochs: t.Epochs, BatchSize: t.BatchSize, Optimiser: train.Adam(t.LR, t.WeightDecay, t.Optimizer == "adamw"), Clip: t.Clip,
-		Patience: t.EarlyStopping, KeepLast: t.Keep == "last", Schedule: t.Schedule.Rates(t.LR, t.WeightDecay, t.Epochs)}
+	return t.Options.Config(t.Epochs, t.BatchSize, t.LR, t.WeightDecay, t.Clip)
 }
 
 // Design is what a model makes of its parameters. Fields are as in [Config].

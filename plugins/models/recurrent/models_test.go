@@ -22,6 +22,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
 // stored is a task whose trials are given.
@@ -109,7 +110,7 @@ func TestGoldenTrain(t *testing.T) {
 			spec := task.Spec{Inputs: bits, Outputs: bits, Bins: p.T, TrainTrials: p.B, ValidTrials: p.B,
 				Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
 			before := golden.Weights(t, "train.safetensors", c.Name)
-			training := recurrent.Training{Epochs: p.Steps, BatchSize: p.B, LR: p.LR, WeightDecay: p.WeightDecay, Clip: p.Clip, Keep: "last"}
+			training := recurrent.Training{Epochs: p.Steps, BatchSize: p.B, LR: p.LR, WeightDecay: p.WeightDecay, Clip: p.Clip, Options: train.Options{Keep: "last"}}
 			var d recurrent.Design[float64]
 			switch units := before.Get("readout.weight").Shape[1]; kind {
 			case "nbff_noisy_gru":

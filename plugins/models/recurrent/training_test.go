@@ -11,9 +11,11 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
 func openGRU(p gru.Params, noise, latentL2 float64, env component.Env, t model.Target) (*recurrent.Model[float32], error) {
@@ -21,7 +23,7 @@ func openGRU(p gru.Params, noise, latentL2 float64, env component.Env, t model.T
 }
 
 func small() gru.Params {
-	return gru.Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Keep: "best"}}
+	return gru.Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Options: train.Options{Keep: "best"}}}
 }
 
 func trained(t *testing.T, ctx context.Context, p gru.Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {
@@ -264,6 +266,46 @@ func TestCheckRefuses(t *testing.T) {
 				if _, err := f.Open(t.Context(), v, component.Env{}, c.target); !errors.Is(err, component.ErrInvalidArgument) {
 					t.Errorf("%s: %s: opened: %v", f.Info.Name, name, err)
 				}
+			}
+		}
+	}
+}
+
+// A learning rate that is too high ends in a model of finite weights or in an error that says where; one beyond all reason always in the error. The weights stay finite.
+func TestLearningRatesThatDiverge(t *testing.T) {
+	tk, spec := flipflop(t, 100, 30)
+	for _, f := range all() {
+		for _, lr := range []float64{1, 10, 100, 1e30} {
+			v := param.Values{"epochs": 4, "batch_size": 40, "lr": lr, "clip": 0}
+			for _, name := range []string{"hidden", "latent"} {
+				if _, ok := f.Info.Params.Field(name); ok {
+					v[name] = 9
+				}
+			}
+			resolved, problems := f.Info.Params.Resolve(v)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			m, err := f.Open(t.Context(), resolved, component.Env{Seed: 3, Threads: 2}, model.Target{Task: &spec})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := m.Train(t.Context(), model.TrainRequest{Task: tk}, component.Discard{})
+			var e *component.DivergedError
+			switch {
+			case err == nil && lr < 1e30:
+				if !(r.BestLoss < 1e6) || !(r.LastLoss < 1e6) {
+					t.Errorf("%s, lr %v: ended with %+v", f.Info.Name.Short, lr, r)
+				}
+				for _, w := range save(t, m) {
+					if err := w.CheckFinite(); err != nil {
+						t.Errorf("%s, lr %v: %v", f.Info.Name.Short, lr, err)
+					}
+				}
+			case !errors.As(err, &e) || e.Step < 0 || e.Quantity == "" || e.Hint == "":
+				t.Errorf("%s, lr %v: error is %v", f.Info.Name.Short, lr, err)
+			default:
+				t.Logf("%s, lr %v: %v", f.Info.Name.Short, lr, err)
 			}
 		}
 	}

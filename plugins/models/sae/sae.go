@@ -22,15 +22,12 @@ type Fitting struct {
 	Epochs        int     `param:"epochs" default:"500" min:"1" doc:"passes over the training trials"`
 	BatchSize     int     `param:"batch_size" default:"250" min:"1" unit:"trial" doc:"trials in an optimiser step, or all where there are fewer"`
 	WeightDecay   float64 `param:"weight_decay" default:"0" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
-	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
 	Clip          float64 `param:"clip" default:"0.01" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
 	Dropout       float64 `param:"dropout" default:"0.05" min:"0" below:"1" doc:"probability of dropping an element of the encoder's final state and, but for sae-node, of the initial state"`
 	EncoderSize   int     `param:"encoder_size" default:"100" min:"1" max:"4096" doc:"units of each direction of the encoder"`
 	EncoderWindow int     `param:"encoder_window" default:"0" unit:"bin" doc:"bins that the encoder reads: 0 all, n > 0 the first n, n < 0 all but the last -n"`
-	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
-	train.Schedule
-	Keep   string `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
-	Compat bool   `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
+	train.Options
+	Compat bool `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
 }
 
 // window is the encoder's, with the published default under compat.
@@ -154,8 +151,7 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 	return New(Config[F]{
 		Cell: d.Cell, Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, NoStateDropout: d.NoStateDropout,
 		ShortTrialsTwice: p.Compat,
-		Training: train.Config{Epochs: p.Epochs, BatchSize: p.BatchSize, Optimiser: train.Adam(d.LR, p.WeightDecay, p.Optimizer == "adamw"), Clip: p.Clip,
-			Patience: p.EarlyStopping, KeepLast: p.Keep == "last", Schedule: p.Schedule.Rates(d.LR, p.WeightDecay, p.Epochs)},
-		Identity: identity,
+		Training:         p.Options.Config(p.Epochs, p.BatchSize, d.LR, p.WeightDecay, p.Clip),
+		Identity:         identity,
 	})
 }

@@ -53,7 +53,7 @@ type Params struct {
 
 func (p Params) fitting() Fitting {
 	return Fitting{Epochs: p.Epochs, BatchSize: p.BatchSize, WeightDecay: p.WeightDecay, Clip: p.Clip, Dropout: p.Dropout, EncoderSize: p.EncoderSize,
-		EncoderWindow: p.EncoderWindow, Keep: p.Keep, Compat: p.Compat}
+		EncoderWindow: p.EncoderWindow, Options: train.Options{Keep: p.Keep}, Compat: p.Compat}
 }
 
 func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {
@@ -292,30 +292,39 @@ func synthetic(seed uint64, trials int, spec model.DataSpec) tensor.Block {
 	return b
 }
 
-// TestGradients compares with finite differences, dropout on, without inputs, with short trials and a batch of more than one shard.
+// TestGradients compares all four with finite differences, dropout on, with and without inputs, with short trials and a batch of more than one shard.
 func TestGradients(t *testing.T) {
-	for _, inputs := range []int{0, 2} {
-		spec := model.DataSpec{Neurons: 6, HeldIn: 4, Inputs: inputs, Bins: 9}
-		m, err := open[float64](Params{Latent: 5, EncoderSize: 3, Dropout: 0.3, Epochs: 1, BatchSize: 40, LR: 1}, component.Env{Seed: 2}, model.Target{Data: &spec})
-		if err != nil {
-			t.Fatal(err)
-		}
-		block := synthetic(1, 40, spec)
-		_, grads := lossOf(t, m, block)
-		for _, p := range m.params.All() {
-			if len(p.Value) == 0 {
-				continue
+	f := Fitting{EncoderSize: 3, Dropout: 0.3, Epochs: 1, BatchSize: 40}
+	for name, d := range map[string]Design[float64]{
+		"sae-gru": GRU[float64](GRUParams{Latent: 5, LR: 1, Fitting: f}), "sae-rnn": RNN[float64](RNNParams{Latent: 5, LR: 1, Fitting: f}),
+		"sae-lds":         LDS[float64](LDSParams{Latent: 5, LR: 1, Fitting: f}),
+		"sae-node":        NODE[float64](NODEParams{Latent: 5, Hidden: 6, HiddenLayers: 2, LR: 1, Integration: node.Integration{DT: 0.1}, Fitting: f}),
+		"sae-node, rk4":   NODE[float64](NODEParams{Latent: 5, Hidden: 6, HiddenLayers: 1, LR: 1, Integration: node.Integration{DT: 0.1, Integrator: "rk4", Substeps: 2}, Fitting: f}),
+		"sae-node, large": NODE[float64](NODEParams{Latent: 5, Hidden: 20, HiddenLayers: 6, LR: 1, Integration: node.Integration{DT: 0.1}, Fitting: f}),
+	} {
+		for _, inputs := range []int{0, 2} {
+			spec := model.DataSpec{Neurons: 6, HeldIn: 4, Inputs: inputs, Bins: 9}
+			m, err := Open(d, component.Env{Seed: 2}, model.Target{Data: &spec})
+			if err != nil {
+				t.Fatal(err)
 			}
-			for _, i := range []int{0, len(p.Value) / 2, len(p.Value) - 1} {
-				const step = 1e-5
-				at := p.Value[i]
-				p.Value[i] = at + step
-				up, _ := lossOf(t, m, block)
-				p.Value[i] = at - step
-				down, _ := lossOf(t, m, block)
-				p.Value[i] = at
-				if got, want := grads[p.Name][i], (up-down)/(2*step); math.Abs(got-want) > 1e-7*max(1, math.Abs(want)) {
-					t.Errorf("%d inputs: gradient of %s[%d] is %v, by differences %v", inputs, p.Name, i, got, want)
+			block := synthetic(1, 40, spec)
+			_, grads := lossOf(t, m, block)
+			for _, p := range m.params.All() {
+				if len(p.Value) == 0 {
+					continue
+				}
+				for _, i := range []int{0, len(p.Value) / 2, len(p.Value) - 1} {
+					const step = 1e-6
+					at := p.Value[i]
+					p.Value[i] = at + step
+					up, _ := lossOf(t, m, block)
+					p.Value[i] = at - step
+					down, _ := lossOf(t, m, block)
+					p.Value[i] = at
+					if got, want := grads[p.Name][i], (up-down)/(2*step); math.Abs(got-want) > 1e-7*max(1, math.Abs(want)) {
+						t.Errorf("%s, %d inputs: gradient of %s[%d] is %v, by differences %v", name, inputs, p.Name, i, got, want)
+					}
 				}
 			}
 		}
@@ -344,6 +353,34 @@ func TestLearnsAndThreadsDoNotMatter(t *testing.T) {
 	for i, w := range saved[0] {
 		if !slices.Equal(w.F32, saved[1][i].F32) {
 			t.Errorf("%s depends on the number of threads", w.Name)
+		}
+	}
+}
+
+// A learning rate that is too high ends in finite losses or in an error that says where; one beyond all reason always in the error.
+func TestLearningRatesThatDiverge(t *testing.T) {
+	spec := model.DataSpec{Neurons: 12, HeldIn: 9, Inputs: 1, Bins: 20, TrainTrials: 60, ValidTrials: 20}
+	data := stored{synthetic(1, 60, spec), synthetic(2, 20, spec)}
+	for _, f := range Factories() {
+		for _, lr := range []float64{1, 10, 100, 1e30} {
+			v, problems := f.Info.Params.Resolve(map[string]any{"latent": 6, "encoder_size": 5, "epochs": 4, "batch_size": 30, "lr": lr, "clip": 0})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			m, err := f.Open(t.Context(), v, component.Env{Seed: 3, Threads: 2}, model.Target{Data: &spec})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := m.Train(t.Context(), model.TrainRequest{Data: data}, component.Discard{})
+			var e *component.DivergedError
+			switch {
+			case err == nil && lr < 1e30:
+				if !(r.BestLoss < 1e6) || !(r.LastLoss < 1e6) {
+					t.Errorf("%s, lr %v: ended with %+v", f.Info.Name.Short, lr, r)
+				}
+			case !errors.As(err, &e) || e.Step < 0 || e.Quantity == "" || e.Hint == "":
+				t.Errorf("%s, lr %v: error is %v", f.Info.Name.Short, lr, err)
+			}
 		}
 	}
 }

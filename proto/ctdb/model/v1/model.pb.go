@@ -439,7 +439,7 @@ type TrainResult struct {
 	KeptBest bool `protobuf:"varint,5,opt,name=kept_best,json=keptBest,proto3" json:"kept_best,omitempty"`
 	// Training loss of the last epoch.
 	LastLoss float64 `protobuf:"fixed64,6,opt,name=last_loss,json=lastLoss,proto3" json:"last_loss,omitempty"`
-	// Why training ended: "epochs", "early-stopping", "time".
+	// Why training ended: "epochs", "early-stopping", "steps", "time".
 	Stopped string `protobuf:"bytes,7,opt,name=stopped,proto3" json:"stopped,omitempty"`
 	// Frames of `last` came before.
 	HasLast       bool `protobuf:"varint,8,opt,name=has_last,json=hasLast,proto3" json:"has_last,omitempty"`
