@@ -9,7 +9,7 @@ import (
 )
 
 // Cell is a recurrent cell, the part of a sequence model between its initial state and its readout. A model that is written over a Cell is
-// written once for all of them.
+// written once for all of them. [Stepped] makes one of a single step in Gorgonia's operations; one with a kernel of its own gives its results by [SequenceOf] and its Map by [GraphMap].
 type Cell[F kernel.Float] interface {
 	// Units is the width of what Unroll gives as states, the latents.
 	Units() int

@@ -22,6 +22,8 @@ type Params[F kernel.Float] struct {
 	flat []F
 	// buffers are constants beside the parameters, each with memory of its own.
 	buffers []Param[F]
+	// counted is the number of elements where they are only counted; else nil.
+	counted *int64
 	err     error
 }
 
@@ -57,7 +59,7 @@ func (p *Params[F]) Normal(name string, sd float64, shape ...int) {
 // add adds a parameter. A name that is taken, or a shape that is not positive, is reported by Err.
 func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64) {
 	n, ok := p.check(name, shape, 1)
-	if !ok {
+	if !ok || p.count(n) {
 		return
 	}
 	p.place(name, n, shape)
@@ -102,6 +104,23 @@ func (p *Params[F]) check(name string, shape []int, least int) (int, bool) {
 	return n, true
 }
 
+// count says whether parameters are only counted.
+func (p *Params[F]) count(n int) bool {
+	if p.counted != nil {
+		*p.counted = tensor.Total(*p.counted, int64(n))
+	}
+	return p.counted != nil
+}
+
+// counted is the number of elements that a declaration adds, math.MaxInt64 where it cannot be made.
+func counted[F kernel.Float](declare func(p *Params[F])) int64 {
+	p := &Params[F]{counted: new(int64)}
+	if declare(p); p.err != nil {
+		return math.MaxInt64
+	}
+	return *p.counted
+}
+
 func (p *Params[F]) draw(q Param[F], draw func(*rand.Rand) float64) {
 	r := random.New(p.seed, "initial "+q.Name)
 	for i := range q.Value {
@@ -113,7 +132,7 @@ func (p *Params[F]) draw(q Param[F], draw func(*rand.Rand) float64) {
 // parameters, but it is none: not in Flat, without a gradient, out of an optimiser's reach.
 func (p *Params[F]) NormalBuffer(name string, sd float64, shape ...int) {
 	n, ok := p.check(name, shape, 1)
-	if !ok {
+	if !ok || p.count(n) {
 		return
 	}
 	q := Param[F]{Name: name, Shape: slices.Clone(shape), Value: make([]F, n), Offset: -1}

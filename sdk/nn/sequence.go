@@ -60,9 +60,13 @@ type SequenceOptions struct {
 }
 
 // Sequence is a recurrent sequence. Ask for what is needed of it: what is not asked for is not computed.
-type Sequence struct {
-	token *Node
-	head  func(which int) *Node
+type Sequence struct{ head func(which int) *Node }
+
+// SequenceOf is a sequence whose results stand in nodes of any origin, for a Cell of one's own; those that are nil it has not. See the methods for their shapes, and [Stepped] for
+// a cell that is written down as a single step.
+func SequenceOf(outputs, states, clean, final *Node) *Sequence {
+	nodes := [heads]*Node{headOutputs: outputs, headStates: states, headClean: clean, headFinal: final}
+	return &Sequence{func(which int) *Node { return nodes[which] }}
 }
 
 // The results of a sequence.
@@ -160,7 +164,7 @@ func (g *Graph[F]) sequence(name string, cell kernel.SequenceConfig, x *Node, bi
 		g.fail(name, err)
 		return nil
 	}
-	return &Sequence{token: token, head: func(which int) *Node { return s.head(token, which) }}
+	return &Sequence{func(which int) *Node { return s.head(token, which) }}
 }
 
 // parameter is a weight, where it belongs and the shape that it must have.

@@ -26,6 +26,18 @@ type Program[F kernel.Float] struct {
 	Fill func(d *Data[F], rows []int, p nn.Pass) error
 }
 
+// Gather is a Program's Fill where every input is a column of the data under the input's own name.
+func Gather[F kernel.Float](g *nn.Graph[F], inputs ...*nn.Node) func(d *Data[F], rows []int, p nn.Pass) error {
+	return func(d *Data[F], rows []int, _ nn.Pass) error {
+		for _, n := range inputs {
+			if n != nil {
+				d.Gather(g.Array(n), n.Name(), rows)
+			}
+		}
+		return nil
+	}
+}
+
 // Runner takes batches through a network, shard by shard.
 type Runner[F kernel.Float] struct {
 	net     Network[F]
