@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
-	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Cell is a recurrent cell, the part of a sequence model between its initial state and its readout. A model that is written over a Cell is
@@ -70,6 +69,9 @@ func GRU[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellGRU
 
 // RNN is PyTorch's nn.RNNCell with tanh units.
 func RNN[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellTanh, units) }
+
+// ReLU is PyTorch's nn.RNNCell with rectified units.
+func ReLU[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellReLU, units) }
 
 // LSTM is PyTorch's nn.LSTMCell. Its state is h, the latents, then c.
 func LSTM[F kernel.Float](units int) Cell[F] { return torchCell[F](kernel.CellLSTM, units) }
@@ -174,14 +176,7 @@ func (c kernelCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o U
 
 // Weights counts those of Declare.
 func (c kernelCell[F]) Weights(inputs int) int64 {
-	s := c.shape(inputs)
-	total := int64(0)
-	for l := range s.Layers {
-		out, in := s.Map(l)
-		total = tensor.Total(total, tensor.Elements(out, in), int64(out))
-	}
-	rows := s.Cell.Gates() * s.H
-	return tensor.Total(total, tensor.Elements(rows, inputs), tensor.Elements(rows, s.H), tensor.Elements(2, rows))
+	return counted(func(p *Params[F]) { c.Declare(p, "", inputs) })
 }
 
 // Bytes is what the kernel's plan takes.

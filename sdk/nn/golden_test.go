@@ -56,7 +56,7 @@ func values[F kernel.Float](x []float64) []F {
 	return out
 }
 
-// close64 compares relative to the tensor's largest magnitude, and at least to 1e-3 of the values' usual size 1.
+// closeTo compares relative to the tensor's largest magnitude, and at least to 1e-3 of the values' usual size 1.
 func closeTo[F kernel.Float](t *testing.T, what string, got []F, want []float64, tolerance float64) {
 	t.Helper()
 	if len(got) != len(want) {

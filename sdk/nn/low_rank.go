@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
-	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Reader is what a cell is whose readout is not of the latents themselves but of a function of each.
@@ -86,11 +85,7 @@ func (c lowRankCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o 
 
 // Weights counts those of Declare, the buffer too.
 func (c lowRankCell[F]) Weights(inputs int) int64 {
-	n := tensor.Total(tensor.Elements(2, c.config.H, c.config.Rank), tensor.Elements(c.config.H, inputs+1))
-	if c.config.Full {
-		n = tensor.Total(n, tensor.Elements(c.config.H, c.config.H))
-	}
-	return n
+	return counted(func(p *Params[F]) { c.Declare(p, "", inputs) })
 }
 
 // Bytes is what the kernel's plan takes.

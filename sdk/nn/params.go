@@ -72,7 +72,7 @@ func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64)
 // Empty adds a parameter of rows rows without elements: what PyTorch's cells without inputs have for weight_ih. It is in no graph, and weights that lack it are loaded too.
 func (p *Params[F]) Empty(name string, rows int) {
 	shape := []int{rows, 0}
-	if n, ok := p.check(name, shape, 0); ok {
+	if n, ok := p.check(name, shape, 0); ok && !p.count(n) {
 		p.place(name, n, shape)
 	}
 }
@@ -207,7 +207,7 @@ func (p *Params[F]) Count() int {
 func (p *Params[F]) Save() tensor.Set {
 	out := p.SaveFlat(p.flat)
 	for _, q := range p.buffers {
-		out = append(out, tensorOf(q.Name, slices.Clone(q.Value), q.Shape...))
+		out = append(out, TensorOf(q.Name, slices.Clone(q.Value), q.Shape...))
 	}
 	return out
 }
@@ -216,12 +216,13 @@ func (p *Params[F]) Save() tensor.Set {
 func (p *Params[F]) SaveFlat(flat []F) tensor.Set {
 	out := make(tensor.Set, len(p.list))
 	for i, q := range p.list {
-		out[i] = tensorOf(q.Name, slices.Clone(flat[q.Offset:q.Offset+len(q.Value)]), q.Shape...)
+		out[i] = TensorOf(q.Name, slices.Clone(flat[q.Offset:q.Offset+len(q.Value)]), q.Shape...)
 	}
 	return out
 }
 
-func tensorOf[F kernel.Float](name string, data []F, shape ...int) *tensor.Tensor {
+// TensorOf is a tensor of elements of F, which it holds without a copy.
+func TensorOf[F kernel.Float](name string, data []F, shape ...int) *tensor.Tensor {
 	switch d := any(data).(type) {
 	case []float32:
 		return tensor.From32(name, d, shape...)

@@ -112,7 +112,7 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 	}
 	p.Batch = len(rows)
 	parts := make([][]float64, kernel.ShardCount(len(rows)))
-	r.sum.reset(gradient)
+	r.sum.reset(gradient, len(parts))
 	err = kernel.Shards(len(rows), r.threads, func(worker, shard, lo, hi int) error {
 		w := r.workers[worker]
 		prog := w.programs[programKey{hi - lo, training}]
@@ -193,14 +193,24 @@ type orderedSum[F kernel.Float] struct {
 	mu      sync.Mutex
 	total   []F
 	next    int
-	waiting map[int][]F
+	waiting [][]F // by their numbers; nil for those that have not come or are added
 	free    [][]F
 }
 
-// reset starts a sum; buffers are kept.
-func (s *orderedSum[F]) reset(total []F) {
+// reset starts a sum of that many parts; buffers are kept.
+func (s *orderedSum[F]) reset(total []F, parts int) {
 	clear(total)
-	s.total, s.next, s.waiting = total, 0, map[int][]F{}
+	for _, p := range s.waiting {
+		// A sum that was broken off left it.
+		if p != nil {
+			s.free = append(s.free, p)
+		}
+	}
+	clear(s.waiting)
+	if cap(s.waiting) < parts {
+		s.waiting = make([][]F, parts)
+	}
+	s.total, s.next, s.waiting = total, 0, s.waiting[:parts]
 }
 
 func (s *orderedSum[F]) buffer() []F {
@@ -218,11 +228,12 @@ func (s *orderedSum[F]) add(number int, part []F) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting[number] = part
-	for p, ok := s.waiting[s.next]; ok; p, ok = s.waiting[s.next] {
+	for s.next < len(s.waiting) && s.waiting[s.next] != nil {
+		p := s.waiting[s.next]
 		for i, v := range p {
 			s.total[i] += v
 		}
-		delete(s.waiting, s.next)
+		s.waiting[s.next] = nil
 		s.free = append(s.free, p)
 		s.next++
 	}

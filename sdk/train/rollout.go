@@ -162,7 +162,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 			total *= s
 		}
 		arrays[i] = make([]F, total)
-		out.Arrays = append(out.Arrays, tensorOf(res.Name, arrays[i], shape).With(res.Unit, res.Axes...))
+		out.Arrays = append(out.Arrays, nn.TensorOf(res.Name, arrays[i], shape...).With(res.Unit, res.Axes...))
 	}
 	return out, integration(kernel.Shards(n, r.threads, func(worker, _, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
@@ -198,14 +198,4 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 		}
 		return nil
 	}))
-}
-
-func tensorOf[F kernel.Float](name string, data []F, shape []int) *tensor.Tensor {
-	switch d := any(data).(type) {
-	case []float32:
-		return tensor.From32(name, d, shape...)
-	case []float64:
-		return tensor.From64(name, d, shape...)
-	}
-	return nil
 }

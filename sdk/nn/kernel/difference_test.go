@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -201,15 +202,31 @@ func TestSequenceIsItsStepMap(t *testing.T) {
 		near(t, "Final", o.Final, states[c.T], 1e-12)
 		near(t, "grad X", g.X, wantX, 1e-11)
 		near(t, "grad H0", g.H0, cot, 1e-11)
-		single := newCase[float32](c, 13)
+	})
+}
+
+// Results and gradients in float32 are those in float64, to what float32 can tell apart.
+func TestCellsInFloat32(t *testing.T) {
+	eachCell(t, 37, 12, func(t *testing.T, c SequenceConfig) {
+		single, double := newCase[float32](c, 13), newCase[float64](c, 13)
+		single.in.Noise, double.in.Noise = Noise[float32]{SD: 0.1, Key: 5}, Noise[float64]{SD: 0.1, Key: 5}
 		o32, g32 := single.run(t, c)
-		single.cot.Y, single.cot.Clean = nil, nil
-		_ = g32
-		got := make([]float64, len(o32.States))
-		for i, v := range o32.States {
-			got[i] = float64(v)
-		}
-		near(t, "float32 States", got, o.States, 2e-5)
+		o, g := double.run(t, c)
+		var arrays [][]float32
+		compare(o32, o32, g32, g32, func(_ string, a, _ []float32) { arrays = append(arrays, a) })
+		k := 0
+		compare(o, o, g, g, func(name string, want, _ []float64) {
+			tolerance := 2e-5
+			if strings.HasPrefix(name, "grad") {
+				tolerance = 1e-4
+			}
+			got := make([]float64, len(arrays[k]))
+			for i, v := range arrays[k] {
+				got[i] = float64(v)
+			}
+			near(t, name, got, want, tolerance)
+			k++
+		})
 	})
 }
 

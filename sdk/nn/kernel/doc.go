@@ -11,7 +11,7 @@
 // Gradients of weights are those of the whole batch if it is split at multiples of ShardRows and the parts are added one after the other
 // into the same gradient (the Add fields).
 //
-// A plan (GRU, Linear) holds all memory that a shape needs and is reused from call to call; it is not safe for concurrent use. A
+// A plan (Sequence, Linear) holds all memory that a shape needs and is reused from call to call; it is not safe for concurrent use. A
 // plan keeps one tape per shard of its batch. A trainer that wants a small footprint plans ShardRows trials with one thread for each
 // worker, takes every shard from forward to backward inside Shards, and adds the shards' gradients in order with Sum: same bits, and
 // memory that does not grow with the batch.

@@ -22,7 +22,7 @@ func trialIndex(trials []uint64, b int) uint64 {
 	return trials[b]
 }
 
-// Normals fills dst, (B, T, C), with the standard normal numbers that GRU adds, times SD, to the states of trials (B; nil for 0, 1, ...)
+// Normals fills dst, (B, T, C), with the standard normal numbers that a Sequence adds, times SD, to the states of trials (B; nil for 0, 1, ...)
 // under key: with C the units, the number at (trial, bin, unit). The initial state's noise is that of bin 0 under its own key. float32
 // numbers are those of float64, computed in float32.
 //

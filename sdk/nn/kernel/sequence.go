@@ -30,7 +30,7 @@ import (
 	"unsafe"
 )
 
-// GRU is a plan for GRU sequences, see SequenceWeights for the equations. A call sequence is
+// Sequence is a plan for the sequences of a cell, see Cell for the equations. A call sequence is
 //
 //	Forward, then Backward                                    // whole sequences
 //	Begin, StepForward for bins 0, 1, ...; then, if wanted,   // closed loop, x of a bin may depend on what earlier bins gave

@@ -64,7 +64,7 @@ const (
 	CellLowRank
 )
 
-var cellNames = [...]string{"sequence", "tanh", "relu", "linear", "lstm", "leaky", "leaky-compat", "node", "low-rank"}
+var cellNames = [...]string{"gru", "tanh", "relu", "linear", "lstm", "leaky", "leaky-compat", "node", "low-rank"}
 
 // String is the cell's name.
 func (c Cell) String() string {
