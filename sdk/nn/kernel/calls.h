@@ -51,6 +51,8 @@ static inline void call_seq_forward(ctdb_seq *p, int s, int k0, int k1, const vo
 	FLUSHED(p->ops->seq_forward(p, s, k0, k1, x, x_row, x_bin, y, y_row, y_bin, st, cl, s_row, s_bin, nz, sd, key, trials));
 }
 
+static inline int call_seq_replay(ctdb_seq *p, int s, int k) { return p->ops->seq_replay(p, s, k); }
+
 static inline void call_seq_final(ctdb_seq *p, int s, void *out, long row) { p->ops->seq_final(p, s, out, row); }
 
 static inline void call_seq_begin_backward(ctdb_seq *p, int s, const void *fin, long row) { p->ops->seq_begin_backward(p, s, fin, row); }

@@ -1,9 +1,11 @@
-// The GRU's cell. H_SLOT, G_SLOT and X_SLOT are the states, the kept numbers and the inputs of a step on a shard's tape.
+// The GRU's cell. H_SLOT, G_SLOT and X_SLOT are the states, the kept numbers and the inputs of a step on a shard's tape, which begins at step base.
 
-#define H_SLOT(p, s, k) ((REAL *)(s)->h + (size_t)((p)->s.inference ? (k) & 1 : (k)) * (s)->rp * (p)->Hp)
-#define C_SLOT(p, s, k) ((REAL *)(s)->c + (size_t)((p)->s.inference ? (k) & 1 : (k)) * (s)->rp * (p)->Hp)
-#define G_SLOT(p, s, k) ((REAL *)(s)->g + (size_t)((p)->s.inference ? 0 : (k)) * (s)->rp * (p)->Hp * (p)->saved)
-#define X_SLOT(p, s, k) ((REAL *)(s)->x + (size_t)((p)->s.inference ? 0 : (k)) * (s)->rp * (p)->Iq)
+#define TAPE_AT(p, s, k) (size_t)((p)->s.inference ? 0 : (k) - (s)->base)
+#define STATE_AT(p, s, k) (size_t)((p)->s.inference ? (k) & 1 : (k) - (s)->base)
+#define H_SLOT(p, s, k) ((REAL *)(s)->h + STATE_AT(p, s, k) * (s)->rp * (p)->Hp)
+#define C_SLOT(p, s, k) ((REAL *)(s)->c + STATE_AT(p, s, k) * (s)->rp * (p)->Hp)
+#define G_SLOT(p, s, k) ((REAL *)(s)->g + TAPE_AT(p, s, k) * (s)->rp * (p)->Hp * (p)->saved)
+#define X_SLOT(p, s, k) ((REAL *)(s)->x + TAPE_AT(p, s, k) * (s)->rp * (p)->Iq)
 
 static void FN(gru_pack)(ctdb_seq *p, const REAL *wih, const REAL *whh, const REAL *bih, const REAL *bhh)
 {
@@ -110,7 +112,7 @@ static void FN(gru_retreat)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dg, REAL *c
 	REAL *dh = s->dh;
 	FN(gates_back)(rp, Hp, H_SLOT(p, s, k), G_SLOT(p, s, k), dh, dg, clean);
 	const char *next[4] = {0};
-	if (k > 0) {
+	if (k > s->base) {
 		next[0] = (const char *)G_SLOT(p, s, k - 1), next[1] = (const char *)G_SLOT(p, s, k);
 		next[2] = (const char *)H_SLOT(p, s, k - 1), next[3] = (const char *)H_SLOT(p, s, k);
 	}

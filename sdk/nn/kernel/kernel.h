@@ -32,17 +32,20 @@ typedef struct {
 	int max_steps;     // that it may try in a bin
 	double first;      // length of the first step that it tries in a bin
 	double rtol, atol; // what it allows as error
+	int segment;       // steps of a segment, whose tape is made again on the way back, a multiple of CTDB_FLUSH; 0 keeps the tape of all
 } ctdb_shape;
 
 // One shard's memory: the tape, then scratch. k is a step, rp the rows rounded up to whole tiles, Hp the padded units, F = CTDB_FLUSH.
 typedef struct {
 	int rows, rp;
 	int steps;      // steps forward taken so far
+	int base;       // step that the tape begins at
 	void *mem;
 	void *h;        // [T+1][rp][Hp] states; [0] is the initial one
 	void *c;        // [T+1][rp][Hp] the second state of an LSTM, of CTDB_LOW_RANK what its units give
 	void *g;        // [T][rp * Hp * saved] what the cell keeps for the way back, in the order in which it is made
 	void *x;        // [T][rp][Iq] inputs
+	void *hm, *cm;  // [segments][rp][Hp] states that the segments begin with; then T above is segment
 	void *pre;      // [2][rp][gates * Hp] products of one bin
 	void *ys;       // [rp][Op] readout of one bin
 	void *nz;       // [64-rounded H] noise of one row
@@ -116,6 +119,7 @@ struct ctdb_ops {
 	void (*seq_begin)(ctdb_seq *, int s, int rows, const void *h0, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials);
 	void (*seq_forward)(ctdb_seq *, int s, int k0, int k1, const void *x, long x_row, long x_bin, void *y, long y_row, long y_bin,
 		void *st, void *cl, long s_row, long s_bin, const void *nz, double sd, uint64_t key, const uint64_t *trials);
+	int (*seq_replay)(ctdb_seq *, int s, int k);
 	void (*seq_final)(ctdb_seq *, int s, void *out, long row);
 	void (*seq_begin_backward)(ctdb_seq *, int s, const void *fin, long row);
 	void (*seq_backward)(ctdb_seq *, int s, int k0, int k1, const void *y, long y_row, long y_bin, const void *st, const void *cl,

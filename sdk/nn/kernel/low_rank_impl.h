@@ -1,7 +1,7 @@
 // The leaky network of tanh units whose connectivity has a low rank (Mastrogiuseppe & Ostojic 2018), with f = tanh(h):
 // h' = (1-gamma) h + gamma (m (n f) / H + U f + W x + b + noise). The units' activities f stand where an LSTM has its second state, so the tanh is taken once.
 
-#define Z_SLOT(p, s, k) ((REAL *)(s)->z + (size_t)((p)->s.inference ? 0 : (k)) * (s)->rp * (p)->Wp)
+#define Z_SLOT(p, s, k) ((REAL *)(s)->z + TAPE_AT(p, s, k) * (s)->rp * (p)->Wp)
 
 // Map 0 is n (R, H), map 1 is m (H, R), which takes the 1/H.
 static void FN(low_rank_pack_map)(ctdb_seq *p, int l, const REAL *w)

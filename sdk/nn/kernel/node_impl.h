@@ -2,9 +2,9 @@
 // within the bin, by an explicit Runge-Kutta method of fixed step. Stages of all substeps are numbered through.
 
 #define HS_SLOT(p, s, k, st) \
-	((REAL *)(s)->hs + ((size_t)((p)->s.inference ? 0 : (k)) * (p)->s.stages * (p)->s.substeps + (st)) * (s)->rp * (p)->Hp)
+	((REAL *)(s)->hs + (TAPE_AT(p, s, k) * (p)->s.stages * (p)->s.substeps + (st)) * (s)->rp * (p)->Hp)
 #define ACT_SLOT(p, s, l, k, st) \
-	((REAL *)(s)->act[l] + ((size_t)((p)->s.inference ? 0 : (k)) * (p)->s.stages * (p)->s.substeps + (st)) * (s)->rp * (p)->Wp)
+	((REAL *)(s)->act[l] + (TAPE_AT(p, s, k) * (p)->s.stages * (p)->s.substeps + (st)) * (s)->rp * (p)->Wp)
 
 INLINE int FN(layer_out)(const ctdb_seq *p, int l) { return l < p->s.layers - 1 ? p->Wp : p->Hp; }
 

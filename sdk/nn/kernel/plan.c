@@ -64,9 +64,11 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 {
 	const ctdb_shape *q = &p->s;
 	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = CTDB_FLUSH, G = p->gates, P = p->parts;
-	const size_t slots = q->inference ? 1 : q->T, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, low = q->cell == CTDB_LOW_RANK, S = q->stages * q->substeps;
+	const size_t slots = q->inference ? 1 : q->segment && q->segment < q->T ? q->segment : q->T, segments = q->segment ? (q->T + q->segment - 1) / q->segment : 0, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, low = q->cell == CTDB_LOW_RANK, S = q->stages * q->substeps;
 	s->h = take(a, e * (slots + 1) * rp * Hp);
 	s->c = take(a, (two || low) * e * (slots + 1) * rp * Hp);
+	s->hm = take(a, e * segments * rp * Hp);
+	s->cm = take(a, (two || low) * e * segments * rp * Hp);
 	s->g = take(a, e * slots * rp * Hp * p->saved);
 	s->x = take(a, e * slots * rp * p->Iq);
 	s->pre = take(a, q->cell == CTDB_GRU ? 0 : e * 2 * rp * Hp * G);
@@ -130,6 +132,8 @@ static void seq_sizes(ctdb_seq *p, const ctdb_ops *ops, const ctdb_shape *s)
 	};
 	p->ops = ops;
 	p->s = *s;
+	// Steps that a trial chooses are taken again anyway.
+	if (s->inference || s->adaptive) p->s.segment = 0;
 	if (s->cell != CTDB_NODE) p->s.stages = p->s.substeps = 0;
 	if (s->cell != CTDB_NODE && s->cell != CTDB_LOW_RANK) p->s.layers = 0;
 	p->gates = units[s->cell][0], p->parts = units[s->cell][1], p->saved = units[s->cell][2];

@@ -11,6 +11,8 @@ package kernel
 #cgo nocallback call_seq_begin
 #cgo noescape call_seq_forward
 #cgo nocallback call_seq_forward
+#cgo noescape call_seq_replay
+#cgo nocallback call_seq_replay
 #cgo noescape call_seq_final
 #cgo nocallback call_seq_final
 #cgo noescape call_seq_begin_backward
@@ -173,6 +175,13 @@ func (g *Sequence[F]) forward(s C.int, k0, k1 int, x []F, xr rows, y []F, yr row
 		ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin), ptr(n.Values), C.double(n.SD), C.uint64_t(n.Key), trialPtr(g.in.Trials))
 }
 
+// replay makes the tape of the steps k0 to k1-1, a segment, unless it is there.
+func (g *Sequence[F]) replay(s C.int, k0, k1 int) {
+	if C.call_seq_replay(g.plan, s, C.int(k0)) != 0 {
+		g.forward(s, k0, k1, g.in.X, g.sequence(g.cfg.I), nil, rows{}, nil, nil, rows{})
+	}
+}
+
 // backward takes it back from k1-1 to k0.
 func (g *Sequence[F]) backward(s C.int, k0, k1 int, y []F, yr rows, states, clean []F, sr rows, dx []F, xr rows) {
 	C.call_seq_backward(g.plan, s, C.int(k0), C.int(k1), ptr(y), C.long(yr.row), C.long(yr.bin), ptr(states), ptr(clean), C.long(sr.row), C.long(sr.bin),
@@ -192,7 +201,7 @@ func (g *Sequence[F]) gradients(grad SequenceGradient[F]) {
 	runtime.KeepAlive(g)
 }
 
-// Forward runs whole sequences. w must not change before Backward.
+// Forward runs whole sequences. w, and where the plan recomputes in too, must not change before Backward.
 func (g *Sequence[F]) Forward(w SequenceWeights[F], in SequenceInput[F], out SequenceOutput[F]) error {
 	if g.wide != nil {
 		return g.wide.forward(w, in, out)
@@ -240,7 +249,13 @@ func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F
 	c := g.cfg
 	g.shards(func(s, _ C.int) {
 		C.call_seq_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
-		g.backward(s, 0, c.T, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
+		for hi, lo := c.T, 0; hi > 0; hi = lo {
+			if n := c.segment(); n > 0 {
+				lo = (hi - 1) / n * n
+				g.replay(s, lo, hi)
+			}
+			g.backward(s, lo, hi, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
+		}
 	})
 	if err := g.integrated(); err != nil {
 		return err
@@ -259,6 +274,9 @@ func (g *Sequence[F]) Begin(w SequenceWeights[F], in SequenceInput[F]) error {
 	}
 	if g.cfg.Reverse {
 		return fmt.Errorf("kernel: sequence: a reverse plan has no closed loop: %w", ErrOrder)
+	}
+	if g.cfg.segment() > 0 {
+		return fmt.Errorf("kernel: sequence: a plan that recomputes has no closed loop: %w", ErrOrder)
 	}
 	if err := g.begin(w, in, false); err != nil {
 		return err

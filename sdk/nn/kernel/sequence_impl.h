@@ -54,13 +54,35 @@ static void FN(add_noise)(ctdb_shard *s, int row0, uint64_t bin, int n, REAL *h,
 	}
 }
 
+// Copies the state of step k to where the segment that it begins keeps it, or back.
+static void FN(seq_mark)(ctdb_seq *p, ctdb_shard *s, int k, int back)
+{
+	const size_t n = (size_t)s->rp * p->Hp, at = k / p->s.segment * n;
+	const int two = p->s.cell == CTDB_LSTM || p->s.cell == CTDB_LOW_RANK;
+	REAL *h = H_SLOT(p, s, k), *hm = (REAL *)s->hm + at;
+	__builtin_memcpy(back ? h : hm, back ? hm : h, n * sizeof(REAL));
+	if (!two) return;
+	REAL *c = C_SLOT(p, s, k), *cm = (REAL *)s->cm + at;
+	__builtin_memcpy(back ? c : cm, back ? cm : c, n * sizeof(REAL));
+}
+
+// Makes the tape begin at step k, that of a segment. Returns whether the segment's steps must be taken again.
+static int FN(seq_replay)(ctdb_seq *p, int shard, int k)
+{
+	ctdb_shard *s = p->sh + shard;
+	if (s->base == k) return 0;
+	s->base = k;
+	FN(seq_mark)(p, s, k, 1);
+	return 1;
+}
+
 static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials)
 {
 	ctdb_shard *s = p->sh + shard;
 	const int row0 = shard * CTDB_SHARD_ROWS, H = p->s.H;
 	s->rows = rows;
 	s->rp = (rows + MR - 1) / MR * MR;
-	s->steps = s->failed = 0;
+	s->steps = s->base = s->failed = 0;
 	REAL *h = H_SLOT(p, s, 0);
 	const REAL *h0 = h0_;
 	__builtin_memset(h, 0, sizeof(REAL) * s->rp * p->Hp);
@@ -71,6 +93,7 @@ static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, lon
 	}
 	if (sd != 0) FN(add_noise)(s, row0, 0, H, h, p->Hp, nz, H, (REAL)sd, key, trials);
 	if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_units)(p, s, 0);
+	if (p->s.segment) FN(seq_mark)(p, s, 0, 0);
 }
 
 static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *x_, long x_row, long x_bin, void *y_, long y_row, long y_bin,
@@ -83,6 +106,10 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 	REAL *y = y_, *st = st_, *cl = cl_;
 	for (int k = k0; k < k1; k++) {
 		const int t = p->s.reverse ? T - 1 - k : k;
+		if (p->s.segment && k % p->s.segment == 0 && k != s->base) {
+			FN(seq_mark)(p, s, k, 0);
+			FN(seq_replay)(p, shard, k);
+		}
 		REAL *hn = H_SLOT(p, s, k + 1), *read = before ? H_SLOT(p, s, k) : low ? C_SLOT(p, s, k + 1) : hn;
 		const REAL *nzt = nz ? nz + (long)t * H : 0;
 		if (I) FN(gather)(x + row0 * x_row + t * x_bin, x_row, s->rows, I, X_SLOT(p, s, k), rp, p->Iq);

@@ -122,6 +122,11 @@ type SequenceConfig struct {
 	MaxSteps      int
 	Adjoint       bool
 
+	// Recompute keeps, of the tape, the state before every segment of that many bins (rounded up to whole fours) and one segment, whose bins are computed once more on the way back:
+	// the same bits in a fraction of the memory, which is least for about the root of T. 0 keeps all. It is without effect with Inference and Dopri5, and there is no closed loop
+	// with it.
+	Recompute int
+
 	Reverse   bool   // walks from bin T-1 to bin 0: the second direction of a bidirectional network
 	Threads   int    // goroutines that pull shards; 0 means 1
 	Inference bool   // keep no tape: forward calls only, in memory that does not grow with T
@@ -245,7 +250,7 @@ func (c SequenceConfig) check() error {
 		name     string
 		got, min int
 	}
-	fields := []field{{"B", c.B, 1}, {"T", c.T, 1}, {"I", c.I, 0}, {"H", c.H, 1}, {"O", c.O, 0}, {"Threads", c.Threads, 0}}
+	fields := []field{{"B", c.B, 1}, {"T", c.T, 1}, {"I", c.I, 0}, {"H", c.H, 1}, {"O", c.O, 0}, {"Threads", c.Threads, 0}, {"Recompute", c.Recompute, 0}}
 	width, stages := 0, 1
 	switch c.Cell {
 	case CellLeaky, CellLeakyCompat, CellLowRank:
@@ -322,7 +327,7 @@ func (c SequenceConfig) String() string {
 // shape is the plan's shape as C takes it.
 func (c SequenceConfig) shape() C.ctdb_shape {
 	s := C.ctdb_shape{cell: C.int(c.Cell), B: C.int(c.B), T: C.int(c.T), I: C.int(c.I), H: C.int(c.H), O: C.int(c.O), reverse: cBool(c.Reverse),
-		inference: cBool(c.Inference), gamma: C.double(c.Gamma)}
+		inference: cBool(c.Inference), gamma: C.double(c.Gamma), segment: C.int(c.segment())}
 	if c.Cell == CellNODE {
 		s.layers, s.width, s.tanh_net, s.dt = C.int(c.Layers), C.int(c.Width), cBool(c.TanhNet), C.double(c.DT)
 		s.substeps, s.stages = C.int(max(1, c.Substeps)), 1
@@ -338,6 +343,17 @@ func (c SequenceConfig) shape() C.ctdb_shape {
 		s.layers, s.width, s.full = 2, C.int(c.Rank), cBool(c.Full)
 	}
 	return s
+}
+
+// segment is the number of bins whose tape is kept at a time, 0 where all of it is.
+func (c SequenceConfig) segment() int {
+	if c.Inference || c.Dopri5 && c.Cell == CellNODE {
+		return 0
+	}
+	if n := (c.Recompute + C.CTDB_FLUSH - 1) / C.CTDB_FLUSH * C.CTDB_FLUSH; n < c.T {
+		return n
+	}
+	return 0
 }
 
 func (c SequenceConfig) threads() int { return max(1, c.Threads) }
