@@ -134,7 +134,7 @@ func TestSteppedIsTheKernel(t *testing.T) {
 					u.Initial, u.Noise, u.InitialNoise = nil, Noise{}, Noise{}
 				}
 				s := cell.Unroll(g, prefix, x, bins, u)
-				losses := []*Loss{g.SquaredError(s.Outputs(), target, nil, Scale{Factor: 1}), g.LatentL2(s.States(), 0.1), g.LatentL2(s.Clean(), 0.2), g.SquaredError(s.Final(), more, nil, Scale{Factor: 0.3})}
+				losses := []*Loss{g.SquaredError(s.Outputs(), target, nil, Scale{Factor: 1}), g.LatentL2(s.States(), nil, 0.1), g.LatentL2(s.Clean(), nil, 0.2), g.SquaredError(s.Final(), more, nil, Scale{Factor: 0.3})}
 				if err := g.Minimise(losses...); err != nil {
 					t.Fatal(err)
 				}
