@@ -166,7 +166,7 @@ func (e *episode[F]) sense() {
 // observe writes the inputs of bin t.
 func (e *episode[F]) observe(t int) error {
 	seen, felt := e.seen.oldest(), e.felt.oldest()
-	features := 2 * e.task.muscles
+	features, bin := 2*e.task.muscles, min(t, e.shown-1)
 	var z []F
 	stride := 0
 	if e.senses != nil {
@@ -176,28 +176,27 @@ func (e *episode[F]) observe(t int) error {
 		}
 	}
 	sd, compat := F(e.task.Sensory), e.task.Compat
-	bin := min(t, e.shown-1)
-	width := 2 + features + contexts
 	for row := range e.plans {
-		x := e.inputs[row*width : (row+1)*width]
-		copy(x[:2], seen[row*2:row*2+2])
-		copy(x[2:2+features], felt[row*features:(row+1)*features])
+		x := e.inputs[row*(2+features+contexts):][:2+features+contexts]
 		copy(x[2+features:], e.context[(row*e.shown+bin)*contexts:][:contexts])
+		from := felt[row*features:][:features]
+		x[0], x[1] = seen[2*row], seen[2*row+1]
+		to := x[2:][:features]
 		switch {
 		case z == nil:
+			copy(to, from)
 		case compat:
-			both := z[row*stride:]
-			sight, touch := sd*both[0], sd*both[1]
-			for i := range x[:2+features] {
-				if i < 2 {
-					x[i] += sight
-				} else {
-					x[i] += touch
-				}
+			sight, touch := sd*z[row*stride], sd*z[row*stride+1]
+			x[0], x[1] = x[0]+sight, x[1]+sight
+			for i, v := range from {
+				to[i] = v + touch
 			}
 		default:
-			for i, v := range z[row*stride:][:2+features] {
-				x[i] += sd * v
+			own := z[row*stride:][:2+features]
+			x[0], x[1] = x[0]+sd*own[0], x[1]+sd*own[1]
+			own = own[2:][:features]
+			for i, v := range from {
+				to[i] = v + sd*own[i]
 			}
 		}
 	}
@@ -243,11 +242,12 @@ func (e *episode[F]) step(t int, actions *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	if err := e.excite(t, a); err != nil {
+	u, err := e.excite(t, a)
+	if err != nil {
 		return err
 	}
-	if err := e.plant.Step(t, e.excitation, e.pushes(t)); err != nil {
-		return err
+	if err := e.plant.Step(t, u, e.pushes(t)); err != nil {
+		return e.diverged(t, a, err)
 	}
 	e.next, e.backward = t+1, false
 	e.sense()
@@ -272,8 +272,27 @@ func (e *episode[F]) order() string {
 	return fmt.Sprintf("%d is next", e.next)
 }
 
-// excite writes the actions with their noise, and reports what is not finite.
-func (e *episode[F]) excite(t int, actions []F) error {
+// excite gives the actions with their noise.
+func (e *episode[F]) excite(t int, actions []F) ([]F, error) {
+	if e.motor == nil {
+		return actions, nil
+	}
+	z, stride, err := e.motor.bin(t)
+	if err != nil {
+		return nil, err
+	}
+	m, sd := e.task.muscles, F(e.task.Motor)
+	for row := range e.plans {
+		u, z := e.excitation[row*m:][:m], z[row*stride:][:m]
+		for i, a := range actions[row*m:][:m] {
+			u[i] = a + sd*z[i]
+		}
+	}
+	return e.excitation, nil
+}
+
+// diverged is err, or what explains it: an action that is not finite, which the plant refuses.
+func (e *episode[F]) diverged(t int, actions []F, err error) error {
 	m := e.task.muscles
 	for i, x := range actions {
 		if x-x != 0 {
@@ -283,22 +302,7 @@ func (e *episode[F]) excite(t int, actions []F) error {
 			}
 		}
 	}
-	copy(e.excitation, actions)
-	if e.motor == nil {
-		return nil
-	}
-	z, stride, err := e.motor.bin(t)
-	if err != nil {
-		return err
-	}
-	sd := F(e.task.Motor)
-	for row := range e.plans {
-		u := e.excitation[row*m : (row+1)*m]
-		for i, v := range z[row*stride:][:m] {
-			u[i] += sd * v
-		}
-	}
-	return nil
+	return err
 }
 
 // pushes are the forces on the hands in bin t, nil where there are none.
