@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
@@ -61,6 +62,9 @@ func check(p Params) []param.Problem {
 	p.checkBumps(&ps)
 	p.checkPostures(&ps)
 	p.checkDelays(&ps)
+	if err := kernel.CheckVariant(); err != nil {
+		ps.add("", "unset "+kernel.VariantEnv+", or set it to one of them", "%v", err)
+	}
 	if p.PosWeight == 0 && p.ActWeight == 0 {
 		ps.add("pos_weight", "", "0 is not allowed where act_weight is 0 too: one of them above 0")
 	}
