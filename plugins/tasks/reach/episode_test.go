@@ -539,33 +539,29 @@ func TestBadEpisodes(t *testing.T) {
 	}
 }
 
-// TestStepsAllocateNothing counts what steps and their way back allocate, whatever the number of trials.
-func TestStepsAllocateNothing(t *testing.T) {
-	for _, tape := range []bool{false, true} {
-		const b, bins = 64, 60
+// TestStepsAllocateLittle counts what steps allocate: a few small things each, whatever the number of trials.
+func TestStepsAllocateLittle(t *testing.T) {
+	const bins = 60
+	perRun := func(b int) float64 {
 		k := open(t, 0, 1, param.Values{"n_trials": b, "n_timesteps": bins})
 		y := tensor.New32("actions", b, 6)
-		x := tensor.New32("inputs", b, 17)
-		n := testing.AllocsPerRun(2, func() {
-			e, _, err := k.Begin(t.Context(), task.EpisodeRequest{Split: task.All, Trials: numbers(b), Tape: tape})
-			if err != nil {
+		e, _, err := k.Begin(t.Context(), task.EpisodeRequest{Split: task.All, Trials: numbers(b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.End(t.Context())
+		bin := 0
+		return testing.AllocsPerRun(bins-1, func() {
+			if _, err := e.Step(t.Context(), bin, y); err != nil {
 				t.Fatal(err)
 			}
-			for bin := range bins {
-				if _, err := e.Step(t.Context(), bin, y); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for bin := bins - 1; bin >= 0 && tape; bin-- {
-				if _, err := e.VJP(t.Context(), bin, x, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := e.End(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			bin++
 		})
-		t.Logf("tape %v: %v allocations", tape, n)
+	}
+	few, many := perRun(4), perRun(256)
+	t.Logf("a step allocates %v times for 4 trials, %v times for 256", few, many)
+	if many > few+1 || many > 12 {
+		t.Errorf("a step allocates %v times for 4 trials, %v times for 256", few, many)
 	}
 }
 
