@@ -161,11 +161,28 @@ func (r *running) env(ro role) component.Env {
 func (r *running) failed(ro role, doing string, err error) error {
 	if u, ok := r.uses[ro]; ok {
 		if p, ok := r.process(u.found.Plugin.Candidate.Path); ok {
-			err = p.Wrap(err)
+			err = r.elsewhere(p, p.Wrap(err))
 		}
 		return fmt.Errorf("%s: %s: %w", u.found.Name, doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// elsewhere adds to the error of a component in process own that another plugin, which it was leased an instance of, has died.
+func (r *running) elsewhere(own *launch.Process, err error) error {
+	var died *launch.ExitError
+	if !errors.Is(err, component.ErrUnavailable) || errors.As(err, &died) {
+		return err
+	}
+	for _, p := range r.processes() {
+		if p == own {
+			continue
+		}
+		if err = p.Wrap(err); errors.As(err, &died) {
+			break
+		}
+	}
+	return err
 }
 
 // open starts a role's plugin and opens an instance with call.

@@ -117,12 +117,39 @@ func (r *running) fitModel(ctx context.Context, m model.Model, req model.TrainRe
 	return result, artifact.WriteWeights(filepath.Join(r.dir, artifact.LastWeightsFile), result.Last, about)
 }
 
-// rollout runs a model over trials, in the loop of its task where that is closed, and returns what the trials hold together with what the model gives.
+// rollout runs a model over trials, in the loop of its task where that is closed, and returns what the trials hold together with what the model gives. In a closed loop
+// the inputs are what the task recorded under that name, else what the model saw.
 func rollout(ctx context.Context, m model.Model, tk task.Task, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
-	if loop, ok := tk.(task.ClosedLoop); ok {
-		req.Task = loop
+	loop, closed := tk.(task.ClosedLoop)
+	if !closed {
+		return joined(trials, func(in tensor.Blocks) tensor.Blocks { return m.Rollout(ctx, req, in) })
 	}
-	return joined(trials, func(in tensor.Blocks) tensor.Blocks { return m.Rollout(ctx, req, in) })
+	req.Task = loop
+	return joined(trials, func(in tensor.Blocks) tensor.Blocks {
+		return func(yield func(tensor.Block, error) bool) {
+			for b, err := range m.Rollout(ctx, req, in) {
+				if !yield(tensor.Block{Trials: b.Trials, Arrays: seen(b.Arrays)}, err) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// seen is what a rollout in closed loop gave, under the names of an open one.
+func seen(arrays tensor.Set) tensor.Set {
+	recorded := arrays.Get(task.Inputs) != nil
+	var out tensor.Set
+	for _, t := range arrays {
+		if t.Name == model.SeenInputs {
+			if recorded {
+				continue
+			}
+			t = t.Named(task.Inputs)
+		}
+		out = append(out, t)
+	}
+	return out
 }
 
 // joined is run(in), each block with the arrays of the block of in that it came from.

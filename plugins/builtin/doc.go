@@ -25,6 +25,7 @@
 //	batches                  epoch          the order of trials that is cut into batches, and that of batches
 //	state noise              epoch, trial   the noise on states, by bin and unit (see kernel.Normals); 0 in place of the epoch in validation, none in a rollout
 //	initial state noise      epoch, trial   the same for initial states
+//	environment noise        epoch          the seed of episodes in closed loop; 0 in place of the epoch in validation, none in a rollout
 //	encoder dropout          epoch, trial   the mask on an encoder's final states, by element (see kernel.Dropout)
 //	initial state dropout    epoch, trial   the mask on initial states
 //	spikes/mixing            neuron         the weights with which a neuron reads latents

@@ -21,6 +21,9 @@ type episode struct {
 	cancel context.CancelFunc
 	failed error
 	ended  bool
+	// What came last and whole, whose memory the next call's answer takes.
+	last  task.Observation
+	lastA *tensor.Tensor
 }
 
 var _ task.Episode = (*episode)(nil)
@@ -41,7 +44,7 @@ func (t looping) begin(ctx context.Context, req task.EpisodeRequest) (task.Episo
 	var o task.Observation
 	err = e.call(ctx, func() error {
 		err := e.send(&taskv1.EpisodeRequest{Call: &taskv1.EpisodeRequest_Begin{Begin: &taskv1.EpisodeBegin{
-			Split: split, Pass: req.Pass, Trials: req.Trials, Seed: req.Seed, Float64: req.Float64, Tape: req.Tape, Horizon: int64(req.Horizon), NoiseOff: req.NoiseOff,
+			Split: split, Pass: req.Pass, Trials: req.Trials, Seed: req.Seed, Float64: req.Float64, Tape: req.Tape, Horizon: int64(req.Horizon), NoiseOff: req.NoiseOff, Truncate: int64(req.Truncate),
 		}}})
 		if err != nil {
 			return err
@@ -121,11 +124,15 @@ func (e *episode) observation(t int) (task.Observation, error) {
 		if o == nil || o.GetT() != int64(t) {
 			return out, e.unexpected(t, m)
 		}
-		inputs, err := wire.FromTensor(o.GetInputs())
+		var last task.Observation
+		if out.Inputs == nil && !o.GetMore() {
+			last = e.last
+		}
+		inputs, err := wire.FromTensorInto(o.GetInputs(), last.Inputs)
 		if err != nil {
 			return out, err
 		}
-		state, err := wire.FromTensor(o.GetState())
+		state, err := wire.FromTensorInto(o.GetState(), last.State)
 		if err != nil {
 			return out, err
 		}
@@ -146,7 +153,14 @@ func (e *episode) observation(t int) (task.Observation, error) {
 			if err := out.Recorded.Check(); err != nil {
 				return out, err
 			}
-			return out, wire.CheckRows(e.trials, append(tensor.Set{out.Inputs, out.State}, out.Recorded...)...)
+			if err := wire.CheckRows(e.trials, append(tensor.Set{out.Inputs, out.State}, out.Recorded...)...); err != nil {
+				return out, err
+			}
+			e.last.Inputs = out.Inputs
+			if out.State != nil {
+				e.last.State = out.State
+			}
+			return out, nil
 		}
 		if empty(inputs) && empty(state) {
 			return out, component.Invalid("episode", "%s: step %d: an answer of no rows that is to be continued", e.name, t)
@@ -211,8 +225,11 @@ func (e *episode) VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) 
 			if c == nil || c.GetT() != int64(t) {
 				return e.unexpected(t, m)
 			}
-			var rows *tensor.Tensor
-			if rows, err = wire.FromTensor(c.GetActions()); err == nil {
+			var rows, last *tensor.Tensor
+			if out == nil && !c.GetMore() {
+				last = e.lastA
+			}
+			if rows, err = wire.FromTensorInto(c.GetActions(), last); err == nil {
 				out, err = wire.AppendUpTo(e.trials, out, rows)
 			}
 			if more = c.GetMore(); err == nil && more && empty(rows) {
@@ -230,6 +247,7 @@ func (e *episode) VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) 
 	if err != nil {
 		return nil, err
 	}
+	e.lastA = out
 	return out, nil
 }
 

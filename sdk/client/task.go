@@ -74,6 +74,9 @@ func (t fullTask) Begin(ctx context.Context, req task.EpisodeRequest) (task.Epis
 	return t.loop.begin(ctx, req)
 }
 
+// Distant names the component, which runs in another process.
+func (t *remoteTask) Distant() string { return t.name }
+
 // Loss returns the mean loss of a batch and the cotangent of its outputs.
 func (t customLossTask) Loss(ctx context.Context, req task.ScoreRequest, trials []int64, outputs *tensor.Tensor) (float64, *tensor.Tensor, error) {
 	return t.loss.compute(ctx, req, trials, outputs)

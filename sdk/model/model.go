@@ -43,7 +43,7 @@ const (
 	// PosteriorMean and PosteriorVariance describe the posterior of the initial state: (B, dims).
 	PosteriorMean     = "posterior_mean"
 	PosteriorVariance = "posterior_variance"
-	// SeenInputs and Actions are what a closed-loop rollout saw and did: (B, T, ...).
+	// SeenInputs and Actions are what a closed-loop rollout saw in each bin, and did: (B, T, ...). Actions are its outputs within the bounds of the task's Loop.
 	SeenInputs = "seen_inputs"
 	Actions    = "actions"
 )
@@ -120,7 +120,7 @@ type TrainResult struct {
 type RolloutRequest struct {
 	// Seed of the noise.
 	Seed uint64
-	// Noise switches the model's own noise on.
+	// Noise switches the model's own noise on, and in a closed loop that of the task's sensors and muscles.
 	Noise bool
 	// Samples is the number of posterior samples to average; 0 takes the posterior's mean.
 	Samples int

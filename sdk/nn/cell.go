@@ -16,7 +16,7 @@ type Cell[F kernel.Float] interface {
 	StateSize() int
 	// Declare adds the cell's parameters for that many inputs. Their names begin with prefix and a dot, unless prefix is empty.
 	Declare(p *Params[F], prefix string, inputs int)
-	// Unroll runs the cell over x (rows, T, inputs), or over bins without inputs where x is nil.
+	// Unroll runs the cell over x (rows, T, inputs), in closed loop where x is that of an Environment, or over bins without inputs where x is nil.
 	Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unroll) *Sequence
 	// Weights is the number of elements that Declare adds, and Bytes the memory that Unroll takes for rows trials and a readout of that many outputs, besides its
 	// results; math.MaxInt64 where that is beyond counting.
@@ -34,6 +34,8 @@ type Unroll struct {
 	Initial *Node
 	// Noise is added to the state after each step, of leaky cells within it, InitialNoise to the initial state.
 	Noise, InitialNoise Noise
+	// Truncate is as in SequenceOptions.
+	Truncate int
 }
 
 // StepMap is a cell's step state' = f(x, state) without noise, for N points at once, with its derivatives: arrays (N, inputs) and (N, StateSize). A nil direction is
@@ -171,7 +173,7 @@ func (c kernelCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o U
 		}
 	}
 	w.readout(g.Param, o.Readout)
-	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise})
+	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise, Truncate: o.Truncate})
 }
 
 // Weights counts those of Declare.

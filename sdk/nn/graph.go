@@ -27,6 +27,8 @@ type Config[F kernel.Float] struct {
 type Pass struct {
 	// Batch is the number of trials of the whole batch that the run's trials are a part of: losses are divided by it. 0 means the graph's rows.
 	Batch int
+	// Shard is the number of the run's trials among the shards of the batch.
+	Shard int
 	// Trials are the numbers of the run's trials, one for each row; nil means 0, 1, ... Noise depends on them.
 	Trials []uint64
 	// Seed and Stream name the noise, together with its purpose: random.Key(Seed, purpose, Stream...). Training gives the epoch as the stream.
@@ -60,6 +62,8 @@ type Graph[F kernel.Float] struct {
 	grads  []gradient[F]
 	losses []*Loss
 	vm     machine
+
+	environments map[*Node]*environment[F]
 }
 
 type gradient[F kernel.Float] struct {

@@ -80,7 +80,7 @@ func (c lowRankCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o 
 		w.WeightHH = g.Param(under(prefix, "chi"))
 	}
 	w.readout(g.Param, o.Readout)
-	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise})
+	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise, Truncate: o.Truncate})
 }
 
 // Weights counts those of Declare, the buffer too.

@@ -57,6 +57,8 @@ type SequenceOptions struct {
 	InitialReverse *Node
 	// Noise is added to the state after each step, of leaky cells within it, InitialNoise to the initial state.
 	Noise, InitialNoise Noise
+	// Truncate cuts the cotangent of the state, and in a closed loop of the environment, between bins t-1 and t where t is a multiple of it; 0 never.
+	Truncate int
 }
 
 // Sequence is a recurrent sequence. Ask for what is needed of it: what is not asked for is not computed.
@@ -75,10 +77,11 @@ const (
 	headStates
 	headClean
 	headFinal
+	headEnvironment
 	heads
 )
 
-var headNames = [heads]string{"outputs", "states", "clean", "final"}
+var headNames = [heads]string{"outputs", "states", "clean", "final", "environment state"}
 
 func (s *Sequence) get(which int) *Node {
 	if s == nil {
@@ -100,7 +103,10 @@ func (s *Sequence) Clean() *Node { return s.get(headClean) }
 // backward direction's at the first.
 func (s *Sequence) Final() *Node { return s.get(headFinal) }
 
-// Sequence runs a cell over x (rows, T, I). x is nil for a cell without inputs; then bins is T, else 0. Of cell, what belongs to the cell is used: Cell, Gamma
+// EnvironmentState is what a closed loop's environment gave in each bin, (rows, T, S).
+func (s *Sequence) EnvironmentState() *Node { return s.get(headEnvironment) }
+
+// Sequence runs a cell over x (rows, T, I), in closed loop where x is that of an Environment. x is nil for a cell without inputs; then bins is T, else 0. Of cell, what belongs to the cell is used: Cell, Gamma
 // and the fields of a NODE; its units follow from the weights, except those of a NODE and a low-rank cell, which H says.
 func (g *Graph[F]) Sequence(cell kernel.SequenceConfig, x *Node, bins int, w CellWeights, o SequenceOptions) *Sequence {
 	return g.sequence(cell.Cell.String(), cell, x, bins, []CellWeights{w}, []*Node{o.Initial}, o)
@@ -140,6 +146,7 @@ type sequenceState[F kernel.Float] struct {
 	held   [heads][]F // copies of cotangents
 	grads  [][]F      // of args
 	second []F        // the second direction's gradient of x
+	loop   *loop[F]   // nil for an open one
 	token  scalar[F]
 }
 
@@ -268,7 +275,10 @@ func (s *sequenceState[F]) plan(x *Node, dirs []CellWeights, initial []*Node) er
 		}
 		s.plans = append(s.plans, p)
 	}
-	return nil
+	if s.opt.Truncate < 0 {
+		return fmt.Errorf("truncate %d: at least 0", s.opt.Truncate)
+	}
+	return s.close(x)
 }
 
 // head adds the node of one result.
@@ -286,8 +296,15 @@ func (s *sequenceState[F]) head(token *Node, which int) *Node {
 		shape = gtensor.Shape{b, s.cell.T, s.cell.O}
 	case headFinal:
 		shape = gtensor.Shape{b, s.cell.StateSize() * len(s.plans)}
+	case headEnvironment:
+		if s.loop == nil || s.loop.state == 0 {
+			return s.g.fail(s.name, fmt.Errorf("the state of an environment is asked for, but there is none"))
+		}
+		shape = gtensor.Shape{b, s.cell.T, s.loop.state}
 	}
-	s.values[which] = s.g.array(shape.TotalSize())
+	if s.values[which] == nil {
+		s.values[which] = s.g.array(shape.TotalSize())
+	}
 	value := dense(s.values[which], shape...)
 	name := s.name + " " + headNames[which]
 	n, err := s.g.apply(op{name: name, shape: shape, wrt: []bool{true},
@@ -393,8 +410,12 @@ func (s *sequenceState[F]) forward(in []gorgonia.Value) (gorgonia.Value, error) 
 		if err != nil {
 			return nil, err
 		}
-		err = plan.Forward(w, kernel.SequenceInput[F]{B: s.g.config.Rows, X: x, H0: h0, Trials: p.Trials, Noise: noiseOf[F](p, s.opt.Noise), InitNoise: noiseOf[F](p, s.opt.InitialNoise)},
-			s.results(&s.values, d))
+		input := kernel.SequenceInput[F]{B: s.g.config.Rows, X: x, H0: h0, Trials: p.Trials, Noise: noiseOf[F](p, s.opt.Noise), InitNoise: noiseOf[F](p, s.opt.InitialNoise)}
+		if s.loop != nil {
+			err = s.forwardLoop(plan, w, input)
+		} else {
+			err = plan.Forward(w, input, s.results(&s.values, d))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -440,7 +461,15 @@ func (s *sequenceState[F]) runBack([]gorgonia.Value) (gorgonia.Value, error) {
 				*a.weight(&grad.Weights) = s.grads[k]
 			}
 		}
-		if err := plan.Backward(kernel.SequenceCotangent[F](s.results(&s.cots, d)), grad); err != nil {
+		c := s.results(&s.cots, d)
+		var err error
+		if s.loop != nil {
+			err = s.backwardLoop(plan, grad)
+		} else {
+			err = plan.Backward(kernel.SequenceCotangent[F]{Y: c.Y, States: c.States, Clean: c.Clean, Final: c.Final, Stride: c.Stride, FinalStride: c.FinalStride,
+				Truncate: s.opt.Truncate}, grad)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -51,6 +51,16 @@ type episode struct {
 	task.Episode
 	trials                 int // rows of every array
 	inputs, state, actions *tensor.Tensor
+	// What the last call was given, whose memory the next one's takes.
+	lastInputs, lastState, lastActions *tensor.Tensor
+}
+
+// into is memory for rows that come whole, in their first and only message.
+func into(last, part *tensor.Tensor, more bool) *tensor.Tensor {
+	if part != nil || more {
+		return nil
+	}
+	return last
 }
 
 // end ends what the caller has left running.
@@ -111,9 +121,12 @@ func (e *episodes) begin(id uint64, b *taskv1.EpisodeBegin) error {
 	if b.GetHorizon() < 0 {
 		return component.Invalid("horizon", "%d: at least 0 is needed", b.GetHorizon())
 	}
+	if b.GetTruncate() < 0 {
+		return component.Invalid("truncate", "%d: at least 0 is needed", b.GetTruncate())
+	}
 	r, o, err := e.task.Begin(e.ctx, task.EpisodeRequest{
 		Split: split, Pass: b.GetPass(), Trials: b.GetTrials(), Seed: b.GetSeed(), Float64: b.GetFloat64(), Tape: b.GetTape(),
-		Horizon: int(b.GetHorizon()), NoiseOff: b.GetNoiseOff(),
+		Horizon: int(b.GetHorizon()), NoiseOff: b.GetNoiseOff(), Truncate: int(b.GetTruncate()),
 	})
 	if err != nil {
 		return err
@@ -153,7 +166,7 @@ func (e *episodes) observe(id uint64, t int64, o task.Observation) error {
 }
 
 func (e *episodes) step(id uint64, r *episode, m *taskv1.EpisodeStep) error {
-	rows, err := wire.FromTensor(m.GetActions())
+	rows, err := wire.FromTensorInto(m.GetActions(), into(r.lastActions, r.actions, m.GetMore()))
 	if err != nil {
 		return err
 	}
@@ -161,7 +174,7 @@ func (e *episodes) step(id uint64, r *episode, m *taskv1.EpisodeStep) error {
 		return err
 	}
 	actions := r.actions
-	r.actions = nil
+	r.actions, r.lastActions = nil, actions
 	if err := need("actions", actions); err != nil {
 		return err
 	}
@@ -176,11 +189,11 @@ func (e *episodes) step(id uint64, r *episode, m *taskv1.EpisodeStep) error {
 }
 
 func (e *episodes) vjp(id uint64, r *episode, m *taskv1.EpisodeVjp) error {
-	inputs, err := wire.FromTensor(m.GetInputs())
+	inputs, err := wire.FromTensorInto(m.GetInputs(), into(r.lastInputs, r.inputs, m.GetMore()))
 	if err != nil {
 		return err
 	}
-	state, err := wire.FromTensor(m.GetState())
+	state, err := wire.FromTensorInto(m.GetState(), into(r.lastState, r.state, m.GetMore()))
 	if err != nil {
 		return err
 	}
@@ -192,6 +205,12 @@ func (e *episodes) vjp(id uint64, r *episode, m *taskv1.EpisodeVjp) error {
 	}
 	inputs, state = r.inputs, r.state
 	r.inputs, r.state = nil, nil
+	if inputs != nil {
+		r.lastInputs = inputs
+	}
+	if state != nil {
+		r.lastState = state
+	}
 	if err := wire.CheckRows(r.trials, inputs, state); err != nil {
 		return err
 	}

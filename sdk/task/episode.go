@@ -14,6 +14,13 @@ type ClosedLoop interface {
 	Begin(ctx context.Context, req EpisodeRequest) (Episode, Observation, error)
 }
 
+// Distant is a task in another process, where each call costs a message: it is better asked for many trials at once.
+type Distant interface {
+	Task
+	// Distant names the component.
+	Distant() string
+}
+
 // EpisodeRequest says what to run. The trials may be a shard of a batch: what happens to a trial does not depend on which others are with it.
 type EpisodeRequest struct {
 	Split Split
@@ -30,15 +37,19 @@ type EpisodeRequest struct {
 	Horizon int
 	// NoiseOff switches sensory and motor noise off.
 	NoiseOff bool
+	// Truncate cuts the cotangent of the environment's own state that VJP carries from step t to step t-1, where t is a multiple of it, as truncated backpropagation through time
+	// does; 0 never.
+	Truncate int
 }
 
-// Observation is what comes back from a step.
+// Observation is what comes back from a step. Its arrays, and the cotangent that a VJP returns, may be written again by the next call on the episode; those that a call is
+// given may be written again by the caller once it has returned.
 type Observation struct {
 	// Inputs is what the model sees next: (B, inputs).
 	Inputs *tensor.Tensor
 	// State is what the loss is computed on after this step, e.g. the true fingertip: (B, Loop.StateSize). Nil before the first step.
 	State *tensor.Tensor
-	// Recorded are the arrays that Loop.Recorded names: (B, ...).
+	// Recorded are the arrays that Loop.Recorded names: (B, ...). They may be left out before the first step, and where a tape is kept: training does not need them.
 	Recorded tensor.Set
 }
 
@@ -48,7 +59,7 @@ type Episode interface {
 	// Step applies the actions (B, actions) of bin t and returns the observation for bin t+1.
 	Step(ctx context.Context, t int, actions *tensor.Tensor) (Observation, error)
 	// VJP takes the cotangents of what Step(t) returned (either may be nil, meaning zero) and returns the cotangent of its actions. It is
-	// called for t from the last step down; the cotangent of the environment's own state is carried inside.
+	// called for t from the last step down; the cotangent of the environment's own state is carried inside, see EpisodeRequest.Truncate.
 	VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) (actions *tensor.Tensor, err error)
 	// DropTape forgets what VJP needs of steps before t, as truncated backpropagation does.
 	DropTape(ctx context.Context, before int) error

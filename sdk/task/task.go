@@ -14,13 +14,14 @@ import (
 
 // The arrays of a block of trials. Inputs, Targets and Conditions are always there; the others where they differ from the default.
 const (
-	// Inputs is what the model sees, noise included: (B, T, inputs).
+	// Inputs is what the model sees, noise included: (B, T, inputs). A closed-loop task leaves it out, or gives what it knows of it; its episodes give the observations.
 	Inputs = "inputs"
 	// TrueInputs is the same without noise; absent where there is no noise.
 	TrueInputs = "true_inputs"
 	// EnvInputs is what only the environment sees, e.g. force bumps: (B, T, channels); absent where there is none.
 	EnvInputs = "inputs_to_env"
-	// Targets is what the loss is computed against: (B, T, outputs).
+	// Targets is what the loss is computed against: (B, T, outputs), of a closed-loop task (B, T, Loop.StateSize).
+	// What stands for outputs in the declared loss is then the loop's state: see Loop.
 	Targets = "targets"
 	// Weights multiplies the error of each element: (B, T, outputs), or (B, T, 1) for all outputs alike; absent means 1.
 	Weights = "weights"
@@ -30,6 +31,8 @@ const (
 	Extra = "extra"
 	// Lengths is the number of valid bins of each trial: (B), int64; absent means all T.
 	Lengths = "lengths"
+	// Controlled is what a closed-loop rollout gives of the loop's state, after each bin's step: (B, T, Loop.StateSize).
+	Controlled = "controlled"
 )
 
 // Split says which trials.
@@ -49,7 +52,7 @@ type Task interface {
 	// Trials generates the trials of a split. The sequence can be ranged over once.
 	Trials(ctx context.Context, req TrialRequest) tensor.Blocks
 	// Score judges a model's outputs, given as blocks with an array "outputs" (B, T, outputs) for trials of the split and pass.
-	// Blocks of a closed-loop task also carry the arrays that its Spec.Recorded names.
+	// Blocks of a closed-loop task also carry Controlled and the arrays that its Loop.Recorded names; its outputs are the actions as the model gave them, not yet bounded.
 	Score(ctx context.Context, req ScoreRequest, outputs tensor.Blocks) (Score, error)
 }
 
@@ -117,7 +120,8 @@ type Spec struct {
 	Simulation param.Values
 }
 
-// Loop describes a closed-loop task.
+// Loop describes a closed-loop task. The terms of its loss that are on outputs in an open loop (SquaredError, PoissonNLL, Custom) are on the loop's state, that after the step of bin t
+// against the targets of bin t; ActionSquare is on the actions, the model's outputs, as it gives them.
 type Loop struct {
 	// Actions is the number of action channels, bounded by [ActionLow, ActionHigh].
 	Actions               int
@@ -127,7 +131,8 @@ type Loop struct {
 	StateLabels []string
 	// FeedbackDelay is in seconds, by modality.
 	FeedbackDelay map[string]float64
-	// Recorded names the extra arrays that a step returns, e.g. "joint_angle".
+	// Recorded names the extra arrays that a step returns, e.g. "joint_angle". One named "inputs" is what a data set tells data models of the inputs; where there is none
+	// that is what the network saw.
 	Recorded []string
 }
 
@@ -140,7 +145,7 @@ const (
 	SquaredError TermKind = "squared-error"
 	// PoissonNLL exp(r) - k r of outputs r as log-rates against Targets k as counts, times Weights.
 	PoissonNLL TermKind = "poisson-nll"
-	// ActionSquare is the squared action.
+	// ActionSquare is the squared action, masked by the trial's length alone.
 	ActionSquare TermKind = "action-square"
 	// LatentSquare is the squared latent up to the trial's end as Lengths gives it, or, where there are no Lengths, in the bins in which Weights > 0.
 	LatentSquare TermKind = "latent-square"
@@ -153,7 +158,7 @@ type Reduction string
 
 // The reductions.
 const (
-	// MeanAll divides the sum by the number of all elements B*T*channels, weighted or not.
+	// MeanAll divides the sum by the number of all elements B*T*channels, weighted or not, T the horizon's bins where there is one.
 	MeanAll Reduction = "mean"
 	// SumTime sums over bins and means over trials and channels.
 	SumTime Reduction = "sum-time"
@@ -167,7 +172,7 @@ type Term struct {
 	Kind      TermKind
 	Scale     float64
 	Reduction Reduction
-	// HorizonEpochs > 0 counts only the first ceil(T*min(1, epoch/HorizonEpochs)) bins (at least 1) in the given epoch.
+	// HorizonEpochs > 0 counts only the first ceil(T*min(1, epoch/HorizonEpochs)) bins (at least 1) in the given epoch of training; a mean is that over these bins.
 	HorizonEpochs int
 }
 

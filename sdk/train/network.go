@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
@@ -16,6 +17,12 @@ type Network[F kernel.Float] interface {
 	// Build writes the network and its losses down on a graph, for trials with the shapes of d. It is called for each worker and each number of
 	// trials in a shard, for training and for validation (g.Training).
 	Build(g *nn.Graph[F], d *Data[F]) (Program[F], error)
+}
+
+// Looped is a Network or a Roller that may be in closed loop with its task.
+type Looped interface {
+	// Link is the connection to the task, which the environments of all programs share; nil in an open loop.
+	Link() *link.Link
 }
 
 // Program is a network that was built.
@@ -42,6 +49,7 @@ func Gather[F kernel.Float](g *nn.Graph[F], inputs ...*nn.Node) func(d *Data[F],
 type Runner[F kernel.Float] struct {
 	net     Network[F]
 	threads int
+	link    *link.Link // nil in an open loop
 	workers []*worker[F]
 	sum     orderedSum[F]
 }
@@ -62,13 +70,29 @@ type program[F kernel.Float] struct {
 	Program[F]
 }
 
-// NewRunner returns a runner with that many workers, at least 1.
+// NewRunner returns a runner with that many threads, at least 1.
 func NewRunner[F kernel.Float](net Network[F], threads int) *Runner[F] {
-	r := &Runner[F]{net: net, threads: max(1, threads)}
-	for range r.threads {
-		r.workers = append(r.workers, &worker[F]{programs: map[programKey]*program[F]{}})
+	return &Runner[F]{net: net, threads: max(1, threads), link: linkOf(net)}
+}
+
+// linkOf is the link of what is in closed loop; nil for what is not.
+func linkOf(net any) *link.Link {
+	if l, ok := net.(Looped); ok {
+		return l.Link()
 	}
-	return r
+	return nil
+}
+
+// workersFor is the number of shards of a batch that are taken up at once: more than compute where shards wait for a task in another process.
+func (r *Runner[F]) workersFor(batch int) int {
+	return workers(r.link, batch, r.threads)
+}
+
+func workers(l *link.Link, batch, threads int) int {
+	if l != nil {
+		return l.Workers(batch)
+	}
+	return min(threads, kernel.ShardCount(batch))
 }
 
 // prepare builds what a batch needs and is not yet there, in one goroutine.
@@ -77,8 +101,10 @@ func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
 	if batch < kernel.ShardRows {
 		sizes[0] = 0
 	}
-	workers := min(r.threads, kernel.ShardCount(batch))
-	for _, w := range r.workers[:workers] {
+	for len(r.workers) < r.workersFor(batch) {
+		r.workers = append(r.workers, &worker[F]{programs: map[programKey]*program[F]{}})
+	}
+	for _, w := range r.workers[:r.workersFor(batch)] {
 		for _, rows := range sizes {
 			k := programKey{rows, training}
 			if rows == 0 || w.programs[k] != nil {
@@ -113,10 +139,11 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 	p.Batch = len(rows)
 	parts := make([][]float64, kernel.ShardCount(len(rows)))
 	r.sum.reset(gradient, len(parts))
-	err = kernel.Shards(len(rows), r.threads, func(worker, shard, lo, hi int) error {
+	err = kernel.Shards(len(rows), r.workersFor(len(rows)), linked(r.link, func(worker, shard, lo, hi int) error {
 		w := r.workers[worker]
 		prog := w.programs[programKey{hi - lo, training}]
 		pass := p
+		pass.Shard = shard
 		w.trials = w.trials[:0]
 		for _, row := range rows[lo:hi] {
 			w.trials = append(w.trials, d.Trials[row])
@@ -140,7 +167,7 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 		}
 		r.sum.add(shard, g)
 		return nil
-	})
+	}))
 	if err != nil {
 		return 0, nil, integration(err)
 	}
@@ -154,6 +181,30 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 		loss += v
 	}
 	return loss, terms, nil
+}
+
+// linked is f for shards in closed loop, which wait for each other: an error or a panic of one ends them all.
+func linked(l *link.Link, f func(worker, shard, lo, hi int) error) func(worker, shard, lo, hi int) error {
+	if l == nil {
+		return f
+	}
+	l.Reset()
+	return func(worker, shard, lo, hi int) error {
+		l.Enter()
+		defer l.Leave()
+		whole := false
+		defer func() {
+			if !whole {
+				l.Fail(errors.New("train: a shard panicked"))
+			}
+		}()
+		err := f(worker, shard, lo, hi)
+		whole = true
+		if err != nil && (errors.Is(err, link.ErrElsewhere) || !l.Fail(err)) {
+			return nil // the shard that failed first reports it
+		}
+		return err
+	}
 }
 
 // Names are the names of the terms, the second of one name followed by "-2" and so on. It is empty before the first run.
@@ -185,6 +236,9 @@ func (r *Runner[F]) Close() error {
 		errs = append(errs, w.memory.Close())
 	}
 	r.workers = nil
+	if r.link != nil {
+		r.link.Reset()
+	}
 	return errors.Join(errs...)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -28,6 +29,8 @@ type RolloutProgram[F kernel.Float] struct {
 	// Fill is as in Program.
 	Fill    func(d *Data[F], rows []int, p nn.Pass) error
 	Results []Result
+	// Recorded are further arrays of the last run, rows first, of which each run makes new ones; nil where there are none.
+	Recorded func() tensor.Set
 }
 
 // Result is an array that a rollout gives.
@@ -38,6 +41,8 @@ type Result struct {
 	Node *nn.Node
 	// Exp takes the exponential of every element.
 	Exp bool
+	// Of is a function of every element; nil takes it as it is.
+	Of func(float64) float64
 	// Unit and Axes are as in tensor.Tensor.
 	Unit string
 	Axes []string
@@ -60,7 +65,7 @@ func Wanted(want, offered, usual []string) ([]string, error) {
 // out in float32 where F is float32, else in float64.
 func Rollout[F kernel.Float](ctx context.Context, net Roller[F], threads int, pass nn.Pass, in tensor.Blocks) tensor.Blocks {
 	return func(yield func(tensor.Block, error) bool) {
-		r := &roller[F]{net: net, threads: max(1, threads)}
+		r := &roller[F]{net: net, threads: max(1, threads), link: linkOf(net)}
 		defer r.close()
 		for b, err := range in {
 			if err == nil {
@@ -84,6 +89,7 @@ func Rollout[F kernel.Float](ctx context.Context, net Roller[F], threads int, pa
 type roller[F kernel.Float] struct {
 	net     Roller[F]
 	threads int
+	link    *link.Link // nil in an open loop
 	workers []*rollWorker[F]
 	shapes  [][]int
 }
@@ -120,7 +126,7 @@ func (r *roller[F]) prepare(d *Data[F]) error {
 		r.close()
 		r.shapes = shapes
 	}
-	for len(r.workers) < min(r.threads, kernel.ShardCount(d.Len())) {
+	for len(r.workers) < workers(r.link, d.Len(), r.threads) {
 		r.workers = append(r.workers, &rollWorker[F]{programs: map[int]*rollProgram[F]{}})
 	}
 	for _, w := range r.workers {
@@ -164,7 +170,8 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 		arrays[i] = make([]F, total)
 		out.Arrays = append(out.Arrays, nn.TensorOf(res.Name, arrays[i], shape...).With(res.Unit, res.Axes...))
 	}
-	return out, integration(kernel.Shards(n, r.threads, func(worker, _, lo, hi int) error {
+	recorded := make([]tensor.Set, kernel.ShardCount(n))
+	err = integration(kernel.Shards(n, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -175,7 +182,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 			w.trials, w.rows = append(w.trials, d.Trials[row]), append(w.rows, row)
 		}
 		p := pass
-		p.Trials = w.trials
+		p.Trials, p.Batch, p.Shard = w.trials, n, shard
 		if err := prog.Fill(d, w.rows, p); err != nil {
 			return err
 		}
@@ -188,14 +195,49 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 				return errors.New("train: rollout: a result is empty")
 			}
 			to := arrays[i][lo*len(from)/(hi-lo):]
-			if !res.Exp {
+			switch {
+			case res.Exp:
+				for k, v := range from {
+					to[k] = F(math.Exp(float64(v)))
+				}
+			case res.Of != nil:
+				for k, v := range from {
+					to[k] = F(res.Of(float64(v)))
+				}
+			default:
 				copy(to, from)
-				continue
-			}
-			for k, v := range from {
-				to[k] = F(math.Exp(float64(v)))
 			}
 		}
+		if prog.Recorded != nil {
+			recorded[shard] = prog.Recorded()
+		}
 		return nil
-	}))
+	})))
+	if err != nil {
+		return tensor.Block{}, err
+	}
+	more, err := stacked(recorded)
+	out.Arrays = append(out.Arrays, more...)
+	return out, err
+}
+
+// stacked is the rows of all sets, one after the other.
+func stacked(sets []tensor.Set) (tensor.Set, error) {
+	if len(sets) < 2 {
+		return slices.Concat(sets...), nil
+	}
+	var out tensor.Set
+	for i, first := range sets[0] {
+		t := *first
+		t.Shape = slices.Clone(first.Shape)
+		for _, s := range sets[1:] {
+			if len(s) != len(sets[0]) || s[i].DType() != t.DType() || !slices.Equal(s[i].Shape[1:], t.Shape[1:]) {
+				return nil, component.Invalid(t.Name, "is %s %v in some trials and not in others", t.DType(), t.Shape[1:])
+			}
+			t.Shape[0] += s[i].Shape[0]
+			t.F32, t.F64, t.I64 = append(t.F32, s[i].F32...), append(t.F64, s[i].F64...), append(t.I64, s[i].I64...)
+		}
+		out = append(out, &t)
+	}
+	return out, nil
 }

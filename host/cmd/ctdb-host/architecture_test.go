@@ -19,11 +19,12 @@ var floors = map[string]int{
 	"sdk/component": 1, "sdk/nn": 1, "sdk/nn/kernel": 0,
 	"sdk/task": 2, "sdk/simulator": 4,
 	"sdk/model":      3,
+	"sdk/link":       3,
 	"sdk/comparator": 4, "sdk/train": 4,
 	"sdk/internal/wire": 5,
 	"sdk/client":        6,
-	"sdk/link":          7, "sdk/serve": 7,
-	"sdk/plugintest": 8,
+	"sdk/serve":         7,
+	"sdk/plugintest":    8,
 }
 
 // allowed says whether from may import to; both are relative to the module.
@@ -35,7 +36,7 @@ func allowed(from, to string) bool {
 		return top(to) == "proto"
 	case "sdk":
 		if top(to) == "proto" {
-			return slices.ContainsFunc([]string{"sdk/internal/wire", "sdk/serve", "sdk/client", "sdk/link"}, func(d string) bool { return below(from, d) })
+			return slices.ContainsFunc([]string{"sdk/internal/wire", "sdk/serve", "sdk/client"}, func(d string) bool { return below(from, d) })
 		}
 		if top(to) != "sdk" {
 			return false

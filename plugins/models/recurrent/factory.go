@@ -19,6 +19,7 @@ type Training struct {
 	LR          float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
 	WeightDecay float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
+	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never"`
 	train.Options
 }
 
@@ -41,7 +42,7 @@ type Design[F kernel.Float] struct {
 // depends on most.
 func Factory[P any](short, version, doc, source string, design func(P) Design[float32], sizes ...string) model.Factory {
 	info := component.Info{Name: component.Name{Kind: component.Model, Short: short}, Version: version, Doc: doc, Source: source,
-		Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics, component.Deterministic}}
+		Capabilities: []component.Capability{component.TrainsOnTask, component.TrainsClosedLoop, component.HasDynamics, component.Deterministic}}
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p).Training
@@ -82,5 +83,5 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 		return nil, component.Invalid("target", "is missing: a task's specification is needed")
 	}
 	return New(Config[F]{Cell: d.Cell, Prefix: d.Prefix, FromZero: d.FromZero, ReadoutSD: d.ReadoutSD, Spec: *t.Task, Env: env,
-		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Training: d.Training.Config(), Identity: identity})
+		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Truncate: d.Training.Truncate, Training: d.Training.Config(), Identity: identity})
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -17,10 +18,6 @@ import (
 
 // checkSpec reports what a task asks for that this model lacks.
 func checkSpec(s *task.Spec) []param.Problem {
-	if s.Loop != nil {
-		return []param.Problem{{Path: "task", Message: "the task is closed-loop: its observations depend on the actions, and this model is trained in an open loop",
-			Hint: "choose a model that trains-closed-loop"}}
-	}
 	var out []param.Problem
 	need := func(ok bool, path, format string, args ...any) {
 		if !ok {
@@ -31,6 +28,11 @@ func checkSpec(s *task.Spec) []param.Problem {
 	need(s.Outputs >= 1, "task.outputs", "%d is not allowed: at least 1", s.Outputs)
 	need(s.Bins >= 1, "task.bins", "%d is not allowed: at least 1", s.Bins)
 	need(len(s.Loss.Terms) > 0, "task.loss", "the task declares no loss: at least one term is needed")
+	if l := s.Loop; l != nil {
+		need(s.Inputs >= 1, "task.inputs", "%d is not allowed: a closed-loop task gives at least 1", s.Inputs)
+		need(l.Actions == s.Outputs, "task.loop.actions", "%d is not allowed: they are the model's outputs, of which there are %d", l.Actions, s.Outputs)
+		need(l.StateSize >= 1, "task.loop.state_size", "%d is not allowed: at least 1, for the loss to be on", l.StateSize)
+	}
 	for i, t := range s.Loss.Terms {
 		path := fmt.Sprintf("task.loss.terms[%d]", i)
 		switch t.Kind {
@@ -40,7 +42,11 @@ func checkSpec(s *task.Spec) []param.Problem {
 		case task.Custom:
 			need(t.HorizonEpochs == 0, path+".horizon_epochs", "a custom loss keeps its own horizon")
 		case task.ActionSquare:
-			need(false, path+".kind", "%s needs a closed-loop task: an open-loop task has no actions", t.Kind)
+			if need(s.Loop != nil, path+".kind", "%s needs a closed-loop task: an open-loop task has no actions", t.Kind); s.Loop == nil {
+				continue
+			}
+			need(t.Reduction == task.MeanAll || t.Reduction == task.SumTime, path+".reduction", "%q is not allowed: one of %s, %s", t.Reduction, task.MeanAll, task.SumTime)
+			need(t.HorizonEpochs >= 0, path+".horizon_epochs", "%d is not allowed: at least 0", t.HorizonEpochs)
 		default:
 			need(false, path+".kind", "%q is not known: one of %s, %s, %s, %s", t.Kind, task.SquaredError, task.PoissonNLL, task.LatentSquare, task.Custom)
 		}
@@ -64,7 +70,27 @@ type network[F kernel.Float] struct {
 	params *nn.Params[F]
 	spec   task.Spec
 	custom task.CustomLoss
+	link   *link.Link      // of a closed-loop task
 	ctx    context.Context // of the training; a custom loss is called within it
+}
+
+// Link is the loop's; nil in an open one.
+func (n *network[F]) Link() *link.Link { return n.link }
+
+// judged is the width of what the loss is on: outputs, or what is controlled.
+func (n *network[F]) judged() int {
+	if n.spec.Loop != nil {
+		return n.spec.Loop.StateSize
+	}
+	return n.spec.Outputs
+}
+
+// pass is the task's pass in training.
+func (n *network[F]) pass(p nn.Pass) uint64 {
+	if n.spec.FreshNoise {
+		return uint64(p.Epoch)
+	}
+	return 0
 }
 
 func (n *network[F]) Params() *nn.Params[F] { return n.params }
@@ -72,12 +98,16 @@ func (n *network[F]) Params() *nn.Params[F] { return n.params }
 // load takes a split of a task into memory.
 func (n *network[F]) load(ctx context.Context, t task.Task, split task.Split, pass uint64, trials int) (*train.Data[F], error) {
 	bins := n.spec.Bins
-	return train.Load[F](ctx, t.Trials(ctx, task.TrialRequest{Split: split, Pass: pass}), trials,
-		train.Column{Name: task.Inputs, Shape: []int{bins, n.spec.Inputs}},
-		train.Column{Name: task.Targets, Shape: []int{bins, n.spec.Outputs}},
-		train.Column{Name: task.Weights, Shape: []int{bins, -1}, Optional: true},
-		train.Column{Name: task.Conditions, Integer: true, Optional: !n.spec.GroupBatches},
-		train.Column{Name: task.Lengths, Integer: true, Optional: true})
+	columns := []train.Column{
+		{Name: task.Targets, Shape: []int{bins, n.judged()}},
+		{Name: task.Weights, Shape: []int{bins, -1}, Optional: true},
+		{Name: task.Conditions, Integer: true, Optional: !n.spec.GroupBatches},
+		{Name: task.Lengths, Integer: true, Optional: true},
+	}
+	if n.spec.Loop == nil {
+		columns = append(columns, train.Column{Name: task.Inputs, Shape: []int{bins, n.spec.Inputs}})
+	}
+	return train.Load[F](ctx, t.Trials(ctx, task.TrialRequest{Split: split, Pass: pass}), trials, columns...)
 }
 
 // mask is the weights of one term's elements as they are filled in for each shard.
@@ -86,12 +116,26 @@ type mask struct {
 	width   int  // channels of the node; 1 is a (rows, T) node without that axis
 	binary  bool // 1 up to the trial's end; of trials without lengths, where any weight of the bin is positive
 	horizon int  // epochs
+	mean    bool // over the horizon's bins
+	length  bool // the trial's length alone matters
 }
 
 // Build writes the network and its losses down.
 func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], error) {
-	bins, outputs := n.spec.Bins, n.spec.Outputs
-	x, s := n.config.unroll(g, bins)
+	bins, outputs := n.spec.Bins, n.judged()
+	var env nn.Environment[F]
+	if n.link != nil {
+		if g.Training() {
+			env = link.Environment[F](n.link, g.Rows(), task.Train, n.pass)
+		} else {
+			env = link.Environment[F](n.link, g.Rows(), task.Valid, nil)
+		}
+	}
+	x, s := n.config.unroll(g, bins, env)
+	judged := s.Outputs
+	if n.link != nil {
+		judged = s.EnvironmentState
+	}
 	var p train.Program[F]
 	var masks []mask
 	var targets, ends *nn.Node
@@ -109,7 +153,7 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 		if !weighted && t.HorizonEpochs == 0 {
 			return nil
 		}
-		m := mask{width: width, binary: binary, horizon: t.HorizonEpochs}
+		m := mask{width: width, binary: binary, horizon: t.HorizonEpochs, mean: t.Reduction != task.SumTime, length: t.Kind == task.ActionSquare}
 		if width == 1 && t.Kind == task.PoissonNLL {
 			m.node = g.Data(fmt.Sprintf("weights of term %d", i), bins)
 		} else {
@@ -125,17 +169,20 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 		}
 		switch t.Kind {
 		case task.SquaredError:
-			p.Losses = append(p.Losses, g.SquaredError(s.Outputs(), target(), weights(i, t, outputs, false), scale))
+			p.Losses = append(p.Losses, g.SquaredError(judged(), target(), weights(i, t, outputs, false), scale))
 		case task.PoissonNLL:
 			if w := d.Shape(task.Weights); w != nil && w[1] != 1 {
 				return p, component.Invalid(task.Weights, "has %d channels: %s takes weights with 1 channel, the same for all outputs", w[1], t.Kind)
 			}
-			p.Losses = append(p.Losses, g.PoissonNLL(s.Outputs(), target(), nn.PoissonOptions{BinMask: weights(i, t, 1, false)}, scale))
+			p.Losses = append(p.Losses, g.PoissonNLL(judged(), target(), nn.PoissonOptions{BinMask: weights(i, t, 1, false)}, scale))
 		case task.LatentSquare:
 			units := n.config.Cell.Units()
 			p.Losses = append(p.Losses, g.SquaredError(s.States(), g.Zeros(bins, units), weights(i, t, units, true), scale))
+		case task.ActionSquare:
+			actions := n.spec.Outputs
+			p.Losses = append(p.Losses, g.SquaredError(s.Outputs(), g.Zeros(bins, actions), weights(i, t, actions, true), scale))
 		case task.Custom:
-			p.Losses = append(p.Losses, g.Custom("custom", s.Outputs(), t.Scale, n.customLoss))
+			p.Losses = append(p.Losses, g.Custom("custom", judged(), t.Scale, n.customLoss))
 		default:
 			return p, fmt.Errorf("recurrent: loss term %q: %w", t.Kind, component.ErrUnsupported)
 		}
@@ -148,7 +195,7 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 	}
 	training := g.Training()
 	p.Fill = func(d *train.Data[F], rows []int, pass nn.Pass) error {
-		if x != nil {
+		if x != nil && env == nil {
 			d.Gather(g.Array(x), task.Inputs, rows)
 		}
 		if targets != nil {
@@ -180,9 +227,12 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 		d.Gather(dst, task.Weights, rows)
 		return nil
 	}
-	horizon := bins
+	horizon, one := bins, F(1)
 	if training && m.horizon > 0 && pass.Epoch < int64(m.horizon) {
 		horizon = max(1, int(math.Ceil(float64(bins)*float64(pass.Epoch)/float64(m.horizon))))
+		if m.mean {
+			one = F(float64(bins) / float64(horizon))
+		}
 	}
 	for i, row := range rows {
 		end := horizon
@@ -194,6 +244,9 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 			end = min(end, length)
 		}
 		given := d.Row(task.Weights, row)
+		if m.length {
+			given = nil
+		}
 		channels := len(given) / bins
 		for t := range bins {
 			to := dst[(i*bins+t)*m.width:][:m.width]
@@ -202,13 +255,13 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 				case t >= end:
 					to[c] = 0
 				case given == nil, m.binary && d.Has(task.Lengths):
-					to[c] = 1
+					to[c] = one
 				case m.binary:
-					to[c] = anyPositive(given[t*channels:][:channels])
+					to[c] = one * anyPositive(given[t*channels:][:channels])
 				case channels == 1:
-					to[c] = given[t]
+					to[c] = one * given[t]
 				default:
-					to[c] = given[t*channels+c]
+					to[c] = one * given[t*channels+c]
 				}
 			}
 		}
@@ -240,17 +293,14 @@ func (n *network[F]) customLoss(p nn.Pass, y, grad []F) (float64, error) {
 	for i, t := range p.Trials {
 		trials[i] = int64(t)
 	}
-	outputs := tensor.New32(task.Targets, len(trials), n.spec.Bins, n.spec.Outputs)
+	outputs := tensor.New32(task.Targets, len(trials), n.spec.Bins, n.judged())
 	outputs.Name = "outputs"
 	for i, v := range y {
 		outputs.F32[i] = float32(v)
 	}
 	req := task.ScoreRequest{Split: task.Valid}
 	if grad != nil {
-		req.Split = task.Train
-		if n.spec.FreshNoise {
-			req.Pass = uint64(p.Epoch)
-		}
+		req.Split, req.Pass = task.Train, n.pass(p)
 	}
 	value, cotangent, err := n.custom.Loss(n.ctx, req, trials, outputs)
 	if err != nil {
@@ -262,7 +312,7 @@ func (n *network[F]) customLoss(p nn.Pass, y, grad []F) (float64, error) {
 	if cotangent == nil {
 		return 0, errors.New("recurrent: the task's loss has no cotangent")
 	}
-	if err := errors.Join(cotangent.Expect(len(trials), n.spec.Bins, n.spec.Outputs), cotangent.Check()); err != nil {
+	if err := errors.Join(cotangent.Expect(len(trials), n.spec.Bins, n.judged()), cotangent.Check()); err != nil {
 		return 0, err
 	}
 	for i, v := range cotangent.Float64s() {

@@ -23,49 +23,64 @@ func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, thread
 	}
 	// What stands in memory for a bin of a trial, by term: the targets and weights that are filled in, the states and the gradient.
 	forward, backward := row(s.Inputs, s.Outputs), int64(0)
-	seen := map[bool]int{}
-	term := func(states bool, data ...int) {
-		width := s.Outputs
-		if states {
-			width = units
-			if seen[true] == 0 {
-				forward = tensor.Total(forward, row(units))
-			}
+	judged, recorded := s.Outputs, 0
+	if s.Loop != nil {
+		// What an environment gives, and on the way back the cotangents that go through it.
+		judged = s.Loop.StateSize
+		forward, backward = tensor.Total(forward, row(judged)), row(s.Inputs, s.Outputs)
+		// Of what a task records only the names are known.
+		recorded = 4 * len(s.Loop.Recorded)
+	}
+	const (
+		onOutputs = iota
+		onJudged
+		onStates
+	)
+	seen := map[int]int{}
+	term := func(of, width int, data ...int) {
+		if of == onStates && seen[of] == 0 {
+			forward = tensor.Total(forward, row(units))
 		}
 		forward = tensor.Total(forward, row(data...))
 		backward = tensor.Total(backward, row(width))
-		if seen[states] > 0 {
+		if seen[of] > 0 {
 			// Gradients of one array are added up, and kept for the kernel.
 			backward = tensor.Total(backward, row(width, width))
 		}
-		seen[states]++
+		seen[of]++
 	}
 	for _, t := range s.Loss.Terms {
 		switch t.Kind {
 		case task.LatentSquare:
-			term(true, units, units)
+			term(onStates, units, units, units)
+		case task.ActionSquare:
+			term(onOutputs, s.Outputs, s.Outputs, s.Outputs)
 		case task.PoissonNLL:
-			term(false, s.Outputs, 1)
-		case task.Custom:
-			term(false, s.Outputs, s.Outputs)
+			term(onJudged, judged, judged, 1)
 		default:
-			term(false, s.Outputs, s.Outputs)
+			term(onJudged, judged, judged, judged)
 		}
 	}
 	if latentL2 {
-		term(true)
+		term(onStates, units)
 	}
 	rows := func(each int64, training bool) func(int) int64 {
 		return func(n int) int64 {
 			return tensor.Total(tensor.Elements(int(each), n), cell.Bytes(n, s.Bins, s.Inputs, s.Outputs, training))
 		}
 	}
-	trial := row(s.Inputs, s.Outputs, s.Outputs)
+	trial, in, out := row(s.Inputs, judged, judged), row(s.Inputs, s.Inputs, judged, judged), row(units, s.Outputs)
+	rolling := row(s.Inputs, s.Outputs, units)
+	if s.Loop != nil {
+		rolling = tensor.Total(rolling, row(judged))
+		trial = row(judged, judged)
+		out = tensor.Total(out, row(s.Outputs, s.Inputs, judged, recorded, recorded))
+	}
 	f := train.Footprint{
 		Weights:  tensor.Elements(size, int(tensor.Total(cell.Weights(s.Inputs), tensor.Elements(s.Outputs, units+1), int64(units)))),
-		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(row(s.Inputs, s.Outputs, units), false),
+		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(rolling, false),
 		Trial: trial, Fresh: s.FreshNoise, TrainTrials: s.TrainTrials, ValidTrials: s.ValidTrials, Batch: batch,
-		In: row(s.Inputs, s.Inputs, s.Outputs, s.Outputs), Out: row(units, s.Outputs),
+		In: in, Out: out,
 	}
 	f.BlockTrials = train.Block(f.In, taskBlock)
 	return f.Bytes(threads)

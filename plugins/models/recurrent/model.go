@@ -9,8 +9,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -36,6 +38,8 @@ type Config[F kernel.Float] struct {
 	InitialNoise, Noise float64
 	// LatentL2 weighs the mean over trials of the 2-norm of the trial's latents.
 	LatentL2 float64
+	// Truncate cuts the gradient through time at multiples of that many bins; 0 never.
+	Truncate int
 	// Training says how to train; what is of the environment and of the request is set here.
 	Training train.Config
 	// Identity is everything else that a training depends on: the resolved parameters.
@@ -47,6 +51,8 @@ type Model[F kernel.Float] struct {
 	config Config[F]
 	mu     sync.RWMutex
 	params *nn.Params[F]
+	// patience bounds a call on a closed-loop task in another process; 0 is package link's.
+	patience time.Duration
 }
 
 var _ model.Model = (*Model[float32])(nil)
@@ -88,9 +94,12 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 	return &Model[F]{config: c, params: p}, nil
 }
 
-// unroll writes down everything but the loss.
-func (c *Config[F]) unroll(g *nn.Graph[F], bins int) (inputs *nn.Node, s *nn.Sequence) {
-	if c.Spec.Inputs > 0 {
+// unroll writes down everything but the loss. env closes the loop; nil leaves it open.
+func (c *Config[F]) unroll(g *nn.Graph[F], bins int, env nn.Environment[F]) (inputs *nn.Node, s *nn.Sequence) {
+	switch {
+	case env != nil:
+		inputs = g.Environment(env, bins, c.Spec.Inputs, c.Spec.Loop.StateSize)
+	case c.Spec.Inputs > 0:
 		inputs = g.Data(task.Inputs, bins, c.Spec.Inputs)
 	}
 	var initial *nn.Node
@@ -98,7 +107,7 @@ func (c *Config[F]) unroll(g *nn.Graph[F], bins int) (inputs *nn.Node, s *nn.Seq
 		initial = g.Param("latent_ics")
 	}
 	return inputs, c.Cell.Unroll(g, c.Prefix, inputs, bins, nn.Unroll{Readout: "readout", Initial: initial,
-		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}})
+		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}, Truncate: c.Truncate})
 }
 
 // Train is as the interface says.
@@ -111,6 +120,9 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 		return model.TrainResult{}, err
 	}
 	own := m.config.Spec
+	if (spec.Loop == nil) != (own.Loop == nil) {
+		return model.TrainResult{}, component.Invalid("task", "is closed-loop or not, unlike what the model was opened for")
+	}
 	if spec.Inputs != own.Inputs || spec.Outputs != own.Outputs || spec.Bins != own.Bins {
 		return model.TrainResult{}, component.Invalid("task", "has %d inputs, %d outputs and %d bins; the model was opened for %d, %d and %d",
 			spec.Inputs, spec.Outputs, spec.Bins, own.Inputs, own.Outputs, own.Bins)
@@ -121,6 +133,16 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	net := &network[F]{config: &m.config, params: m.params, spec: spec, ctx: ctx}
+	if spec.Loop != nil {
+		loop, ok := req.Task.(task.ClosedLoop)
+		if !ok {
+			return model.TrainResult{}, component.Invalid("task", "declares a closed loop but has no episodes")
+		}
+		if net.link, err = link.New(ctx, loop, spec, link.Options{Threads: m.config.Env.Threads, Patience: m.patience}); err != nil {
+			return model.TrainResult{}, err
+		}
+		defer net.link.Close()
+	}
 	if custom(spec.Loss) {
 		loss, ok := req.Task.(task.CustomLoss)
 		if !ok {
@@ -147,10 +169,12 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	return train.Fit(ctx, net, source, c, report)
 }
 
-// Rollout gives latents and outputs. Where the state is no more than the latents it is given under its own name too where it is asked for.
+// Rollout gives latents and outputs, in a closed loop also what was seen, the actions within their bounds, what was controlled and, where nothing else is asked for, what the
+// task recorded. Without a task a model of a closed-loop one runs over given inputs in an open loop. Where the state is no more than the latents it is given under its own name too where it is asked for.
 func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
-	if req.Task != nil {
-		return tensor.Fail(fmt.Errorf("%w: a rollout in a closed loop", component.ErrUnsupported))
+	spec := &m.config.Spec
+	if req.Task != nil && spec.Loop == nil {
+		return tensor.Fail(component.Invalid("task", "is given, but the model was opened for a task that is not closed-loop"))
 	}
 	if req.Samples != 0 {
 		return tensor.Fail(component.Invalid("samples", "%d is not allowed: this model has no posterior to sample", req.Samples))
@@ -159,13 +183,33 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 	if m.config.Cell.StateSize() == m.config.Cell.Units() {
 		roles = append(roles, model.State)
 	}
-	want, err := train.Wanted(req.Want, roles, []string{model.Latents, model.Outputs})
+	usual := []string{model.Latents, model.Outputs}
+	if req.Task != nil {
+		usual = append(usual, model.SeenInputs, model.Actions, task.Controlled)
+		roles = append(roles, usual[2:]...)
+	}
+	want, err := train.Wanted(req.Want, roles, usual)
 	if err != nil {
 		return tensor.Fail(err)
 	}
-	r := &rollout[F]{config: &m.config, params: m.snapshot(), want: want}
-	return train.Rollout(ctx, r, m.config.Env.Threads, nn.Pass{Seed: req.Seed, Quiet: !req.Noise}, trials)
+	r := &rollout[F]{config: &m.config, params: m.snapshot(), want: want, split: req.Split, pass: req.Pass}
+	pass := nn.Pass{Seed: req.Seed, Quiet: !req.Noise}
+	if req.Task == nil {
+		return train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)
+	}
+	l, err := link.New(ctx, req.Task, *spec, link.Options{Threads: m.config.Env.Threads, Record: len(req.Want) == 0})
+	if err != nil {
+		return tensor.Fail(err)
+	}
+	r.link = l
+	return func(yield func(tensor.Block, error) bool) {
+		defer l.Close()
+		train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)(yield)
+	}
 }
+
+// Patience bounds how long a closed-loop task in another process may take for a call, instead of package link's own bound.
+func (m *Model[F]) Patience(d time.Duration) { m.patience = d }
 
 // snapshot is a copy of the weights.
 func (m *Model[F]) snapshot() *nn.Params[F] {
@@ -178,24 +222,64 @@ type rollout[F kernel.Float] struct {
 	config *Config[F]
 	params *nn.Params[F]
 	want   []string
+	link   *link.Link // nil in an open loop
+	split  task.Split
+	pass   uint64
 }
+
+// Link is the loop's.
+func (r *rollout[F]) Link() *link.Link { return r.link }
 
 func (r *rollout[F]) Params() *nn.Params[F] { return r.params }
 
 func (r *rollout[F]) Columns() []train.Column {
+	if r.link != nil {
+		return nil // they come from the episodes
+	}
 	return []train.Column{{Name: task.Inputs, Shape: []int{-1, r.config.Spec.Inputs}}}
 }
 
+var axes = map[string]string{model.Outputs: tensor.Channel, model.Actions: tensor.Channel, model.SeenInputs: tensor.Channel, task.Controlled: tensor.Channel}
+
+// within is the function of an output that an action is.
+func within(l *task.Loop) func(float64) float64 {
+	if l.ActionLow >= l.ActionHigh {
+		return nil // without bounds
+	}
+	return func(a float64) float64 { return min(max(a, l.ActionLow), l.ActionHigh) }
+}
+
 func (r *rollout[F]) BuildRollout(g *nn.Graph[F], d *train.Data[F]) (train.RolloutProgram[F], error) {
-	x, s := r.config.unroll(g, d.Shape(task.Inputs)[0])
-	p := train.RolloutProgram[F]{Fill: func(d *train.Data[F], rows []int, _ nn.Pass) error {
-		d.Gather(g.Array(x), task.Inputs, rows)
-		return nil
-	}}
+	var x *nn.Node
+	var s *nn.Sequence
+	p := train.RolloutProgram[F]{Fill: func(*train.Data[F], []int, nn.Pass) error { return nil }}
+	if r.link != nil {
+		env := link.Environment[F](r.link, g.Rows(), r.split, func(nn.Pass) uint64 { return r.pass })
+		x, s = r.config.unroll(g, r.config.Spec.Bins, env)
+		p.Recorded = env.Recorded
+	} else {
+		x, s = r.config.unroll(g, d.Shape(task.Inputs)[0], nil)
+		p.Fill = func(d *train.Data[F], rows []int, _ nn.Pass) error {
+			d.Gather(g.Array(x), task.Inputs, rows)
+			return nil
+		}
+	}
 	for _, role := range r.want {
-		res := train.Result{Name: role, Node: s.States(), Axes: []string{tensor.Trial, tensor.Bin, tensor.Latent}}
-		if role == model.Outputs {
-			res.Node, res.Axes = s.Outputs(), []string{tensor.Trial, tensor.Bin, tensor.Channel}
+		res := train.Result{Name: role, Axes: []string{tensor.Trial, tensor.Bin, tensor.Latent}}
+		if a := axes[role]; a != "" {
+			res.Axes[2] = a
+		}
+		switch role {
+		case model.Outputs:
+			res.Node = s.Outputs()
+		case model.Actions:
+			res.Node, res.Of = s.Outputs(), within(r.config.Spec.Loop)
+		case model.SeenInputs:
+			res.Node = x
+		case task.Controlled:
+			res.Node = s.EnvironmentState()
+		default:
+			res.Node = s.States()
 		}
 		p.Results = append(p.Results, res)
 	}

@@ -256,7 +256,7 @@ func TestCheckRefuses(t *testing.T) {
 			target model.Target
 			want   int
 		}{
-			"fits": {model.Target{Task: &spec}, 0}, "not yet known": {model.Target{}, 0}, "closed loop": {model.Target{Task: &closed}, 1}, "unknown loss": {model.Target{Task: &unknown}, 1},
+			"fits": {model.Target{Task: &spec}, 0}, "not yet known": {model.Target{}, 0}, "closed loop that does not fit": {model.Target{Task: &closed}, 2}, "unknown loss": {model.Target{Task: &unknown}, 1},
 			"actions": {model.Target{Task: &action}, 1}, "no trials": {model.Target{Task: &none}, 1}, "spikes": {model.Target{Data: &model.DataSpec{}}, 1},
 		} {
 			if got := f.Check(v, c.target); len(got) != c.want {

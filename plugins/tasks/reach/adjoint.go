@@ -44,8 +44,13 @@ func (e *episode[F]) pull(t int, inputs, state *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
+	cut := e.truncate > 0 && (t+1)%e.truncate == 0
 	if !e.backward {
 		e.plant.BeginBackward()
+	} else if cut {
+		e.plant.Cut()
+	}
+	if !e.backward || cut {
 		e.seenBack.clear()
 		e.feltBack.clear()
 	}

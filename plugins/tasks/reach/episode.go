@@ -20,6 +20,9 @@ func (t *reach) Begin(ctx context.Context, req task.EpisodeRequest) (task.Episod
 	if len(req.Trials) == 0 {
 		return nil, task.Observation{}, component.Invalid("trials", "none are given: at least one is needed")
 	}
+	if req.Truncate < 0 {
+		return nil, task.Observation{}, component.Invalid("truncate", "%d is not allowed: at least 0", req.Truncate)
+	}
 	if req.Horizon < 0 || req.Horizon > t.bins() {
 		return nil, task.Observation{}, component.Invalid("horizon", "%d is not allowed: 1 to %d bins, or 0 for all", req.Horizon, t.bins())
 	}
@@ -62,6 +65,8 @@ type episode[F arm.Float] struct {
 	trials  []uint64
 	horizon int
 	tape    bool
+	// truncate is where gradients are cut, as the request says.
+	truncate int
 	// context is what is shown in the first bins, (B, shown, contexts).
 	context []F
 	shown   int
@@ -93,7 +98,7 @@ var (
 // newEpisode makes the episode of a request, all but what is shown. Everything that a step writes to is allocated here.
 func newEpisode[F arm.Float](t *reach, req task.EpisodeRequest, plans []Plan) (*episode[F], error) {
 	b := len(plans)
-	e := &episode[F]{task: t, plans: plans, horizon: req.Horizon, tape: req.Tape, trials: make([]uint64, b)}
+	e := &episode[F]{task: t, plans: plans, horizon: req.Horizon, tape: req.Tape, truncate: req.Truncate, trials: make([]uint64, b)}
 	if e.horizon == 0 {
 		e.horizon = t.bins()
 	}
@@ -126,7 +131,7 @@ func newEpisode[F arm.Float](t *reach, req task.EpisodeRequest, plans []Plan) (*
 		e.tip, e.actions = make([]F, 2*b), make([]F, m*b)
 		e.gradient = wrap("actions", e.actions, b).With("", tensor.Trial, tensor.Channel)
 	} else {
-		e.record = newRecord[F](b, m)
+		e.record = newRecord[F](b, m, t.Compat)
 	}
 	return e, nil
 }
@@ -261,7 +266,15 @@ func (e *episode[F]) step(t int, actions *tensor.Tensor) error {
 	if e.record != nil {
 		e.record.take(e.plant, e.plans, e.state, t)
 	}
-	return e.observe(t + 1)
+	if err := e.observe(t + 1); err != nil || e.record == nil || e.record.inputs == nil {
+		return err
+	}
+	width := 2 + 2*e.task.muscles + contexts
+	copy(e.record.inputs, e.inputs)
+	for row := range e.plans {
+		copy(e.record.inputs[(row+1)*width-contexts:], e.context[(row*e.shown+t)*contexts:][:contexts])
+	}
+	return nil
 }
 
 // order says which step may come next.

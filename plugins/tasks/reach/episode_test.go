@@ -58,7 +58,7 @@ func run(t testing.TB, k *reach, req task.EpisodeRequest, act policy) map[int64]
 	}
 	b := len(req.Trials)
 	for bin := range horizon + 1 {
-		if err := tensor.Set(append(tensor.Set{o.Inputs}, o.Recorded...)).Check(); err != nil {
+		if err := errors.Join(o.Inputs.Check(), o.Recorded.Check()); err != nil {
 			t.Fatal(err)
 		}
 		y := tensor.New64("actions", b, k.muscles)

@@ -48,7 +48,7 @@ import (
 func Factory() task.Factory {
 	return task.Sized(task.New(component.Info{
 		Name:         component.Name{Kind: component.Task, Short: "random-target"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "Delayed reaches to random targets with a two-joint arm that six muscles move, in closed loop.",
 		Source:       "Codol et al. 2023; Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.ClosedLoop, component.Deterministic},
@@ -125,7 +125,7 @@ func (t *reach) Spec(context.Context) (task.Spec, error) {
 			Actions: t.muscles, ActionLow: 0, ActionHigh: 1,
 			StateSize: 2, StateLabels: []string{"hand x", "hand y"},
 			FeedbackDelay: map[string]float64{"vision": t.Vision, "proprioception": t.Proprio},
-			Recorded:      recorded(),
+			Recorded:      recorded(t.Compat),
 		},
 		Trim:       [2]int{trimBefore, -trimAfter},
 		Simulation: param.Values{"mode": "simulation"},

@@ -2,6 +2,7 @@ package reach
 
 import (
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
+	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -18,27 +19,37 @@ const (
 	Goal      = "goal"
 )
 
-// recorded lists them.
-func recorded() []string {
-	return []string{JointAngle, JointVelocity, Activation, Force, Fingertip, Goal}
+// recorded lists them. Under compat data models are told what is observed after the step, beside what was shown in its bin: the published data sets' inputs.
+func recorded(compat bool) []string {
+	names := []string{JointAngle, JointVelocity, Activation, Force, Fingertip, Goal}
+	if compat {
+		names = append(names, task.Inputs)
+	}
+	return names
 }
 
 // record is what they are written to.
 type record[F arm.Float] struct {
 	state     arm.State[F]
 	tip, goal []F
+	inputs    []F // nil where they are not recorded
 	set       tensor.Set
 }
 
-func newRecord[F arm.Float](rows, muscles int) *record[F] {
+func newRecord[F arm.Float](rows, muscles int, compat bool) *record[F] {
 	n := rows * muscles
 	r := &record[F]{
 		state: arm.State[F]{Joints: make([]F, 2*rows), Velocities: make([]F, 2*rows), Activations: make([]F, n), Forces: make([]F, n)},
 		tip:   make([]F, 2*rows), goal: make([]F, 2*rows),
 	}
 	units := []string{"rad", "rad/s", "", "N", "m", "m"}
-	for i, a := range [][]F{r.state.Joints, r.state.Velocities, r.state.Activations, r.state.Forces, r.tip, r.goal} {
-		r.set = append(r.set, wrap(recorded()[i], a, rows).With(units[i], tensor.Trial, tensor.Channel))
+	arrays := [][]F{r.state.Joints, r.state.Velocities, r.state.Activations, r.state.Forces, r.tip, r.goal}
+	if compat {
+		r.inputs = make([]F, rows*(observed(muscles)+contexts))
+		arrays, units = append(arrays, r.inputs), append(units, "")
+	}
+	for i, a := range arrays {
+		r.set = append(r.set, wrap(recorded(compat)[i], a, rows).With(units[i], tensor.Trial, tensor.Channel))
 	}
 	return r
 }

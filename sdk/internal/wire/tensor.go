@@ -82,7 +82,10 @@ func ToTensor(t *tensor.Tensor) (*tensorv1.Tensor, error) {
 }
 
 // FromTensor reads the message of a small array, nil for nil.
-func FromTensor(m *tensorv1.Tensor) (*tensor.Tensor, error) {
+func FromTensor(m *tensorv1.Tensor) (*tensor.Tensor, error) { return FromTensorInto(m, nil) }
+
+// FromTensorInto is [FromTensor] into the memory of an earlier array, which may be nil, where that has the same number of elements of the same type.
+func FromTensorInto(m *tensorv1.Tensor, old *tensor.Tensor) (*tensor.Tensor, error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -96,7 +99,11 @@ func FromTensor(m *tensorv1.Tensor) (*tensor.Tensor, error) {
 	if sum := crc32.Checksum(m.GetData(), castagnoli); sum != m.GetCrc32C() {
 		return nil, fmt.Errorf("wire: %q: %w: %08x, sent as %08x", t.Name, component.ErrChecksum, sum, m.GetCrc32C())
 	}
-	alloc(t, d, n)
+	if old != nil && old.DType() == d && len(old.F32)+len(old.F64)+len(old.I64) == n {
+		t.F32, t.F64, t.I64 = old.F32, old.F64, old.I64
+	} else {
+		alloc(t, d, n)
+	}
 	raw := memory(t)
 	copy(raw, m.GetData())
 	if !littleHost {

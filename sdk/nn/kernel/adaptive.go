@@ -85,10 +85,12 @@ type pool[F Float] struct {
 	used int
 }
 
-// converted is an array in double precision, and where its values go if it is a result.
+// converted is an array in double precision, and where its values go if it is a result: to runs of width elements that begin row elements apart; a width of 0 is all
+// in one run.
 type converted[F Float] struct {
-	narrow []F
-	double []float64
+	narrow     []F
+	double     []float64
+	width, row int
 }
 
 func newWide[F Float](c SequenceConfig) (*wide[F], error) {
@@ -126,13 +128,30 @@ func (p *pool[F]) array(a []F, fill bool) []float64 {
 	if cap(c.double) < len(a) {
 		c.double = make([]float64, len(a))
 	}
-	c.narrow, c.double = nil, c.double[:len(a)]
+	c.narrow, c.double, c.width = nil, c.double[:len(a)], 0
 	if fill {
 		for i, v := range a {
 			c.double[i] = float64(v)
 		}
 	}
 	return c.double
+}
+
+// bin is a double array for bin t of an array (B, T, width), which it holds if fill and which gets its values at the end if it is a result.
+func (p *pool[F]) bin(a []F, bins, t, width int, fill, result bool) []float64 {
+	if a == nil || width == 0 {
+		return nil
+	}
+	row := bins * width
+	d := p.array(a[:len(a)/bins], false)
+	for i := 0; fill && i < len(d); i++ {
+		d[i] = float64(a[i/width*row+t*width+i%width])
+	}
+	if result {
+		c := &p.room[p.used-1]
+		c.narrow, c.width, c.row = a[t*width:], width, row
+	}
+	return d
 }
 
 // argument is a's copy.
@@ -155,6 +174,12 @@ func (w *wide[F]) pass(call func(p *pool[F]) error) error {
 		return err
 	}
 	for _, c := range p.room[:p.used] {
+		if c.width > 0 {
+			for i, v := range c.double {
+				c.narrow[i/c.width*c.row+i%c.width] = F(v)
+			}
+			continue
+		}
 		for i := range c.narrow {
 			c.narrow[i] = F(c.double[i])
 		}
@@ -199,8 +224,8 @@ func (w *wide[F]) forward(s SequenceWeights[F], in SequenceInput[F], out Sequenc
 
 func (w *wide[F]) backward(cot SequenceCotangent[F], grad SequenceGradient[F]) error {
 	return w.pass(func(p *pool[F]) error {
-		c := wideOutput(SequenceOutput[F](cot), func(a []F, _ bool) []float64 { return p.argument(a) })
-		return w.Backward(SequenceCotangent[float64](c), wideGradient(grad, p))
+		c := wideOutput(SequenceOutput[F]{cot.Y, cot.States, cot.Clean, cot.Final, cot.Stride, cot.FinalStride}, func(a []F, _ bool) []float64 { return p.argument(a) })
+		return w.Backward(SequenceCotangent[float64]{c.Y, c.States, c.Clean, c.Final, c.Stride, c.FinalStride, cot.Truncate}, wideGradient(grad, p))
 	})
 }
 
@@ -210,7 +235,14 @@ func (w *wide[F]) beginSteps(s SequenceWeights[F], in SequenceInput[F]) error {
 }
 
 func (w *wide[F]) stepForward(t int, x []F, out SequenceBin[F]) error {
+	if err := w.checkBin(t, "x", x, out); err != nil {
+		return err
+	}
 	return w.pass(func(p *pool[F]) error {
+		if c := w.cfg; out.Whole {
+			return w.StepForward(t, p.bin(x, c.T, t, c.I, true, false), SequenceBin[float64]{Y: p.bin(out.Y, c.T, t, c.O, false, true),
+				State: p.bin(out.State, c.T, t, c.H, false, true), Clean: p.bin(out.Clean, c.T, t, c.H, false, true)})
+		}
 		return w.StepForward(t, p.argument(x), SequenceBin[float64]{Y: p.result(out.Y, false), State: p.result(out.State, false), Clean: p.result(out.Clean, false)})
 	})
 }
@@ -219,8 +251,26 @@ func (w *wide[F]) beginBackward(final []F) error {
 	return w.pass(func(p *pool[F]) error { return w.BeginBackward(p.argument(final)) })
 }
 
+// checkBin checks the sizes of arrays of all bins before one is taken out of them.
+func (w *wide[F]) checkBin(t int, name string, x []F, b SequenceBin[F]) error {
+	if !b.Whole {
+		return nil
+	}
+	if t < 0 || t >= w.cfg.T {
+		return fmt.Errorf("sequence: step at bin %d of %d: %w", t, w.cfg.T, ErrOrder)
+	}
+	return errors.Join(optLen("sequence", name, x, w.in.B*w.cfg.T*w.cfg.I), b.check(w.cfg, w.in.B))
+}
+
 func (w *wide[F]) stepBackward(t int, cot SequenceBin[F], dx []F) error {
+	if err := w.checkBin(t, "dx", dx, cot); err != nil {
+		return err
+	}
 	return w.pass(func(p *pool[F]) error {
+		if c := w.cfg; cot.Whole {
+			return w.StepBackward(t, SequenceBin[float64]{Y: p.bin(cot.Y, c.T, t, c.O, true, false), State: p.bin(cot.State, c.T, t, c.H, true, false),
+				Clean: p.bin(cot.Clean, c.T, t, c.H, true, false)}, p.bin(dx, c.T, t, c.I, false, true))
+		}
 		return w.StepBackward(t, SequenceBin[float64]{Y: p.argument(cot.Y), State: p.argument(cot.State), Clean: p.argument(cot.Clean)}, p.result(dx, false))
 	})
 }

@@ -56,6 +56,7 @@ static inline int call_seq_replay(ctdb_seq *p, int s, int k) { return p->ops->se
 static inline void call_seq_final(ctdb_seq *p, int s, void *out, long row) { p->ops->seq_final(p, s, out, row); }
 
 static inline void call_seq_begin_backward(ctdb_seq *p, int s, const void *fin, long row) { p->ops->seq_begin_backward(p, s, fin, row); }
+static inline void call_seq_cut(ctdb_seq *p, int s) { p->ops->seq_cut(p, s); }
 
 static inline void call_seq_backward(ctdb_seq *p, int s, int k0, int k1, const void *y, long y_row, long y_bin, const void *st, const void *cl,
 	long s_row, long s_bin, int noisy, void *dx, long x_row, long x_bin)

@@ -122,6 +122,7 @@ struct ctdb_ops {
 	int (*seq_replay)(ctdb_seq *, int s, int k);
 	void (*seq_final)(ctdb_seq *, int s, void *out, long row);
 	void (*seq_begin_backward)(ctdb_seq *, int s, const void *fin, long row);
+	void (*seq_cut)(ctdb_seq *, int s);
 	void (*seq_backward)(ctdb_seq *, int s, int k0, int k1, const void *y, long y_row, long y_bin, const void *st, const void *cl,
 		long s_row, long s_bin, int noisy, void *dx, long x_row, long x_bin);
 	void (*seq_gradients)(ctdb_seq *, int s, void *wih, void *whh, void *bih, void *bhh, void *wo, void *bo, void *h0, int shared, int add);

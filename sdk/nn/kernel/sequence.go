@@ -17,6 +17,8 @@ package kernel
 #cgo nocallback call_seq_final
 #cgo noescape call_seq_begin_backward
 #cgo nocallback call_seq_begin_backward
+#cgo noescape call_seq_cut
+#cgo nocallback call_seq_cut
 #cgo noescape call_seq_backward
 #cgo nocallback call_seq_backward
 #cgo noescape call_seq_gradients
@@ -131,6 +133,14 @@ type rows struct{ row, bin int }
 
 func (g *Sequence[F]) sequence(c int) rows { return rows{g.cfg.T * c, c} }
 
+// bin is how a step walks arrays of one bin, or of all of them.
+func (g *Sequence[F]) bin(c int, whole bool) rows {
+	if whole {
+		return g.sequence(c)
+	}
+	return rows{row: c}
+}
+
 func (g *Sequence[F]) shards(f func(s, rows C.int)) {
 	// f cannot fail.
 	_ = Shards(g.in.B, g.cfg.threads(), func(_, s, lo, hi int) error {
@@ -242,7 +252,10 @@ func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F
 	if g.state != phaseForward {
 		return fmt.Errorf("sequence: backward without a forward that keeps a tape: %w", ErrOrder)
 	}
-	out := SequenceOutput[F](cot)
+	out := SequenceOutput[F]{cot.Y, cot.States, cot.Clean, cot.Final, cot.Stride, cot.FinalStride}
+	if cot.Truncate < 0 {
+		return &ShapeError{"sequence", "Truncate", cot.Truncate, "at least 0"}
+	}
 	if err := errors.Join(out.check(g.cfg, g.in.B), grad.check(g.cfg, g.in.B, g.shared(), true)); err != nil {
 		return err
 	}
@@ -250,11 +263,20 @@ func (g *Sequence[F]) Backward(cot SequenceCotangent[F], grad SequenceGradient[F
 	g.shards(func(s, _ C.int) {
 		C.call_seq_begin_backward(g.plan, s, ptr(out.Final), C.long(out.FinalStride))
 		for hi, lo := c.T, 0; hi > 0; hi = lo {
+			lo = 0
 			if n := c.segment(); n > 0 {
 				lo = (hi - 1) / n * n
-				g.replay(s, lo, hi)
+			}
+			if n := cot.Truncate; n > 0 {
+				lo = max(lo, (hi-1)/n*n)
+			}
+			if n := c.segment(); n > 0 && (hi == c.T || hi%n == 0) {
+				g.replay(s, (hi-1)/n*n, hi)
 			}
 			g.backward(s, lo, hi, out.Y, g.sequence(c.O), out.States, out.Clean, g.sequence(out.Stride), grad.X, g.sequence(c.I))
+			if lo > 0 && cot.Truncate > 0 && lo%cot.Truncate == 0 {
+				C.call_seq_cut(g.plan, s)
+			}
 		}
 	})
 	if err := g.integrated(); err != nil {
@@ -286,7 +308,7 @@ func (g *Sequence[F]) Begin(w SequenceWeights[F], in SequenceInput[F]) error {
 	return nil
 }
 
-// StepForward takes bin t, which must be the next one (0 after Begin), with inputs x (B, I), and writes what out wants.
+// StepForward takes bin t, which must be the next one (0 after Begin), with inputs x (B, I), and writes what out wants. Of a bin that is Whole x is (B, T, I).
 func (g *Sequence[F]) StepForward(t int, x []F, out SequenceBin[F]) error {
 	if g.wide != nil {
 		return g.wide.stepForward(t, x, out)
@@ -297,17 +319,38 @@ func (g *Sequence[F]) StepForward(t int, x []F, out SequenceBin[F]) error {
 	if g.state != phaseSteps || t != g.done || t >= g.cfg.T {
 		return fmt.Errorf("sequence: step forward at bin %d, %d of %d bins done: %w", t, g.done, g.cfg.T, ErrOrder)
 	}
-	if err := errors.Join(wantLen("sequence", "x", x, g.in.B*g.cfg.I), out.check(g.cfg, g.in.B)); err != nil {
+	if err := errors.Join(wantLen("sequence", "x", x, g.in.B*out.bins(g.cfg)*g.cfg.I), out.check(g.cfg, g.in.B)); err != nil {
 		return err
 	}
 	c := g.cfg
 	g.shards(func(s, _ C.int) {
-		g.forward(s, t, t+1, x, rows{row: c.I}, out.Y, rows{row: c.O}, out.State, out.Clean, rows{row: c.H})
+		g.forward(s, t, t+1, x, g.bin(c.I, out.Whole), out.Y, g.bin(c.O, out.Whole), out.State, out.Clean, g.bin(c.H, out.Whole))
 	})
 	if err := g.integrated(); err != nil {
 		return err
 	}
 	g.done++
+	return nil
+}
+
+// Final writes the state (B, StateSize) after the bins stepped so far, to final unless it is nil.
+func (g *Sequence[F]) Final(final []F) error {
+	if g.wide != nil {
+		return g.wide.pass(func(p *pool[F]) error { return g.wide.Sequence.Final(p.result(final, false)) })
+	}
+	if g.plan == nil {
+		return ErrClosed
+	}
+	if g.state != phaseSteps {
+		return fmt.Errorf("sequence: final state without steps: %w", ErrOrder)
+	}
+	if final == nil {
+		return nil
+	}
+	if err := wantLen("sequence", "Final", final, g.in.B*g.cfg.StateSize()); err != nil {
+		return err
+	}
+	g.shards(func(s, _ C.int) { C.call_seq_final(g.plan, s, ptr(final), C.long(g.cfg.StateSize())) })
 	return nil
 }
 
@@ -331,7 +374,7 @@ func (g *Sequence[F]) BeginBackward(final []F) error {
 }
 
 // StepBackward goes back over bin t, which must be the last one not yet gone back over, with the cotangents of what StepForward gave,
-// and writes the gradient of its inputs to dx (B, I; nil if not wanted).
+// and writes the gradient of its inputs to dx (B, I; nil if not wanted). Of a bin that is Whole dx is (B, T, I).
 func (g *Sequence[F]) StepBackward(t int, cot SequenceBin[F], dx []F) error {
 	if g.wide != nil {
 		return g.wide.stepBackward(t, cot, dx)
@@ -342,17 +385,33 @@ func (g *Sequence[F]) StepBackward(t int, cot SequenceBin[F], dx []F) error {
 	if g.state != phaseBack || t != g.done-1 {
 		return fmt.Errorf("sequence: step backward at bin %d, %d bins left: %w", t, g.done, ErrOrder)
 	}
-	if err := errors.Join(optLen("sequence", "dx", dx, g.in.B*g.cfg.I), cot.check(g.cfg, g.in.B)); err != nil {
+	if err := errors.Join(optLen("sequence", "dx", dx, g.in.B*cot.bins(g.cfg)*g.cfg.I), cot.check(g.cfg, g.in.B)); err != nil {
 		return err
 	}
 	c := g.cfg
 	g.shards(func(s, _ C.int) {
-		g.backward(s, t, t+1, cot.Y, rows{row: c.O}, cot.State, cot.Clean, rows{row: c.H}, dx, rows{row: c.I})
+		g.backward(s, t, t+1, cot.Y, g.bin(c.O, cot.Whole), cot.State, cot.Clean, g.bin(c.H, cot.Whole), dx, g.bin(c.I, cot.Whole))
 	})
 	if err := g.integrated(); err != nil {
 		return err
 	}
 	g.done--
+	return nil
+}
+
+// CutBackward forgets, between two StepBackward, the cotangent of the state between their bins: the gradients are then those of a state held constant there, as truncated
+// backpropagation through time takes them.
+func (g *Sequence[F]) CutBackward() error {
+	if g.wide != nil {
+		return g.wide.CutBackward()
+	}
+	if g.plan == nil {
+		return ErrClosed
+	}
+	if g.state != phaseBack {
+		return fmt.Errorf("sequence: cut without a way back: %w", ErrOrder)
+	}
+	g.shards(func(s, _ C.int) { C.call_seq_cut(g.plan, s) })
 	return nil
 }
 
@@ -386,4 +445,24 @@ func (g *Sequence[F]) Close() error {
 		g.plan, g.in = nil, SequenceInput[F]{}
 	}
 	return nil
+}
+
+// SequenceBin is one bin's results or their cotangents: Y (B, O), State (B, H), Clean (B, H); a nil field is not wanted, or zero.
+type SequenceBin[F Float] struct {
+	Y, State, Clean []F
+	// Whole says that these arrays, and that of the inputs, are of all bins, (B, T, ...), of which the bin in question is read or written.
+	Whole bool
+}
+
+// bins is the number of bins in its arrays.
+func (b SequenceBin[F]) bins(c SequenceConfig) int {
+	if b.Whole {
+		return c.T
+	}
+	return 1
+}
+
+func (b SequenceBin[F]) check(c SequenceConfig, n int) error {
+	n *= b.bins(c)
+	return errors.Join(optLen("sequence", "Y", b.Y, n*c.O), optLen("sequence", "State", b.State, n*c.H), optLen("sequence", "Clean", b.Clean, n*c.H))
 }

@@ -171,6 +171,14 @@ static void FN(seq_begin_backward)(ctdb_seq *p, int shard, const void *fin_, lon
 	s->failed = 0;
 }
 
+// Forgets the cotangent of the state that the bins gone back over began with.
+static void FN(seq_cut)(ctdb_seq *p, int shard)
+{
+	ctdb_shard *s = p->sh + shard;
+	__builtin_memset(s->dh, 0, sizeof(REAL) * s->rp * p->Hp);
+	if (p->s.cell == CTDB_LSTM) __builtin_memset(s->dc, 0, sizeof(REAL) * s->rp * p->Hp);
+}
+
 static void FN(column_sums)(const REAL *a, long rows, int n, REAL *sum)
 {
 	for (long i = 0; i < rows; i++)

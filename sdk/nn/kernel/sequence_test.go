@@ -337,3 +337,71 @@ func TestGRUErrors(t *testing.T) {
 		t.Errorf("forward on a closed plan: %v", err)
 	}
 }
+
+// A step on arrays of all bins is the same step; cutting between bins is a truncated Backward, whose gradients are the sum of those of the pieces.
+func TestWholeArraysAndTruncation(t *testing.T) {
+	eachCell(t, 35, 7, func(t *testing.T, c SequenceConfig) {
+		for _, truncate := range []int{0, 3} {
+			k := newCase[float32](c, 5)
+			k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
+			k.cot.Truncate = truncate
+			o1, g1 := k.run(t, c)
+			o2, g2 := k.output(), k.gradient()
+			g, err := NewSequence[float32](c)
+			must(t, err)
+			must(t, g.Begin(k.w, k.in))
+			for b := range c.T {
+				must(t, g.StepForward(b, k.in.X, SequenceBin[float32]{Y: o2.Y, State: o2.States, Clean: o2.Clean, Whole: true}))
+			}
+			must(t, g.Final(o2.Final))
+			must(t, g.BeginBackward(k.cot.Final))
+			for b := c.T - 1; b >= 0; b-- {
+				if truncate > 0 && b+1 < c.T && (b+1)%truncate == 0 {
+					must(t, g.CutBackward())
+				}
+				must(t, g.StepBackward(b, SequenceBin[float32]{Y: k.cot.Y, State: k.cot.States, Clean: k.cot.Clean, Whole: true}, g2.X))
+			}
+			must(t, g.EndBackward(SequenceGradient[float32]{Weights: g2.Weights, H0: g2.H0}))
+			compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, name, got, want) })
+			must(t, g.Close())
+		}
+	})
+	// The piece after the cut, from the state that it began with, and the piece before it.
+	for _, cell := range []Cell{CellGRU, CellLSTM, CellLeaky} {
+		c := SequenceConfig{Cell: cell, B: 3, T: 5, I: 2, H: 4, O: 2, Gamma: 0.3}
+		k := newCase[float64](c, 9)
+		k.cot.Truncate = 3
+		_, got := k.run(t, c)
+		part := func(s []float64, width, from, to int) []float64 {
+			var out []float64
+			for b := range c.B {
+				out = append(out, s[(b*c.T+from)*width:(b*c.T+to)*width]...)
+			}
+			return out
+		}
+		want := likeWeights(k.w)
+		state, h0 := []float64(nil), make([]float64, len(k.in.H0))
+		for _, piece := range [][2]int{{0, 3}, {3, 5}} {
+			from, to := piece[0], piece[1]
+			p := k
+			p.c.T = to - from
+			p.in.X = part(k.in.X, c.I, from, to)
+			p.cot = SequenceCotangent[float64]{Y: part(k.cot.Y, c.O, from, to), States: part(k.cot.States, c.H, from, to), Clean: part(k.cot.Clean, c.H, from, to)}
+			if from > 0 {
+				p.in.H0, p.cot.Final = state, k.cot.Final
+			}
+			o, g := p.run(t, p.c)
+			state = o.Final
+			if from == 0 {
+				copy(h0, g.H0)
+			}
+			compareWeights(want, g.Weights, func(_ string, sum, part []float64) {
+				for i, v := range part {
+					sum[i] += v
+				}
+			})
+		}
+		compareWeights(got.Weights, want, func(name string, got, want []float64) { near(t, cell.String()+" "+name, got, want, 1e-12) })
+		near(t, cell.String()+" H0", got.H0, h0, 1e-12)
+	}
+}

@@ -226,6 +226,8 @@ type SequenceOutput[F Float] struct {
 type SequenceCotangent[F Float] struct {
 	Y, States, Clean, Final []F
 	Stride, FinalStride     int
+	// Truncate cuts the state's cotangent at multiples of that many steps, see CutBackward; 0 never.
+	Truncate int
 }
 
 // SequenceGradient is where gradients are written; a nil field is not wanted.
@@ -234,11 +236,6 @@ type SequenceGradient[F Float] struct {
 	X       []F                // (B, T, I)
 	H0      []F                // (B, StateSize), or (StateSize) summed over the batch if the initial state was shared
 	Add     bool               // add to Weights and a shared H0 instead of overwriting them
-}
-
-// SequenceBin is one bin's results or their cotangents: Y (B, O), State (B, H), Clean (B, H); a nil field is not wanted, or zero.
-type SequenceBin[F Float] struct {
-	Y, State, Clean []F
 }
 
 const maxElements = 1 << 48
@@ -495,8 +492,4 @@ func (g *SequenceGradient[F]) check(c SequenceConfig, b int, shared bool, sequen
 		return &ShapeError{"sequence", "X gradient", len(g.X), "nil: it is given bin by bin"}
 	}
 	return errors.Join(optLen("sequence", "X gradient", g.X, b*c.T*c.I), optLen("sequence", "H0 gradient", g.H0, n))
-}
-
-func (b SequenceBin[F]) check(c SequenceConfig, n int) error {
-	return errors.Join(optLen("sequence", "Y", b.Y, n*c.O), optLen("sequence", "State", b.State, n*c.H), optLen("sequence", "Clean", b.Clean, n*c.H))
 }

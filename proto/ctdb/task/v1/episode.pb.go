@@ -292,7 +292,9 @@ type EpisodeBegin struct {
 	// Bins to run; 0 for all.
 	Horizon int64 `protobuf:"varint,7,opt,name=horizon,proto3" json:"horizon,omitempty"`
 	// Switch sensory and motor noise off.
-	NoiseOff      bool `protobuf:"varint,8,opt,name=noise_off,json=noiseOff,proto3" json:"noise_off,omitempty"`
+	NoiseOff bool `protobuf:"varint,8,opt,name=noise_off,json=noiseOff,proto3" json:"noise_off,omitempty"`
+	// Cut the cotangents that vjp carries from step t to step t-1, where t is a multiple of it; 0 never.
+	Truncate      int64 `protobuf:"varint,9,opt,name=truncate,proto3" json:"truncate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +383,13 @@ func (x *EpisodeBegin) GetNoiseOff() bool {
 		return x.NoiseOff
 	}
 	return false
+}
+
+func (x *EpisodeBegin) GetTruncate() int64 {
+	if x != nil {
+		return x.Truncate
+	}
+	return 0
 }
 
 // EpisodeStep applies the actions of bin t, counted from 0. A step out of order is an error.
@@ -798,7 +807,7 @@ const file_ctdb_task_v1_episode_proto_rawDesc = "" +
 	"\vobservation\x18\x02 \x01(\v2 .ctdb.task.v1.EpisodeObservationH\x00R\vobservation\x12>\n" +
 	"\tcotangent\x18\x03 \x01(\v2\x1e.ctdb.task.v1.EpisodeCotangentH\x00R\tcotangent\x12/\n" +
 	"\x04done\x18\x04 \x01(\v2\x19.ctdb.task.v1.EpisodeDoneH\x00R\x04doneB\b\n" +
-	"\x06answer\"\xde\x01\n" +
+	"\x06answer\"\xfa\x01\n" +
 	"\fEpisodeBegin\x12)\n" +
 	"\x05split\x18\x01 \x01(\x0e2\x13.ctdb.task.v1.SplitR\x05split\x12\x12\n" +
 	"\x04pass\x18\x02 \x01(\x04R\x04pass\x12\x16\n" +
@@ -807,7 +816,8 @@ const file_ctdb_task_v1_episode_proto_rawDesc = "" +
 	"\afloat64\x18\x05 \x01(\bR\afloat64\x12\x12\n" +
 	"\x04tape\x18\x06 \x01(\bR\x04tape\x12\x18\n" +
 	"\ahorizon\x18\a \x01(\x03R\ahorizon\x12\x1b\n" +
-	"\tnoise_off\x18\b \x01(\bR\bnoiseOff\"a\n" +
+	"\tnoise_off\x18\b \x01(\bR\bnoiseOff\x12\x1a\n" +
+	"\btruncate\x18\t \x01(\x03R\btruncate\"a\n" +
 	"\vEpisodeStep\x12\f\n" +
 	"\x01t\x18\x01 \x01(\x03R\x01t\x120\n" +
 	"\aactions\x18\x02 \x01(\v2\x16.ctdb.tensor.v1.TensorR\aactions\x12\x12\n" +

@@ -12,8 +12,8 @@ import (
 
 func main() {
 	serve.Main(serve.Plugin{
-		Name: "thirdparty", Version: "1.2.0", Doc: "An integrator, an echo state network, coin-flip spikes and a contraction measure.",
-		Tasks:       []task.Factory{integrator()},
+		Name: "thirdparty", Version: "1.2.0", Doc: "An integrator, a puck in closed loop, an echo state network, coin-flip spikes and a contraction measure.",
+		Tasks:       []task.Factory{integrator(), puckOnIce()},
 		Models:      []model.Factory{echoState()},
 		Simulators:  []simulator.Factory{coinFlip()},
 		Comparators: []comparator.Factory{contraction()},

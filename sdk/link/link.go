@@ -1,0 +1,208 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/task"
+)
+
+// ErrElsewhere is what an environment returns when the episode failed in a call that another of its shards made, which has the error.
+var ErrElsewhere = errors.New("link: the episode failed in another shard")
+
+// Patience is how long a task in another process may take for one call unless Options say otherwise.
+const Patience = 5 * time.Minute
+
+// Options are what a link may be told.
+type Options struct {
+	// Threads is the number of shards that compute at once, at least 1.
+	Threads int
+	// Shards is the number of shards that step together in an episode; 0 is 1 for a task in this process, else what was measured to be fast.
+	Shards int
+	// Patience bounds a call on a task in another process; 0 is the constant.
+	Patience time.Duration
+	// NoiseOff switches the environment's noise off.
+	NoiseOff bool
+	// Record keeps the arrays that the task's Loop.Recorded names, see Environment.Recorded.
+	Record bool
+}
+
+// Link is a connection to a closed-loop task.
+type Link struct {
+	ctx     context.Context
+	task    task.ClosedLoop
+	spec    task.Spec
+	name    string
+	distant bool
+	o       Options
+	slots   chan struct{} // held by those who compute; nil where nobody ever waits
+
+	mu      sync.Mutex
+	forming map[int]*party // by their number, those that not all shards have joined
+	running map[*party]struct{}
+	failed  error
+}
+
+// The shards of a party, and how many parties there are at once, of a task in another process: see BenchmarkTwoProcesses.
+const (
+	partyShards = 8
+	parties     = 2
+)
+
+// New connects to a task with that specification, whose calls ctx ends. It must be closed.
+func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Link, error) {
+	if spec.Loop == nil {
+		return nil, component.Invalid("task", "is not closed-loop")
+	}
+	l := &Link{ctx: ctx, task: t, spec: spec, name: "the task", o: o, forming: map[int]*party{}, running: map[*party]struct{}{}}
+	if d, ok := t.(task.Distant); ok {
+		l.name, l.distant = d.Distant(), true
+	}
+	l.o.Threads = max(1, o.Threads)
+	if l.o.Patience == 0 {
+		l.o.Patience = Patience
+	}
+	if l.o.Shards == 0 {
+		l.o.Shards = 1
+		if l.distant {
+			l.o.Shards = partyShards
+		}
+	}
+	if l.o.Shards > 1 || l.distant {
+		l.slots = make(chan struct{}, l.o.Threads)
+	}
+	return l, nil
+}
+
+// Workers is the number of shards of a batch that must be taken up at once, in order: those of whole parties, and of more than one so that some compute while others wait.
+func (l *Link) Workers(batch int) int {
+	if l.slots == nil {
+		return l.o.Threads
+	}
+	return min(kernel.ShardCount(batch), parties*l.shards(batch))
+}
+
+// shards is the number of shards in a party: a small batch is shared out so that there are two.
+func (l *Link) shards(batch int) int {
+	if l.o.Shards <= 1 {
+		return 1
+	}
+	return max(1, min(l.o.Shards, (kernel.ShardCount(batch)+parties-1)/parties))
+}
+
+// Enter waits until fewer than Threads shards compute. Whoever takes a shard through a graph enters before and leaves after it.
+func (l *Link) Enter() {
+	if l.slots != nil {
+		l.slots <- struct{}{}
+	}
+}
+
+// Leave is the end of what Enter began.
+func (l *Link) Leave() {
+	if l.slots != nil {
+		<-l.slots
+	}
+}
+
+// Fail ends all episodes that run, because of an error in one of the shards, and reports whether it is the first. Until [Link.Reset] nothing can be begun after it.
+func (l *Link) Fail(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := l.failed == nil
+	if first {
+		l.failed = err
+	}
+	for p := range l.running {
+		p.fail(err)
+	}
+	return first
+}
+
+// Reset makes a link ready for the next batch.
+func (l *Link) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.running {
+		p.drop()
+	}
+	clear(l.running)
+	clear(l.forming)
+	l.failed = nil
+}
+
+// Close ends what is left running.
+func (l *Link) Close() { l.Reset() }
+
+// Environment returns an environment for the sequence of one graph, of that many rows, in trials of a split. pass is the task's pass of a run's trials; nil is 0.
+func Environment[F kernel.Float](l *Link, rows int, split task.Split, pass func(nn.Pass) uint64) *Env[F] {
+	if pass == nil {
+		pass = func(nn.Pass) uint64 { return 0 }
+	}
+	return &Env[F]{link: l, rows: rows, split: split, pass: pass}
+}
+
+// join finds the party of a shard, and its seat there.
+func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, double bool) (*party, int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return nil, 0, ErrElsewhere
+	}
+	size, batch := 1, s.Pass.Batch
+	if batch > rows {
+		size = l.shards(batch)
+	}
+	number := s.Pass.Shard / size
+	p := l.forming[number]
+	if size == 1 || p == nil {
+		first := number * size
+		members, trials := 1, rows
+		if size > 1 {
+			members = min(size, kernel.ShardCount(batch)-first)
+			trials = min(members*kernel.ShardRows, batch-first*kernel.ShardRows)
+		}
+		if members < 1 || trials < 1 {
+			return nil, 0, fmt.Errorf("link: shard %d of a batch of %d trials: there is none", s.Pass.Shard, batch)
+		}
+		p = newParty(l, members, trials, task.EpisodeRequest{Split: split, Pass: pass, Trials: make([]int64, trials), Seed: seed(s.Pass), Float64: double, Tape: s.Tape,
+			NoiseOff: l.o.NoiseOff || s.Pass.Quiet, Truncate: s.Truncate})
+		l.running[p] = struct{}{}
+		if size > 1 {
+			l.forming[number] = p
+		}
+	}
+	from := 0
+	if size > 1 {
+		from = s.Pass.Shard % size * kernel.ShardRows
+		if p.joined++; p.joined == p.members {
+			delete(l.forming, number)
+		}
+	}
+	if from+rows > len(p.request.Trials) {
+		return nil, 0, fmt.Errorf("link: shard %d of a batch of %d trials has not %d", s.Pass.Shard, batch, rows)
+	}
+	for i := range rows {
+		p.request.Trials[from+i] = int64(i)
+		if s.Pass.Trials != nil {
+			p.request.Trials[from+i] = int64(s.Pass.Trials[i])
+		}
+	}
+	return p, from, nil
+}
+
+// seed is that of the environment's noise in a pass.
+func seed(p nn.Pass) uint64 { return random.Key(p.Seed, "environment noise", p.Stream...) }
+
+// over forgets a party.
+func (l *Link) over(p *party) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.running, p)
+}

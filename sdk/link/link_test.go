@@ -1,0 +1,254 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// echo is a task in closed loop whose inputs are the trial's number plus the last action, its state twice the action.
+type echo struct {
+	task.Task
+	mu    sync.Mutex
+	log   []string
+	begun []task.EpisodeRequest
+	wait  time.Duration // of a step
+}
+
+func (e *echo) say(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log = append(e.log, fmt.Sprintf(format, args...))
+}
+
+// far is echo in another process, as far as a link can tell.
+type far struct{ *echo }
+
+func (far) Distant() string { return "task/far" }
+
+type echoing struct {
+	e   *echo
+	req task.EpisodeRequest
+}
+
+func (e *echo) Begin(_ context.Context, req task.EpisodeRequest) (task.Episode, task.Observation, error) {
+	e.mu.Lock()
+	e.begun = append(e.begun, req)
+	e.mu.Unlock()
+	r := &echoing{e, req}
+	return r, r.observe(make([]float64, len(req.Trials))), nil
+}
+
+func (r *echoing) observe(a []float64) task.Observation {
+	o := task.Observation{Inputs: tensor.New64(task.Inputs, len(a), 1), State: tensor.New64("state", len(a), 1)}
+	for i, v := range a {
+		o.Inputs.F64[i], o.State.F64[i] = float64(r.req.Trials[i])+v, 2*v
+	}
+	return o
+}
+
+func (r *echoing) Step(ctx context.Context, t int, actions *tensor.Tensor) (task.Observation, error) {
+	r.e.say("step %d of %d", t, len(r.req.Trials))
+	if r.e.wait > 0 {
+		select {
+		case <-time.After(r.e.wait):
+		case <-ctx.Done():
+			return task.Observation{}, ctx.Err()
+		}
+	}
+	return r.observe(actions.Float64s()), nil
+}
+
+func (r *echoing) VJP(_ context.Context, t int, inputs, state *tensor.Tensor) (*tensor.Tensor, error) {
+	r.e.say("vjp %d of %d", t, len(r.req.Trials))
+	out := tensor.New64("actions", len(r.req.Trials), 1)
+	for i := range out.F64 {
+		out.F64[i] = 2 * state.F64[i]
+		if inputs != nil {
+			out.F64[i] += inputs.F64[i]
+		}
+	}
+	return out, nil
+}
+
+func (r *echoing) DropTape(context.Context, int) error { return nil }
+func (r *echoing) End(context.Context) error           { r.e.say("end"); return nil }
+
+const bins = 3
+
+func spec() task.Spec {
+	return task.Spec{Inputs: 1, Outputs: 1, Bins: bins, Loop: &task.Loop{Actions: 1, StateSize: 1}}
+}
+
+// together takes a batch through environments, a goroutine for each shard, as a trainer does.
+func together(l *Link, batch int, f func(shard, rows int) error) []error {
+	l.Reset()
+	shards := (batch + 31) / 32
+	errs := make([]error, shards)
+	var wg sync.WaitGroup
+	for s := range shards {
+		wg.Go(func() {
+			l.Enter()
+			defer l.Leave()
+			if errs[s] = f(s, min(32, batch-32*s)); errs[s] != nil && !errors.Is(errs[s], ErrElsewhere) {
+				l.Fail(errs[s])
+			}
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+func TestShardsStepTogether(t *testing.T) {
+	const batch = 100
+	for _, c := range []struct{ options, parties int }{{1, 4}, {2, 2}, {3, 2}, {4, 1}, {9, 1}} {
+		e := &echo{}
+		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 2, Shards: c.options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A batch is shared out among two parties where there are enough shards.
+		parties := max(c.parties, 2)
+		errs := together(l, batch, func(shard, rows int) error {
+			env := Environment[float64](l, rows, task.Train, func(nn.Pass) uint64 { return 9 })
+			x, y, s := make([]float64, rows*bins), make([]float64, rows*bins), make([]float64, rows*bins)
+			var trials []uint64
+			for r := range rows {
+				trials = append(trials, uint64(1000+32*shard+r))
+			}
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard, Trials: trials, Seed: 1}, Tape: true, Truncate: 2}, x); err != nil {
+				return err
+			}
+			for b := range bins {
+				for r := range rows {
+					y[r*bins+b] = float64(shard + 10*b)
+				}
+				if err := env.Step(b, y, s, x); err != nil {
+					return err
+				}
+				for r := range rows {
+					want := float64(trials[r])
+					if b > 0 {
+						want += y[r*bins+b-1]
+					}
+					if x[r*bins+b] != want || s[r*bins+b] != 2*y[r*bins+b] {
+						return fmt.Errorf("shard %d, row %d, bin %d: saw %v, state %v", shard, r, b, x[r*bins+b], s[r*bins+b])
+					}
+				}
+			}
+			d := make([]float64, rows*bins)
+			for b := bins - 1; b >= 0; b-- {
+				if err := env.VJP(b, y, x, d); err != nil {
+					return err
+				}
+				for r := range rows {
+					want := 2 * y[r*bins+b]
+					if b+1 < bins {
+						want += x[r*bins+b+1]
+					}
+					if d[r*bins+b] != want {
+						return fmt.Errorf("shard %d, row %d, bin %d: cotangent %v, want %v", shard, r, b, d[r*bins+b], want)
+					}
+				}
+			}
+			return env.End()
+		})
+		if err := errors.Join(errs...); err != nil {
+			t.Error(err)
+		}
+		if len(e.begun) != parties || len(e.log) != parties*(2*bins+1) {
+			t.Errorf("shards %d: %d episodes, %d calls: %v", c.options, len(e.begun), len(e.log), e.log)
+		}
+		var all []int64
+		for _, r := range e.begun {
+			if !r.Tape || r.Truncate != 2 || r.Pass != 9 || r.Split != task.Train || !r.Float64 || r.Seed == 0 {
+				t.Errorf("began with %+v", r)
+			}
+			all = append(all, r.Trials...)
+		}
+		slices.Sort(all)
+		if len(all) != batch || all[0] != 1000 || all[batch-1] != 1000+batch-1 || len(slices.Compact(all)) != batch {
+			t.Errorf("the trials are %v", all)
+		}
+		l.Close()
+	}
+}
+
+// TestOneFailsForAll: a shard that ends before it has begun, or in the middle, lets nobody wait for it, and the episodes end.
+func TestOneFailsForAll(t *testing.T) {
+	broken := errors.New("broken")
+	for _, when := range []int{-1, 1} {
+		e := &echo{}
+		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 1, Shards: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := together(l, 250, func(shard, rows int) error {
+			if shard == 2 && when < 0 {
+				return broken
+			}
+			env := Environment[float32](l, rows, task.Valid, nil)
+			x, y, s := make([]float32, rows*bins), make([]float32, rows*bins), make([]float32, rows*bins)
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 250, Shard: shard}}, x); err != nil {
+				return err
+			}
+			defer func() { _ = env.End() }()
+			for b := range bins {
+				if shard == 2 && b == when {
+					return broken
+				}
+				if err := env.Step(b, y, s, x); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for shard, err := range errs {
+			if shard == 2 && !errors.Is(err, broken) || shard != 2 && shard < 4 && !errors.Is(err, ErrElsewhere) || err != nil && shard >= 4 && !errors.Is(err, ErrElsewhere) {
+				t.Errorf("shard %d: %v", shard, err)
+			}
+		}
+		l.Close()
+		ends := 0
+		for _, s := range e.log {
+			if s == "end" {
+				ends++
+			}
+		}
+		if ends != len(e.begun) {
+			t.Errorf("%d episodes began, %d ended", len(e.begun), ends)
+		}
+	}
+}
+
+func TestLateAnswer(t *testing.T) {
+	e := &echo{wait: time.Minute}
+	l, err := New(t.Context(), far{e}, spec(), Options{Patience: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := together(l, 5, func(shard, rows int) error {
+		env := Environment[float32](l, rows, task.Valid, nil)
+		x := make([]float32, rows*bins)
+		if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 5}}, x); err != nil {
+			return err
+		}
+		return env.Step(0, make([]float32, rows*bins), x, x)
+	})
+	if !errors.Is(errs[0], component.ErrUnavailable) || !strings.Contains(errs[0].Error(), "task/far: step of bin 0 of an episode: no answer within 20ms") {
+		t.Errorf("the error is %v", errs[0])
+	}
+	if _, err := New(t.Context(), e, task.Spec{}, Options{}); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("an open-loop task: %v", err)
+	}
+}

@@ -1,0 +1,161 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+)
+
+// Environment is what acts on the outputs of a network and gives its next inputs: it closes the loop around a sequence, see [Graph.Environment]. The arrays of a call are those of
+// the whole sequence, (rows, T, ...), of which it reads and writes one bin.
+//
+// A bin t of the loop is: the cell steps, with the inputs of t; its outputs are those of t; Step applies them and gives the state of t and the inputs of t+1. What
+// the last bin's Step gives as inputs nobody sees.
+type Environment[F kernel.Float] interface {
+	// Begin starts a run's trials and writes the inputs of bin 0. An episode that is still running is over.
+	Begin(start EpisodeStart, inputs []F) error
+	// Step reads the outputs of bin t (rows, T, O), writes the state of bin t (rows, T, S; nil if it is not wanted) and, but for the last bin, the inputs of bin t+1.
+	Step(t int, outputs, state, inputs []F) error
+	// VJP goes back over bin t, from the last one down: it reads the cotangents of what Step(t) wrote, state (nil is zero) at bin t and inputs at bin t+1, and adds that of the
+	// outputs to bin t of outputs. The cotangent of its own state it carries itself.
+	VJP(t int, state, inputs, outputs []F) error
+	// End frees the episode.
+	End() error
+}
+
+// EpisodeStart is what an [Environment] begins with.
+type EpisodeStart struct {
+	Pass Pass
+	// Tape says that VJP will be called.
+	Tape bool
+	// Truncate cuts the cotangents that are carried from bin t to bin t-1, where t is a multiple of it; 0 never.
+	Truncate int
+}
+
+// environment is what a graph knows of one.
+type environment[F kernel.Float] struct {
+	Environment[F]
+	state int // width of its state
+	taken bool
+}
+
+// Environment adds the inputs (rows, bins, inputs) that an environment gives to the one sequence that they are given to, whose readout acts on it. After a run their array holds what was
+// seen. The environment's state, of that width, is the sequence's EnvironmentState.
+func (g *Graph[F]) Environment(e Environment[F], bins, inputs, state int) *Node {
+	const name = "environment"
+	if e == nil || inputs < 1 || state < 0 {
+		return g.fail(name, fmt.Errorf("%d inputs and a state of %d: an environment with at least 1 and 0 is needed", inputs, state))
+	}
+	n := g.Data(fmt.Sprintf("%s %d", name, g.slot()), bins, inputs)
+	if n == nil {
+		return nil
+	}
+	if g.environments == nil {
+		g.environments = map[*Node]*environment[F]{}
+	}
+	g.environments[n] = &environment[F]{Environment: e, state: state}
+	return n
+}
+
+// loop is what a sequence in closed loop has besides.
+type loop[F kernel.Float] struct {
+	*environment[F]
+	inputs  []F // the node's own array
+	dInputs []F
+	dOuts   []F
+}
+
+// close makes s a loop if x is an environment's.
+func (s *sequenceState[F]) close(x *Node) error {
+	e := s.g.environments[x]
+	if x == nil || e == nil {
+		return nil
+	}
+	switch {
+	case e.taken:
+		return errors.New("the environment is that of another sequence")
+	case len(s.plans) > 1:
+		return errors.New("a bidirectional sequence has no closed loop")
+	case s.cell.O == 0:
+		return errors.New("a closed loop needs a readout, which acts on its environment")
+	}
+	e.taken = true
+	s.loop = &loop[F]{environment: e, inputs: s.g.Array(x)}
+	s.values[headOutputs] = s.g.array(s.g.config.Rows * s.cell.T * s.cell.O)
+	if e.state > 0 {
+		s.values[headEnvironment] = s.g.array(s.g.config.Rows * s.cell.T * e.state)
+	}
+	if s.g.config.Training {
+		s.loop.dInputs = s.g.array(len(s.loop.inputs))
+		s.loop.dOuts = s.g.array(len(s.values[headOutputs]))
+	}
+	return nil
+}
+
+// forwardLoop runs all bins of a loop.
+func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.SequenceWeights[F], in kernel.SequenceInput[F]) (err error) {
+	l := s.loop
+	in.X = nil
+	if err := plan.Begin(w, in); err != nil {
+		return err
+	}
+	tape := s.g.config.Training
+	if err := l.Begin(EpisodeStart{Pass: s.g.pass, Tape: tape, Truncate: s.opt.Truncate}, l.inputs); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil || !tape {
+			err = errors.Join(err, l.End())
+		}
+	}()
+	out := kernel.SequenceBin[F]{Y: s.values[headOutputs], State: s.values[headStates], Clean: s.values[headClean], Whole: true}
+	for t := range s.cell.T {
+		if err := plan.StepForward(t, l.inputs, out); err != nil {
+			return err
+		}
+		if err := l.Step(t, out.Y, s.values[headEnvironment], l.inputs); err != nil {
+			return err
+		}
+	}
+	return plan.Final(s.values[headFinal])
+}
+
+// backwardLoop goes back over them.
+func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.SequenceGradient[F]) (err error) {
+	l, bins := s.loop, s.cell.T
+	defer func() { err = errors.Join(err, l.End()) }()
+	if given := s.cots[headOutputs]; given != nil {
+		copy(l.dOuts, given)
+	} else {
+		clear(l.dOuts)
+	}
+	if err := plan.BeginBackward(s.cots[headFinal]); err != nil {
+		return err
+	}
+	cot := kernel.SequenceBin[F]{Y: l.dOuts, State: s.cots[headStates], Clean: s.cots[headClean], Whole: true}
+	for t := bins - 1; t >= 0; t-- {
+		if t+1 < bins && s.opt.Truncate > 0 && (t+1)%s.opt.Truncate == 0 {
+			// The inputs of the next bin are of the environment's state between the bins.
+			if err := plan.CutBackward(); err != nil {
+				return err
+			}
+			clearBin(l.dInputs, s.g.config.Rows, bins, t+1)
+		}
+		if err := l.VJP(t, s.cots[headEnvironment], l.dInputs, l.dOuts); err != nil {
+			return err
+		}
+		if err := plan.StepBackward(t, cot, l.dInputs); err != nil {
+			return err
+		}
+	}
+	return plan.EndBackward(grad)
+}
+
+// clearBin sets a bin of an array (rows, bins, ...) to zero.
+func clearBin[F kernel.Float](a []F, rows, bins, t int) {
+	width := len(a) / (rows * bins)
+	for r := range rows {
+		clear(a[(r*bins+t)*width:][:width])
+	}
+}
