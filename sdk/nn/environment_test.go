@@ -140,8 +140,8 @@ func weigh(g *Graph[float64], s *Sequence, bins, units int, from int) []*Loss {
 		return n
 	}
 	zeros := func(width int) *Node { return g.Zeros(bins, width) }
-	return []*Loss{g.SquaredError(s.EnvironmentState(), zeros(2), w("w state", 2), Scale{Factor: 1, Reduction: Sum}), g.SquaredError(s.Outputs(), zeros(2), w("w outputs", 2), Scale{0.3, Sum}),
-		g.SquaredError(s.States(), zeros(units), w("w states", units), Scale{0.2, Sum})}
+	return []*Loss{g.SquaredError(s.EnvironmentState(), zeros(2), w("w state", 2), Scale{Factor: 1, Reduction: Sum}), g.SquaredError(s.Outputs(), zeros(2), w("w outputs", 2), Scale{Factor: 0.3, Reduction: Sum}),
+		g.SquaredError(s.States(), zeros(units), w("w states", units), Scale{Factor: 0.2, Reduction: Sum})}
 }
 
 func loopParams(cell Cell[float64], seed uint64) *Params[float64] {
@@ -214,7 +214,7 @@ func TestLoopWithoutFeedbackIsTheSequence(t *testing.T) {
 						copy(g.Array(in), x)
 					}
 					s := cell.Unroll(g, "cell", in, bins, Unroll{Readout: "readout", Initial: g.Param("initial"), Noise: Noise{0.1, "state"}, Truncate: truncate})
-					losses := []*Loss{g.LatentL2(s.States(), 0.3), g.SquaredError(s.Outputs(), g.Zeros(bins, 2), nil, Scale{Factor: 1})}
+					losses := []*Loss{g.LatentL2(s.States(), nil, 0.3), g.SquaredError(s.Outputs(), g.Zeros(bins, 2), nil, Scale{Factor: 1})}
 					nodes := []*Node{s.Outputs(), s.States(), s.Clean(), s.Final()}
 					if training {
 						if err := g.Minimise(losses...); err != nil {
@@ -274,7 +274,7 @@ func TestLoopTruncation(t *testing.T) {
 				}
 				return n
 			}
-			err := g.Minimise(g.SquaredError(s.EnvironmentState(), zeros(2), w("a", 2), Scale{1, Sum}), g.SquaredError(s.Outputs(), zeros(2), w("b", 2), Scale{1, Sum}))
+			err := g.Minimise(g.SquaredError(s.EnvironmentState(), zeros(2), w("a", 2), Scale{Factor: 1, Reduction: Sum}), g.SquaredError(s.Outputs(), zeros(2), w("b", 2), Scale{Factor: 1, Reduction: Sum}))
 			all := s.States()
 			if err != nil {
 				t.Fatal(err)

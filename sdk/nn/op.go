@@ -133,6 +133,25 @@ func (g *Graph[F]) apply(o op, in ...*Node) (*Node, error) {
 	return n, nil
 }
 
+// picks adds a node for each gradient, which a backward node has written by the time that they run.
+func (g *Graph[F]) picks(name string, token *Node, in gorgonia.Nodes, grads [][]F) (gorgonia.Nodes, error) {
+	out := make(gorgonia.Nodes, len(in))
+	for k, n := range in {
+		if grads[k] == nil {
+			continue
+		}
+		shape := n.Shape().Clone()
+		value := dense(grads[k], shape...)
+		p, err := g.apply(op{name: fmt.Sprintf("%s gradient %d", name, k), shape: shape,
+			run: func([]gorgonia.Value) (gorgonia.Value, error) { return value, nil }}, token)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = p
+	}
+	return out, nil
+}
+
 func dtype[F kernel.Float]() tensor.Dtype {
 	if _, ok := any(F(0)).(float32); ok {
 		return tensor.Float32

@@ -480,22 +480,3 @@ func (s *sequenceState[F]) runBack([]gorgonia.Value) (gorgonia.Value, error) {
 	}
 	return s.token.set(0), nil
 }
-
-// picks adds a node for each gradient, which a backward node has written by the time that they run.
-func (g *Graph[F]) picks(name string, token *Node, in gorgonia.Nodes, grads [][]F) (gorgonia.Nodes, error) {
-	out := make(gorgonia.Nodes, len(in))
-	for k, n := range in {
-		if grads[k] == nil {
-			continue
-		}
-		shape := n.Shape().Clone()
-		value := dense(grads[k], shape...)
-		p, err := g.apply(op{name: fmt.Sprintf("%s gradient %d", name, k), shape: shape,
-			run: func([]gorgonia.Value) (gorgonia.Value, error) { return value, nil }}, token)
-		if err != nil {
-			return nil, err
-		}
-		out[k] = p
-	}
-	return out, nil
-}
