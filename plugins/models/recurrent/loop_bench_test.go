@@ -12,6 +12,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
 // sled is a task of the sizes of an arm that takes no time: 18 inputs, 6 actions, p' = p + a/10.
@@ -104,7 +105,7 @@ func BenchmarkLoop(b *testing.B) {
 				steps := 0
 				took := time.Duration(0)
 				for b.Loop() {
-					g := gru.Params{Hidden: 128, Training: recurrent.Training{Epochs: 3, BatchSize: trials, LR: 1e-3, Clip: 1, Keep: "last"}}
+					g := gru.Params{Hidden: 128, Training: recurrent.Training{Epochs: 3, BatchSize: trials, LR: 1e-3, Clip: 1, Options: train.Options{Keep: "last"}}}
 					m := inLoop(b, k, g, component.Env{Threads: 2})
 					var last time.Time
 					c := curves{at: func(m component.Metric) {
