@@ -3,35 +3,7 @@
 #ifndef CTDB_CALLS_H
 #define CTDB_CALLS_H
 #include "kernel.h"
-
-#if defined(__x86_64__)
-static inline uint64_t flush_subnormals(void)
-{
-	const unsigned mode = __builtin_ia32_stmxcsr();
-	__builtin_ia32_ldmxcsr(mode | 0x8040); // flush to zero, denormals are zero
-	return mode;
-}
-
-static inline void restore_mode(uint64_t mode) { __builtin_ia32_ldmxcsr((unsigned)mode); }
-#else
-static inline uint64_t flush_subnormals(void)
-{
-	uint64_t mode;
-	__asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-	__asm__ volatile("msr fpcr, %0" : : "r"(mode | 1u << 24) : "memory");
-	return mode;
-}
-
-static inline void restore_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory"); }
-#endif
-
-// A statement in that mode.
-#define FLUSHED(statement) \
-	do { \
-		const uint64_t mode = flush_subnormals(); \
-		statement; \
-		restore_mode(mode); \
-	} while (0)
+#include "subnormal.h"
 
 static inline void call_seq_pack(ctdb_seq *p, const void *wih, const void *whh, const void *bih, const void *bhh, const void *wo, const void *bo)
 {

@@ -24,26 +24,6 @@ static const ctdb_ops FN(ops) = {
 	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam), FN(product_repeat), FN(fma_repeat),
 };
 
-#undef JOIN3_
-#undef JOIN2_
-#undef FN
-#undef T_
-#undef INLINE
-#undef v
-#undef vu
-#undef vi
-#undef vd
-#undef VL
-#undef IS_DOUBLE
-#undef splat
-#undef load
-#undef store
-#undef pick
-#undef MAGIC
-#undef MANTISSA
-#undef EXPONENT_BIAS
-#undef EXP_MAX
-#undef EXP_MIN
 #undef TAPE_AT
 #undef STATE_AT
 #undef H_SLOT
@@ -67,3 +47,4 @@ static const ctdb_ops FN(ops) = {
 #undef MAX
 #undef STREAM
 #undef SUFFIX
+#include "vector_undef.h"

@@ -1,87 +1,44 @@
 package arm
 
+/*
+#cgo CFLAGS: -std=gnu11 -O3 -Wno-psabi
+#cgo noescape call_finite
+#cgo nocallback call_finite
+#cgo noescape call_put
+#cgo nocallback call_put
+#cgo noescape call_get
+#cgo nocallback call_get
+#cgo noescape call_reset
+#cgo nocallback call_reset
+#cgo noescape call_step
+#cgo nocallback call_step
+#cgo noescape call_tip
+#cgo nocallback call_tip
+#cgo noescape call_senses
+#cgo nocallback call_senses
+#cgo noescape call_forces
+#cgo nocallback call_forces
+#cgo noescape call_back
+#cgo nocallback call_back
+#cgo noescape call_reset_back
+#cgo nocallback call_reset_back
+#cgo noescape call_probe
+#cgo nocallback call_probe
+#include <stdlib.h>
+#include "calls.h"
+*/
+import "C"
+
 import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
+	"runtime"
+	"unsafe"
 
-	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm/body"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
-
-// Float is the element type of a Plant's arrays, and the precision that it computes in.
-type Float interface{ float32 | float64 }
-
-// Names of the effectors.
-const (
-	// Arm26 is the two-joint arm with six of MuJoCo's muscles on stiff tendons, that of the published task.
-	Arm26 = "arm26"
-)
-
-// Effectors lists the bodies there are, the default first.
-func Effectors() []string { return []string{Arm26} }
-
-// Config says which body, for how many trials and bins.
-type Config struct {
-	// Effector is one of Effectors; empty means Arm26.
-	Effector string
-	// Compat gives Arm26 the reference's greatest velocity of shortening; see body.MuJoCoMuscles.
-	Compat bool
-	// Trials is N, the number of bodies, at least 1.
-	Trials int
-	// Tape keeps what the way back needs of every step, and Bins is how many steps it has room for. Room is given back by [Plant.DropTape].
-	Tape bool
-	Bins int
-	// DT is the length of a bin, s; 0 means 0.01.
-	DT float64
-}
-
-// Steps that a bin may be long, s: beyond the longer one the activations' time constants are stepped over.
-const (
-	defaultDT = 0.01
-	maxDT     = 0.02
-)
-
-// check returns c with its defaults, or everything that is wrong with it.
-func (c Config) check() (Config, error) {
-	if c.Effector == "" {
-		c.Effector = Arm26
-	}
-	if c.DT == 0 {
-		c.DT = defaultDT
-	}
-	var errs []error
-	if !slices.Contains(Effectors(), c.Effector) {
-		errs = append(errs, component.Invalid("effector", "%q: must be one of %s", c.Effector, strings.Join(Effectors(), ", ")))
-	}
-	if c.Trials < 1 || c.Trials > 1<<24 {
-		errs = append(errs, component.Invalid("trials", "%d: must be 1 to 2^24", c.Trials))
-	}
-	if c.Tape && (c.Bins < 1 || c.Bins > 1<<24) {
-		errs = append(errs, component.Invalid("bins", "%d: must be 1 to 2^24 with a tape", c.Bins))
-	}
-	if !(c.DT > 0 && c.DT <= maxDT) {
-		errs = append(errs, component.Invalid("dt", "%v s: must be above 0 and at most %v s", c.DT, maxDT))
-	}
-	return c, invalid(errs)
-}
-
-// invalid joins errors of component.Invalid into one.
-func invalid(errs []error) error {
-	var all component.InvalidArgumentError
-	for _, err := range errs {
-		var e *component.InvalidArgumentError
-		if errors.As(err, &e) {
-			all.Problems = append(all.Problems, e.Problems...)
-		}
-	}
-	if len(all.Problems) == 0 {
-		return nil
-	}
-	return &all
-}
 
 // ErrClosed is what a closed Plant's methods return.
 var ErrClosed = errors.New("arm: plant is closed")
@@ -94,97 +51,145 @@ type State[F Float] struct {
 	Forces      []F // (N, Muscles) N
 }
 
-// taped is what the way back needs of a step.
-type taped struct {
-	before     body.State[float64]
-	excitation [body.MaxMuscles]float64
-	force      [2]float64
-}
-
 // Plant is a batch of bodies in F's precision.
 type Plant[F Float] struct {
-	cfg    Config
-	b      body.Rigid[float64]
-	z      body.Rigid[complex128]
-	closed bool
-	ready  bool // reset
+	cfg     Config
+	shape   Geometry
+	c       *C.arm_plant // nil once closed
+	cleanup runtime.Cleanup
 
-	now     []body.State[float64]
-	after   []body.State[float64] // what the step that is gone back over led to: the bodies themselves stay where they are, to step on
-	tape    [][]taped
-	cot     []body.Cotangent
-	next    int // step that comes next
-	kept    int // first step that is on the tape
-	back    int // step whose way back comes next, while backward
-	on      bool
-	actions int
+	ready bool // it was reset
+	next  int  // step that comes next
+	kept  int  // first step that is on the tape
+	back  int  // step whose way back comes next, if ways
+	ways  bool
 }
 
 // New returns a plant; it must be Reset before it steps.
-func New[F Float](c Config) (*Plant[F], error) {
+func New[F Float](c Config) (*Plant[F], error) { return newPlant[F](c, "") }
+
+// newPlant makes one for an instruction set, empty for that of package kernel.
+func newPlant[F Float](c Config, variant string) (*Plant[F], error) {
 	c, err := c.check()
 	if err != nil {
 		return nil, err
 	}
-	p := &Plant[F]{cfg: c, b: body.Arm26[float64](c.Compat, c.DT), z: body.Arm26[complex128](c.Compat, c.DT)}
-	p.now, p.cot = make([]body.State[float64], c.Trials), make([]body.Cotangent, c.Trials)
+	if variant == "" {
+		if err := kernel.CheckVariant(); err != nil {
+			return nil, err
+		}
+		variant = kernel.Variant()
+	}
+	shape, err := Shape(c.Effector)
+	if err != nil {
+		return nil, err
+	}
+	name := C.CString(variant)
+	defer C.free(unsafe.Pointer(name))
+	var isDouble C.int
+	if _, ok := any(F(0)).(float64); ok {
+		isDouble = 1
+	}
+	ops := C.arm_variant(name, isDouble)
+	if ops == nil {
+		return nil, fmt.Errorf("arm: no variant %q", variant)
+	}
+	number, params := c.parameters()
+	slots := 2
+	if c.Tape {
+		slots = c.Bins + 1
+	}
+	p := &Plant[F]{cfg: c, shape: shape, c: C.arm_new(ops, number, C.int(c.Trials), C.int(slots), C.int(c.Substeps), &params)}
+	if p.c == nil {
+		return nil, fmt.Errorf("arm: no memory for %d trials and a tape of %d steps", c.Trials, slots-1)
+	}
+	p.cleanup = runtime.AddCleanup(p, func(c *C.arm_plant) { C.arm_free(c) }, p.c)
 	return p, nil
+}
+
+// Bytes is the memory that a plant of a configuration takes.
+func Bytes[F Float](c Config) int64 {
+	const lanes, rows, cotangents = 16, C.ROWS, C.STATE_ROWS
+	slots := 2
+	if c.Tape {
+		slots = c.Bins + 1
+	}
+	var f F
+	padded := int64(c.Trials+lanes-1) / lanes * lanes
+	return padded * int64(slots*rows+cotangents) * int64(unsafe.Sizeof(f))
 }
 
 // Joints is the number of joints, or of coordinates.
 func (p *Plant[F]) Joints() int { return 2 }
 
 // Muscles is the number of muscles.
-func (p *Plant[F]) Muscles() int { return p.b.Muscle.Count() }
+func (p *Plant[F]) Muscles() int { return p.cfg.muscles() }
 
 // Actions is the number of excitations that a step takes.
-func (p *Plant[F]) Actions() int { return p.Muscles() }
+func (p *Plant[F]) Actions() int { return p.cfg.muscles() }
 
-// size says whether an array has n numbers for each trial.
-func (p *Plant[F]) size(name string, a []F, n int) error {
+// slot is where the bodies before step t are, and what the step is given.
+func (p *Plant[F]) slot(t int) C.int { return C.int(t % int(p.c.slots)) }
+
+// pointer is an array's, null if it is nil.
+func pointer[F Float](a []F) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(a)) }
+
+// array checks that an array has n numbers for each trial.
+func (p *Plant[F]) array(name string, a []F, n int) error {
 	if len(a) != p.cfg.Trials*n {
 		return component.Invalid(name, "%d numbers: must be %d, %d of each of %d trials", len(a), p.cfg.Trials*n, n, p.cfg.Trials)
 	}
 	return nil
 }
 
-// Reset puts the bodies at rest in their postures, joints (N, Joints), muscles inactive, and empties the tape. The next step is step 0.
-func (p *Plant[F]) Reset(joints []F) error {
-	if p.closed {
-		return ErrClosed
+// optional is array, for one that may be nil.
+func (p *Plant[F]) optional(name string, a []F, n int) error {
+	if a == nil {
+		return nil
 	}
-	if err := p.size("joints", joints, 2); err != nil {
-		return err
+	return p.array(name, a, n)
+}
+
+// finite checks the values of an array that step t is given.
+func (p *Plant[F]) finite(name string, t int, a []F, n int) error {
+	if a == nil || C.call_finite(p.c, C.long(len(a)), pointer(a)) != 0 {
+		return nil
 	}
-	lo, hi := p.b.Skeleton.Limits()
-	for i, q := range joints {
-		if x := float64(q); !(x >= lo[i%2]-slack && x <= hi[i%2]+slack) {
-			return component.Invalid("joints", "trial %d: joint %d at %v rad: must be %.4g to %.4g", i/2, i%2+1, q, lo[i%2], hi[i%2])
+	for i := range a {
+		if x := float64(a[i]); math.IsNaN(x) || math.IsInf(x, 0) {
+			return component.Invalid(name, "trial %d, number %d of %d at step %d is %v: must be finite", i/n, i%n, n, t, x)
 		}
 	}
-	for i := range p.now {
-		p.now[i] = p.b.Reset([2]float64{float64(joints[2*i]), float64(joints[2*i+1])})
-	}
-	p.tape, p.next, p.kept, p.on, p.ready = p.tape[:0], 0, 0, false, true
 	return nil
 }
 
-// slack is how far rounding may put a posture past a limit, rad.
+// slack is how far rounding may put a posture past a limit.
 const slack = 1e-6
+
+// Reset puts the bodies at rest in their postures, joints (N, Joints), muscles inactive, and empties the tape. The next step is step 0.
+func (p *Plant[F]) Reset(joints []F) error {
+	if p.c == nil {
+		return ErrClosed
+	}
+	if err := p.array("joints", joints, 2); err != nil {
+		return err
+	}
+	lo, hi := p.shape.Limits()
+	for i, q := range joints {
+		if x := float64(q); !(x >= lo[i%2]-slack && x <= hi[i%2]+slack) {
+			return component.Invalid("joints", "trial %d, joint %d is at %v: must be %.4g to %.4g", i/2, i%2, x, lo[i%2], hi[i%2])
+		}
+	}
+	C.call_reset(p.c, p.slot(0), pointer(joints))
+	p.next, p.kept, p.ways, p.ready = 0, 0, false, true
+	runtime.KeepAlive(p)
+	return nil
+}
 
 // Step is step t, from 0 on, under actions (N, Actions), clipped to [0, 1], and a force at the hand (N, 2) in N, or none if nil.
 func (p *Plant[F]) Step(t int, actions, force []F) error {
-	if p.closed {
+	if p.c == nil {
 		return ErrClosed
-	}
-	a := p.Actions()
-	if err := p.size("actions", actions, a); err != nil {
-		return err
-	}
-	if force != nil {
-		if err := p.size("force", force, 2); err != nil {
-			return err
-		}
 	}
 	switch {
 	case !p.ready:
@@ -194,155 +199,131 @@ func (p *Plant[F]) Step(t int, actions, force []F) error {
 	case p.cfg.Tape && t-p.kept >= p.cfg.Bins:
 		return fmt.Errorf("arm: step %d: the tape holds steps %d to %d and is full: drop some, or plan more bins", t, p.kept, t-1)
 	}
-	for i := range actions {
-		if x := float64(actions[i]); math.IsNaN(x) || math.IsInf(x, 0) {
-			return component.Invalid("actions", "trial %d, action %d at step %d is %v: must be finite", i/a, i%a, t, x)
-		}
+	a := p.Actions()
+	if err := errors.Join(p.array("actions", actions, a), p.optional("force", force, 2)); err != nil {
+		return err
 	}
-	for i := range force {
-		if x := float64(force[i]); math.IsNaN(x) || math.IsInf(x, 0) {
-			return component.Invalid("force", "trial %d at step %d has %v: must be finite", i/2, t, x)
-		}
+	if err := errors.Join(p.finite("actions", t, actions, a), p.finite("force", t, force, 2)); err != nil {
+		return err
 	}
-	row := make([]taped, p.cfg.Trials)
-	for i := range p.now {
-		r := taped{before: p.now[i]}
-		for m := range a {
-			r.excitation[m] = float64(actions[i*a+m])
-		}
-		if force != nil {
-			r.force = [2]float64{float64(force[2*i]), float64(force[2*i+1])}
-		}
-		p.now[i] = p.b.Advance(r.before, r.excitation, r.force)
-		row[i] = r
-	}
-	if p.cfg.Tape {
-		p.tape = append(p.tape, row)
-	}
-	p.next, p.on = t+1, false
+	C.call_step(p.c, p.slot(t), p.slot(t+1), pointer(actions), pointer(force))
+	p.next, p.ways = t+1, false
+	runtime.KeepAlive(p)
 	return nil
 }
 
 // Fingertip writes where the hands are after the last step, (N, 2) in m.
 func (p *Plant[F]) Fingertip(dst []F) {
-	for i, s := range p.now {
-		h := p.b.Skeleton.Hand(s.Q)
-		dst[2*i], dst[2*i+1] = F(h[0]), F(h[1])
-	}
+	p.wanted("fingertip", dst, 2)
+	C.call_tip(p.c, p.slot(p.next), pointer(dst))
+	runtime.KeepAlive(p)
 }
 
 // Senses writes what the muscles' spindles report after the last step, (N, 2 Muscles): lengths of the fibres as multiples of the optimal ones, then
-// velocities as multiples of the greatest. They are those of the joints before the step, see body.Rigid; after Reset, of the posture.
+// velocities as multiples of the greatest. Where tendons are stiff they are those of the joints before the step, see body.Rigid; after Reset, of the posture.
 func (p *Plant[F]) Senses(dst []F) {
-	n := p.Muscles()
-	for i, s := range p.now {
-		l, v := p.b.Senses(s)
-		for m := range n {
-			dst[2*n*i+m], dst[2*n*i+n+m] = F(l[m]), F(v[m])
-		}
+	p.wanted("senses", dst, 2*p.Muscles())
+	t := p.next
+	if p.cfg.Effector != Compliant {
+		t = max(0, t-1)
 	}
+	C.call_senses(p.c, p.slot(t), pointer(dst))
+	runtime.KeepAlive(p)
 }
 
 // State writes the state after the last step.
 func (p *Plant[F]) State(dst *State[F]) {
-	n := p.Muscles()
-	for i, s := range p.now {
-		for j := range 2 {
-			write(dst.Joints, 2*i+j, s.Q[j])
-			write(dst.Velocities, 2*i+j, s.QD[j])
-		}
-		for m := range n {
-			write(dst.Activations, n*i+m, s.Activation[m])
-			write(dst.Forces, n*i+m, s.Force[m])
+	for _, a := range []struct {
+		name   string
+		dst    []F
+		row, n int
+	}{{"joints", dst.Joints, C.ROW_Q, 2}, {"velocities", dst.Velocities, C.ROW_QD, 2}, {"activations", dst.Activations, C.ROW_A, p.Muscles()}} {
+		if a.dst != nil {
+			p.wanted(a.name, a.dst, a.n)
+			C.call_get(p.c, p.slot(p.next), C.int(a.row), C.int(a.n), pointer(a.dst))
 		}
 	}
+	if dst.Forces != nil {
+		p.wanted("forces", dst.Forces, p.Muscles())
+		C.call_forces(p.c, p.slot(p.next), pointer(dst.Forces))
+	}
+	runtime.KeepAlive(p)
 }
 
-func write[F Float](dst []F, i int, x float64) {
-	if dst != nil {
-		dst[i] = F(x)
+// wanted panics where a result's array has another size, or the plant has no state.
+func (p *Plant[F]) wanted(name string, dst []F, n int) {
+	if p.c == nil || !p.ready {
+		panic("arm: " + name + " of a plant that is closed or was not reset")
+	}
+	if err := p.array(name, dst, n); err != nil {
+		panic(err)
 	}
 }
 
 // BeginBackward starts the way back from the last step, with a gradient of zero by the state after it.
 func (p *Plant[F]) BeginBackward() {
-	clear(p.cot)
-	p.after = append(p.after[:0], p.now...)
-	p.back, p.on = p.next-1, true
+	if p.c != nil {
+		clear(unsafe.Slice((*F)(p.c.cot), int(p.c.blocks)*C.STATE_ROWS*int(p.c.ops.lanes)))
+	}
+	p.back, p.ways = p.next-1, p.ready
+	runtime.KeepAlive(p)
 }
 
 // StepBackward goes back over step t, from the last step down: given the gradients of a scalar by what Fingertip and Senses gave after step t (nil means
 // zero), it writes that by the step's actions (N, Actions), not yet clipped. The gradient by the state is carried from call to call.
 func (p *Plant[F]) StepBackward(t int, tip, senses []F, actions []F) error {
-	if p.closed {
+	return p.stepBackward(t, tip, senses, actions, nil)
+}
+
+// stepBackward writes the gradient by the force at the hand too, unless it is nil.
+func (p *Plant[F]) stepBackward(t int, tip, senses, actions, force []F) error {
+	if p.c == nil {
 		return ErrClosed
-	}
-	n := p.Muscles()
-	if err := p.size("actions", actions, p.Actions()); err != nil {
-		return err
-	}
-	if tip != nil {
-		if err := p.size("tip", tip, 2); err != nil {
-			return err
-		}
-	}
-	if senses != nil {
-		if err := p.size("senses", senses, 2*n); err != nil {
-			return err
-		}
 	}
 	switch {
 	case !p.cfg.Tape:
 		return errors.New("arm: no way back without a tape")
-	case !p.on:
+	case !p.ways:
 		return errors.New("arm: no way back before BeginBackward")
 	case t != p.back:
 		return component.Invalid("t", "%d: the way back of step %d comes next", t, p.back)
 	case t < p.kept:
 		return component.Invalid("t", "%d: the tape begins at step %d", t, p.kept)
 	}
-	for i := range p.cot {
-		c, r := p.cot[i], p.tape[t-p.kept][i]
-		if senses != nil {
-			for m := range n {
-				c.Length[m], c.Speed[m] = float64(senses[2*n*i+m]), float64(senses[2*n*i+n+m])
-			}
-		}
-		if tip != nil {
-			p.addTip(&c, i, tip)
-		}
-		var u [body.MaxMuscles]float64
-		p.cot[i], u, _ = body.Pullback(p.z, r.before, r.excitation, r.force, c)
-		for m := range n {
-			actions[i*n+m] = F(u[m])
-		}
-		p.after[i] = r.before
+	if err := errors.Join(p.array("actions", actions, p.Actions()), p.optional("tip", tip, 2), p.optional("senses", senses, 2*p.Muscles()), p.optional("force", force, 2)); err != nil {
+		return err
 	}
+	C.call_back(p.c, p.slot(t), p.slot(t+1), pointer(tip), pointer(senses), pointer(actions), pointer(force))
 	p.back--
+	runtime.KeepAlive(p)
 	return nil
 }
 
-// addTip adds the gradient by trial i's fingertip to that by its joints.
-func (p *Plant[F]) addTip(c *body.Cotangent, i int, tip []F) {
-	q := body.Lift(p.after[i]).Q
-	for j := range q {
-		z := q
-		z[j] += complex(0, body.Tangent)
-		h := p.z.Skeleton.Hand(z)
-		c.Q[j] += (float64(tip[2*i])*imag(h[0]) + float64(tip[2*i+1])*imag(h[1])) / body.Tangent
+// PostureGradient writes the gradient by Reset's joints (N, Joints), once the way back is at its end. It has no part that the fingertip and senses after Reset give.
+func (p *Plant[F]) PostureGradient(joints []F) error {
+	if p.c == nil {
+		return ErrClosed
 	}
+	if !p.ways || p.back != -1 || p.kept > 0 {
+		return errors.New("arm: no gradient by the posture before the way back of step 0")
+	}
+	if err := p.array("joints", joints, 2); err != nil {
+		return err
+	}
+	C.call_reset_back(p.c, p.slot(0), pointer(joints))
+	runtime.KeepAlive(p)
+	return nil
 }
 
 // DropTape gives back the room of all steps before step before; there is no way back over them.
-func (p *Plant[F]) DropTape(before int) {
-	before = min(before, p.next)
-	if n := before - p.kept; n > 0 && p.cfg.Tape {
-		p.tape, p.kept = p.tape[n:], before
-	}
-}
+func (p *Plant[F]) DropTape(before int) { p.kept = max(p.kept, min(before, p.next)) }
 
 // Close frees the plant's memory; later calls return ErrClosed. It may be called again.
 func (p *Plant[F]) Close() error {
-	p.closed, p.tape, p.now, p.cot = true, nil, nil, nil
+	if p.c != nil {
+		p.cleanup.Stop()
+		C.arm_free(p.c)
+		p.c = nil
+	}
 	return nil
 }

@@ -13,6 +13,7 @@ type stepper[T body.Number] interface {
 	Senses(s body.State[T]) (l, v [body.MaxMuscles]T)
 	Reset(q [2]T) body.State[T]
 	Hand(q [2]T) [2]T
+	Optimal(m int) float64
 }
 
 // reference is a batch of bodies stepped by package body, one after the other.
@@ -20,10 +21,12 @@ type reference struct {
 	b       stepper[float64]
 	z       stepper[complex128]
 	muscles int
-	now     []body.State[float64]
-	tape    []record
-	cot     []body.Cotangent
-	force   []float64
+	// Of the compliant body the lengths of the fibres take the place of the forces in gradients.
+	compliant bool
+	now       []body.State[float64]
+	tape      []record
+	cot       []body.Cotangent
+	force     []float64
 }
 
 // record is what the way back needs of a step of the batch.
@@ -40,10 +43,21 @@ func newReference(t testing.TB, c Config) *reference {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &reference{
-		b: body.Arm26[float64](c.Compat, c.DT), z: body.Arm26[complex128](c.Compat, c.DT), muscles: 6,
-		now: make([]body.State[float64], c.Trials), cot: make([]body.Cotangent, c.Trials), force: make([]float64, 2*c.Trials),
+	r := &reference{
+		muscles: c.muscles(), compliant: c.Effector == Compliant, now: make([]body.State[float64], c.Trials), cot: make([]body.Cotangent, c.Trials),
+		force: make([]float64, 2*c.Trials),
 	}
+	switch c.Effector {
+	case Arm26:
+		r.b, r.z = body.Arm26[float64](c.Compat, c.DT), body.Arm26[complex128](c.Compat, c.DT)
+	case PointMass:
+		r.b, r.z = body.FourPulls[float64](c.DT), body.FourPulls[complex128](c.DT)
+	case Thelen:
+		r.b, r.z = body.ThelenArm[float64](c.DT), body.ThelenArm[complex128](c.DT)
+	case Compliant:
+		r.b, r.z = body.CompliantArm[float64](c.DT, c.Substeps), body.CompliantArm[complex128](c.DT, c.Substeps)
+	}
+	return r
 }
 
 func (r *reference) Reset(joints []float64) error {
@@ -158,10 +172,14 @@ func (r *reference) seed(s State[float64]) {
 
 func (r *reference) carried() State[float64] {
 	n, s := r.muscles, blank(len(r.cot))
+	s.Activations, s.Forces = s.Activations[:n*len(r.cot)], s.Forces[:n*len(r.cot)]
 	for i, c := range r.cot {
 		copy(s.Joints[2*i:], c.Q[:])
 		copy(s.Velocities[2*i:], c.QD[:])
 		copy(s.Activations[n*i:], c.Activation[:n])
+		if r.compliant {
+			c.Force = c.Length
+		}
 		copy(s.Forces[n*i:], c.Force[:n])
 	}
 	return s
@@ -172,8 +190,10 @@ func (r *reference) StepBackward(t int, tip, senses, actions []float64) error {
 	for i := range r.cot {
 		c := r.cot[i]
 		if senses != nil {
-			copy(c.Length[:n], senses[2*n*i:])
-			copy(c.Speed[:n], senses[2*n*i+n:])
+			for m := range n {
+				c.Length[m] += senses[2*n*i+m]
+				c.Speed[m] = senses[2*n*i+n+m]
+			}
 		}
 		if tip != nil {
 			after := r.b.Advance(k.before[i], k.excitation[i], k.force[i])
@@ -213,21 +233,13 @@ func (r *reference) byPosture() (out []float64) {
 			}
 			for m := range body.MaxMuscles {
 				sum += complex(c.Force[m], 0) * s.Force[m]
+				if r.compliant {
+					sum += complex(c.Length[m]/r.b.Optimal(m), 0) * s.Length[m]
+				}
 			}
 			return sum
 		})
 		out = append(out, g[:]...)
 	}
 	return out
-}
-
-// implementation is a subject, and how near it must come.
-type implementation struct {
-	name string
-	subject
-	tolerances
-}
-
-func implementations(t testing.TB, c Config) []implementation {
-	return []implementation{{"reference", newReference(t, c), golds}}
 }

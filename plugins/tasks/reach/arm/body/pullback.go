@@ -13,6 +13,7 @@ type Cotangent struct {
 type Stepper interface {
 	Advance(s State[complex128], excitation [MaxMuscles]complex128, force [2]complex128) State[complex128]
 	Senses(s State[complex128]) (l, v [MaxMuscles]complex128)
+	Optimal(m int) float64
 }
 
 // Advance is Step without its trace.
@@ -50,7 +51,7 @@ func lift(a [MaxMuscles]float64) (z [MaxMuscles]complex128) {
 }
 
 // Pullback is the product of the cotangent of the state after a step and the step's Jacobian: the gradient by the state before it, the excitations and
-// the force. A step depends on no Length or Speed before it.
+// the force. No step depends on a Speed before it, one of [Rigid] on no Length, one of [Compliant] on no Force.
 func Pullback(b Stepper, s State[float64], excitation [MaxMuscles]float64, force [2]float64, after Cotangent) (before Cotangent, u [MaxMuscles]float64, f [2]float64) {
 	z, zu, zf := Lift(s), lift(excitation), [2]complex128{complex(force[0], 0), complex(force[1], 0)}
 	by := func(in *complex128) float64 {
@@ -64,6 +65,7 @@ func Pullback(b Stepper, s State[float64], excitation [MaxMuscles]float64, force
 	}
 	for m := range MaxMuscles {
 		before.Activation[m], before.Force[m], u[m] = by(&z.Activation[m]), by(&z.Force[m]), by(&zu[m])
+		before.Length[m] = by(&z.Length[m]) * b.Optimal(m)
 	}
 	return before, u, f
 }

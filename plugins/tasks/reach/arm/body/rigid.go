@@ -114,10 +114,15 @@ func stop[T Number](k Skeleton[T], q, qd [2]T) ([2]T, [2]T) {
 }
 
 // Senses is what of a state the muscles' spindles report: lengths as multiples of the optimal ones, velocities of the greatest.
-func (b Rigid[T]) Senses(s State[T]) (l, v [MaxMuscles]T) {
-	for m := range b.Muscle.Count() {
-		f := b.Muscle.Fibre(m)
+func (b Rigid[T]) Senses(s State[T]) (l, v [MaxMuscles]T) { return senses(b.Muscle, s) }
+
+func senses[T Number](p Muscle[T], s State[T]) (l, v [MaxMuscles]T) {
+	for m := range p.Count() {
+		f := p.Fibre(m)
 		l[m], v[m] = s.Length[m]/Of[T](f.Length), s.Speed[m]/Of[T](f.Vmax)
 	}
 	return l, v
 }
+
+// Optimal is the optimal length of muscle m's fibres, m.
+func (b Rigid[T]) Optimal(m int) float64 { return b.Muscle.Fibre(m).Length }

@@ -1,0 +1,21 @@
+// Forgets what vector_impl.h and the names of a variant and precision defined.
+#undef JOIN3_
+#undef JOIN2_
+#undef FN
+#undef T_
+#undef INLINE
+#undef v
+#undef vu
+#undef vi
+#undef vd
+#undef VL
+#undef IS_DOUBLE
+#undef splat
+#undef load
+#undef store
+#undef pick
+#undef MAGIC
+#undef MANTISSA
+#undef EXPONENT_BIAS
+#undef EXP_MAX
+#undef EXP_MIN
