@@ -131,7 +131,7 @@ func newEpisode[F arm.Float](t *reach, req task.EpisodeRequest, plans []Plan) (*
 		e.tip, e.actions = make([]F, 2*b), make([]F, m*b)
 		e.gradient = wrap("actions", e.actions, b).With("", tensor.Trial, tensor.Channel)
 	} else {
-		e.record = newRecord[F](b, m, t.Compat)
+		e.record = newRecord[F](b, t.body, t.Compat)
 	}
 	return e, nil
 }

@@ -11,7 +11,7 @@ const (
 	// runBytes is what a trial takes that runs, besides what grows with the bins: its plan, its noise some bins ahead, buffers.
 	runBytes = 8 << 10
 	// tapeBytes is what a bin of a trial takes that runs with a tape, and showBytes what it takes without.
-	tapeBytes = 480
+	tapeBytes = 110
 	showBytes = contexts * 4
 	// together is how many trials are taken to run with a tape at once: the published batch. How many do, the model decides.
 	together = 1000

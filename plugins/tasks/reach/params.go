@@ -25,7 +25,7 @@ type Params struct {
 	BumpBins  []int     `param:"bump_bins" default:"15,29" min:"1" max:"100000" unit:"bin" doc:"shortest and longest push"`
 	BumpForce []float64 `param:"bump_force" default:"5,10" min:"0" max:"1000" unit:"N" doc:"weakest and strongest push; its direction is any"`
 	BumpAfter int       `param:"bump_window" default:"40" min:"1" max:"100000" unit:"bin" doc:"half of the pushes begin in so many bins from the go cue on, the others at any time"`
-	Start     []float64 `param:"start_joints" default:"30,105,30,125" min:"-360" max:"360" unit:"deg" doc:"ranges of the shoulder's and the elbow's angle at the start"`
+	Start     []float64 `param:"start_joints" default:"30,105,30,125" min:"-360" max:"360" unit:"deg" doc:"ranges of the shoulder's and the elbow's angle at the start; in cm those of x and y of the point mass"`
 	Target    []float64 `param:"target_joints" default:"30,105,30,125" min:"-360" max:"360" unit:"deg" doc:"the same of the posture whose hand is the target"`
 	GoCue     float64   `param:"go_cue" default:"0.15" min:"-100" max:"100" doc:"size of the go cue, an input that is 0 before"`
 	Noise     float64   `param:"noise" default:"0.04" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the target's position (in m) and the go cue as they are shown; the same in every pass"`
@@ -34,7 +34,7 @@ type Params struct {
 	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt"`
 	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, a multiple of dt"`
 	DT        float64   `param:"dt" default:"0.01" above:"0" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration"`
-	Effector  string    `param:"effector" default:"arm26" choices:"arm26" doc:"what moves"`
+	Effector  string    `param:"effector" default:"arm26" choices:"arm26,point-mass,thelen,compliant" doc:"what moves: the arm with six of MuJoCo's muscles; a point mass with four that pull as hard as they are active; the arm with Thelen's muscles, on stiff tendons or on ones that stretch (many times slower)"`
 	PosWeight float64   `param:"pos_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared distance from the goal, averaged over trials, bins and x and y"`
 	ActWeight float64   `param:"act_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared actions, averaged over trials, bins and muscles, before they are clipped"`
 	Horizon   int       `param:"horizon_epochs" default:"200" min:"0" max:"1000000000" unit:"epoch" doc:"epochs over which the loss of the position grows from the first bin to the whole trial; 0: the whole at once"`
@@ -117,27 +117,27 @@ func (p *Params) checkPostures(ps *problems) {
 		return
 	}
 	lo, hi := body.Limits()
+	names, _ := body.Coordinates()
+	unit, size := body.Scale()
 	for _, c := range []struct {
 		path   string
 		ranges []float64
 	}{{"start_joints", p.Start}, {"target_joints", p.Target}} {
 		if len(c.ranges) != 4 {
-			ps.add(c.path, "", "%d numbers are not allowed: 4, the least and the greatest angle of the shoulder, then of the elbow", len(c.ranges))
+			ps.add(c.path, "", "%d numbers are not allowed: 4, the least and the greatest of the %s, then of the %s", len(c.ranges), names[0], names[1])
 			continue
 		}
-		for j, name := range jointNames() {
+		for j, name := range names {
 			low, high := c.ranges[2*j], c.ranges[2*j+1]
-			if from, to := degrees(lo[j]), degrees(hi[j]); !(low <= high && low >= from && high <= to) {
-				ps.add(c.path, "", "%v to %v deg of the %s are not allowed: within %v to %v, the least before the greatest", low, high, name, from, to)
+			if from, to := whole(lo[j]/size), whole(hi[j]/size); !(low <= high && low >= from && high <= to) {
+				ps.add(c.path, "", "%v to %v %s of the %s are not allowed: within %v to %v, the least before the greatest", low, high, unit, name, from, to)
 			}
 		}
 	}
 }
 
-func jointNames() []string { return []string{"shoulder", "elbow"} }
-
-// degrees of an angle in rad, without what rounding adds to whole ones.
-func degrees(rad float64) float64 { return math.Round(rad*180/math.Pi*1e9) / 1e9 }
+// whole is a number without what rounding adds to whole ones.
+func whole(x float64) float64 { return math.Round(x*1e9) / 1e9 }
 
 // checkDelays reports delays that are no whole numbers of bins.
 func (p *Params) checkDelays(ps *problems) {
@@ -158,11 +158,12 @@ func rounded(s float64) float64 { return math.Round(s*1e9) / 1e9 }
 // slots is the number of bins in the buffer of a delay.
 func (p *Params) slots(delay float64) int { return int(math.Round(delay / p.DT)) }
 
-// ranges are those of the postures at the start and at the target, in rad.
-func (p *Params) ranges() (start, target [2][2]float64) {
+// ranges are those of the postures at the start and at the target, in rad, or m.
+func (p *Params) ranges(body arm.Geometry) (start, target [2][2]float64) {
+	_, size := body.Scale()
 	for j := range 2 {
 		for i := range 2 {
-			start[j][i], target[j][i] = p.Start[2*j+i]*math.Pi/180, p.Target[2*j+i]*math.Pi/180
+			start[j][i], target[j][i] = p.Start[2*j+i]*size, p.Target[2*j+i]*size
 		}
 	}
 	return start, target

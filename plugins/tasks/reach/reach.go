@@ -64,11 +64,8 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &reach{Params: p, seed: env.Seed, threads: max(1, env.Threads), body: body}
-	if t.muscles, err = musclesOf(p.Effector); err != nil {
-		return nil, err
-	}
-	t.start, t.target = t.ranges()
+	t := &reach{Params: p, seed: env.Seed, threads: max(1, env.Threads), body: body, muscles: len(body.Muscles())}
+	t.start, t.target = t.ranges(body)
 	order := random.New(env.Seed, "random-target/split").Perm(p.Trials)
 	numbers := make([]int64, p.Trials)
 	for i, k := range order {
@@ -81,15 +78,6 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 	return t, nil
 }
 
-// musclesOf is the number of an effector's muscles.
-func musclesOf(effector string) (int, error) {
-	plant, err := arm.New[float64](arm.Config{Effector: effector, Trials: 1})
-	if err != nil {
-		return 0, err
-	}
-	return plant.Muscles(), plant.Close()
-}
-
 // reach implements [task.ClosedLoop].
 type reach struct {
 	Params
@@ -97,7 +85,7 @@ type reach struct {
 	threads int
 	body    arm.Geometry
 	muscles int
-	// start and target are the ranges of postures, in rad.
+	// start and target are the ranges of postures, in rad, or m.
 	start, target [2][2]float64
 	// train and valid hold the trials' numbers, ascending.
 	train, valid []int64
@@ -105,14 +93,9 @@ type reach struct {
 
 var _ task.ClosedLoop = (*reach)(nil)
 
-// muscleNames are those of the six-muscle arm, in order.
-func muscleNames() []string {
-	return []string{"pectoralis", "deltoid", "brachioradialis", "triceps lateral", "biceps", "triceps long"}
-}
-
 // Spec describes the trials.
 func (t *reach) Spec(context.Context) (task.Spec, error) {
-	muscles := muscleNames()
+	muscles := t.body.Muscles()
 	s := task.Spec{
 		Inputs: observed(t.muscles) + contexts, Outputs: t.muscles,
 		InputLabels: []string{"hand x", "hand y"}, InputUnits: []string{"m", "m"},

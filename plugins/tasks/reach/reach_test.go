@@ -352,4 +352,14 @@ func TestEffectors(t *testing.T) {
 	if !ok || !slices.Equal(field.Choices, arm.Effectors()) {
 		t.Errorf("choices %v, effectors %v", field.Choices, arm.Effectors())
 	}
+	for _, effector := range arm.Effectors() {
+		k := open(t, 0, 1, param.Values{"effector": effector, "n_trials": 10})
+		spec, err := k.Spec(t.Context())
+		if err != nil || len(spec.OutputLabels) != spec.Outputs || len(spec.InputLabels) != spec.Inputs || len(spec.InputUnits) != spec.Inputs {
+			t.Errorf("%s: labels do not fit, error %v: %+v", effector, err, spec)
+		}
+		if err := forthAndBack(k, 5); err != nil {
+			t.Errorf("%s: %v", effector, err)
+		}
+	}
 }

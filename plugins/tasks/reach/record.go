@@ -8,10 +8,10 @@ import (
 
 // The arrays that a step of an episode without a tape returns besides the observation; rows are trials.
 const (
-	// JointAngle is (B, 2) in rad, JointVelocity in rad/s.
+	// JointAngle is (B, 2) in rad, JointVelocity in rad/s; of the point mass x and y in m, and m/s.
 	JointAngle    = "joint_angle"
 	JointVelocity = "joint_velocity"
-	// Activation is the muscles' activations (B, 6), Force their forces in N.
+	// Activation is the muscles' activations (B, muscles), Force their forces in N.
 	Activation = "muscle_activation"
 	Force      = "muscle_force"
 	// Fingertip is where the hand is, (B, 2) in m, and Goal where it should be.
@@ -36,13 +36,15 @@ type record[F arm.Float] struct {
 	set       tensor.Set
 }
 
-func newRecord[F arm.Float](rows, muscles int, compat bool) *record[F] {
+func newRecord[F arm.Float](rows int, body arm.Geometry, compat bool) *record[F] {
+	muscles := len(body.Muscles())
 	n := rows * muscles
+	_, unit := body.Coordinates()
 	r := &record[F]{
 		state: arm.State[F]{Joints: make([]F, 2*rows), Velocities: make([]F, 2*rows), Activations: make([]F, n), Forces: make([]F, n)},
 		tip:   make([]F, 2*rows), goal: make([]F, 2*rows),
 	}
-	units := []string{"rad", "rad/s", "", "N", "m", "m"}
+	units := []string{unit, unit + "/s", "", "N", "m", "m"}
 	arrays := [][]F{r.state.Joints, r.state.Velocities, r.state.Activations, r.state.Forces, r.tip, r.goal}
 	if compat {
 		r.inputs = make([]F, rows*(observed(muscles)+contexts))

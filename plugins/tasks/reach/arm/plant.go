@@ -262,10 +262,15 @@ func (p *Plant[F]) wanted(name string, dst []F, n int) {
 
 // BeginBackward starts the way back from the last step, with a gradient of zero by the state after it.
 func (p *Plant[F]) BeginBackward() {
+	p.forget()
+	p.back, p.ways = p.next-1, p.ready
+}
+
+// forget makes the gradient by the state zero.
+func (p *Plant[F]) forget() {
 	if p.c != nil {
 		clear(unsafe.Slice((*F)(p.c.cot), int(p.c.blocks)*C.STATE_ROWS*int(p.c.ops.lanes)))
 	}
-	p.back, p.ways = p.next-1, p.ready
 	runtime.KeepAlive(p)
 }
 

@@ -1,5 +1,7 @@
 package body
 
+import "math"
+
 // PointMass is a mass that slides without friction in the plane; its coordinates are its position, m, and so is the hand.
 type PointMass[T Number] struct {
 	Mass   float64    // kg
@@ -61,16 +63,16 @@ func (p ReLU[T]) Contract(m int, a, _, _ T) Contraction[T] {
 	return c
 }
 
-// FourPulls is a point mass of 1 kg in a square of 1 m with four [ReLU] muscles of 20 N, from the corners of a square twice as wide. Lengths and
+// FourPulls is a point mass of 1 kg in a square of 1.5 m, one corner the origin, with four [ReLU] muscles of 20 N from the corners of a square twice as wide. Lengths and
 // velocities are sensed as multiples of a muscle's length with the mass in the middle and 1.5 of that a second; the activation is [Arm26]'s. The numbers are ours.
 func FourPulls[T Number](dt float64) Rigid[T] {
 	var g Straight[T]
-	const diagonal = 1.4142135623730951
+	const middle, diagonal = .75, 1.5 * math.Sqrt2
 	r := ReLU[T]{Muscles: 4}
 	for m := range r.Muscles {
-		g.Anchor[0][m], g.Anchor[1][m] = float64(1-2*(m%2)), float64(1-2*(m/2))
+		g.Anchor[0][m], g.Anchor[1][m] = middle+1.5*float64(1-2*(m%2)), middle+1.5*float64(1-2*(m/2))
 		r.Fibres[m] = Fibre{Force: 20, Length: diagonal, Vmax: 1.5 * diagonal}
 	}
-	s := PointMass[T]{Mass: 1, Lo: [2]float64{-.5, -.5}, Hi: [2]float64{.5, .5}}
+	s := PointMass[T]{Mass: 1, Hi: [2]float64{2 * middle, 2 * middle}}
 	return Rigid[T]{s, g, r, Activation[T]{Rise: .01, Fall: .04}, dt}
 }
