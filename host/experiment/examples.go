@@ -21,7 +21,7 @@ type Example struct {
 
 // exampleOrder puts what to try first first; others follow by name.
 func exampleOrder() []string {
-	return []string{"quickstart", "sizes", "multitask-small", "nbff", "nbff-node-sizes", "multitask"}
+	return []string{"quickstart", "sizes", "multitask-small", "random-target-small", "nbff", "nbff-node-sizes", "multitask", "random-target"}
 }
 
 // Examples lists the examples, what to try first first.

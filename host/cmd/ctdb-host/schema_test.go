@@ -42,7 +42,7 @@ func TestSchema(t *testing.T) {
 		"study": tinyStudy[:strings.Index(tinyStudy, "seed: 2")] + "seeds: [0, 1]\nmatrix: {fit.sae.params.latent: [1, 2], train.use: [model/gru, model/lstm]}\n" + tinyStudy[strings.Index(tinyStudy, "task:"):],
 		"given": ofRecording,
 	}
-	for _, name := range []string{"quickstart", "sizes", "multitask-small", "nbff", "nbff-node-sizes", "multitask"} {
+	for _, name := range []string{"quickstart", "sizes", "multitask-small", "random-target-small", "nbff", "nbff-node-sizes", "multitask", "random-target"} {
 		right[name] = w.must("examples", name).String()
 	}
 	for name, text := range right {
