@@ -3,7 +3,6 @@ package nbff
 import (
 	"context"
 
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -56,25 +55,7 @@ func (t *nbff) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks 
 	if err != nil {
 		return tensor.Fail(err)
 	}
-	if req.BlockTrials < 0 {
-		return tensor.Fail(component.Invalid("block_trials", "%d is not allowed: >= 0", req.BlockTrials))
-	}
-	size := req.BlockTrials
-	if size == 0 {
-		size = t.block()
-	}
-	numbers := func(yield func(tensor.Block, error) bool) {
-		for from := 0; from < trials; from += min(size, trials-from) {
-			b := tensor.Block{Trials: make([]int64, min(size, trials-from))}
-			for i := range b.Trials {
-				b.Trials[i] = number(from + i)
-			}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}
-	return tensor.Map(ctx, numbers, t.threads, t.generate)
+	return task.Generate(ctx, req, trials, t.block(), t.threads, number, t.generate)
 }
 
 // generate makes the trials that b names.
