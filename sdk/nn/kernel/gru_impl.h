@@ -97,9 +97,9 @@ static void FN(gates_back)(int rp, int Hp, const REAL *hp, const REAL *g, REAL *
 			v *d = (v *)(dh + (long)i * Hp + u), d0 = *d, diff = *(const v *)(hp + (long)i * Hp + u) - n;
 			v zc = (REAL)1 - z, dn = d0 * zc * ((REAL)1 - n * n), drec = dn * r;
 			REAL *o = dg + (long)i * 4 * Hp + u;
-			*(v *)o = drec * hn * ((REAL)1 - r);
-			*(v *)(o + Hp) = d0 * diff * z * zc;
-			*(v *)(o + 2 * Hp) = drec;
+			*(v *)o = drec;
+			*(v *)(o + Hp) = drec * hn * ((REAL)1 - r);
+			*(v *)(o + 2 * Hp) = d0 * diff * z * zc;
 			*(v *)(o + 3 * Hp) = dn;
 			*d = d0 * z;
 			if (cl) *(v *)(cl + (long)i * Hp + u) = n + z * diff;

@@ -54,7 +54,7 @@ typedef struct {
 	void *dy;       // [F][rp][Oq] cotangents of the readout
 	void *cl;       // [F][rp][Hp] clean states, where they differ from h
 	void *dxs;      // [rp][Ip] gradient of the inputs of one bin
-	void *dU, *dW, *db, *dWo, *dbo; // sums: (gates * Hp, Hp), (Iq, parts * Hp) transposed, (parts * Hp), (Oq, Hp), (Oq)
+	void *dU, *dW, *db, *dWo, *dbo; // sums: (gates * Hp, Hp), (Iq, gates * Hp) transposed, (parts * Hp), (Oq, Hp), (Oq)
 	// CTDB_NODE, S = stages * substeps: the states of the stages, the hidden units of each map, and gradients before each map's units
 	void *hs;                       // [T][S][rp][Hp]
 	void *act[CTDB_MAX_LAYERS];     // [T][S][rp][Wp]
@@ -87,7 +87,7 @@ typedef struct {
 	void *wx;   // likewise, with I for H
 	void *bias; // GRU [Hp/lanes][4][lanes]: r, z, recurrent n, input n; else [gates * Hp]
 	void *ut;   // [Hp/lanes][gates * Hp][lanes] recurrent weights as backward walks them
-	void *wxt;  // [Ip/lanes][parts * Hp][lanes] input weights likewise; of CTDB_NODE the first map's
+	void *wxt;  // [Ip/lanes][gates * Hp][lanes] input weights likewise; of CTDB_NODE the first map's
 	void *wo;   // [Op/lanes][H][lanes] readout
 	void *bo;   // [Op]
 	void *wob;  // [Hp/lanes][O][lanes]

@@ -47,7 +47,7 @@ static void seq_weights(ctdb_seq *p, arena *a)
 	p->wx = take(a, e * Hp * s->I * G);
 	p->bias = take(a, e * Hp * (G > p->parts ? G : p->parts));
 	p->ut = take(a, square * train * e * Hp * Hp * G);
-	p->wxt = take(a, train * e * p->Ip * (s->cell == CTDB_NODE ? (s->layers > 1 ? p->Wp : p->Hp) : p->Hp * p->parts));
+	p->wxt = take(a, train * e * p->Ip * (s->cell == CTDB_NODE ? (s->layers > 1 ? p->Wp : p->Hp) : p->Hp * G));
 	p->wo = take(a, e * p->Op * s->H);
 	p->bo = take(a, e * p->Op);
 	p->wob = take(a, e * Hp * s->O);
@@ -81,7 +81,7 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 	s->cl = take(a, back * e * F * rp * Hp);
 	s->dxs = take(a, back * e * rp * p->Ip);
 	s->dU = take(a, (!low || q->full) * back * e * G * Hp * Hp);
-	s->dW = take(a, back * e * p->Iq * P * Hp);
+	s->dW = take(a, back * e * p->Iq * G * Hp);
 	s->db = take(a, back * e * P * Hp);
 	s->dWo = take(a, back * e * p->Oq * Hp);
 	s->dbo = take(a, back * e * p->Oq);

@@ -1,12 +1,10 @@
 // A recurrent sequence over any range of steps of one shard, forward and back, for every cell. A whole sequence and a single bin of a closed
 // loop are the same calls with other ranges and strides.
 
-// Which of a unit's gradients before the gates belongs to the input weights of gate q.
-INLINE int FN(input_part)(const ctdb_seq *p, int q)
-{
-	if (p->s.cell == CTDB_GRU && q == 2) return 3;
-	return p->s.cell == CTDB_LEAKY_COMPAT ? 1 : q;
-}
+// Which of a unit's gradients before the gates belongs to the recurrent weights of gate q, and which to its input weights. A gate whose two
+// products do not just add up has one for each: the recurrent one first of all, so that those of either kind stand together.
+INLINE int FN(recurrent_part)(const ctdb_seq *p, int q) { return p->s.cell == CTDB_GRU ? (q + 1) % 3 : q; }
+INLINE int FN(input_part)(const ctdb_seq *p, int q) { return q + p->parts - p->gates; }
 
 // The leaky cells are read out before they step, and take their noise before their function.
 INLINE int FN(reads_before)(const ctdb_seq *p) { return p->s.cell == CTDB_LEAKY || p->s.cell == CTDB_LEAKY_COMPAT; }
@@ -14,7 +12,7 @@ INLINE int FN(reads_before)(const ctdb_seq *p) { return p->s.cell == CTDB_LEAKY 
 static void FN(seq_pack)(ctdb_seq *p, const void *wih_, const void *whh_, const void *bih, const void *bhh, const void *wo_, const void *bo_)
 {
 	const REAL *wih = wih_, *whh = whh_, *wo = wo_, *bo = bo_;
-	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, Ip = p->Ip, G = p->gates, P = p->parts;
+	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, Ip = p->Ip, G = p->gates;
 	REAL *ut = p->ut, *wxt = p->wxt;
 	if (p->s.cell == CTDB_GRU) FN(gru_pack)(p, wih, whh, bih, bhh);
 	else if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_pack)(p, wih, whh, bih);
@@ -23,12 +21,12 @@ static void FN(seq_pack)(ctdb_seq *p, const void *wih_, const void *whh_, const 
 		for (int u = 0; u < Hp; u++)
 			for (int q = 0; q < G; q++)
 				for (int k = 0; k < Hp; k++)
-					ut[((size_t)(u / VL) * G * Hp + q * Hp + k) * VL + u % VL] = u < H && k < H ? whh[(size_t)(q * H + k) * H + u] : 0;
-		__builtin_memset(wxt, 0, sizeof(REAL) * Ip * P * Hp);
+					ut[((size_t)(u / VL) * G * Hp + FN(recurrent_part)(p, q) * Hp + k) * VL + u % VL] = u < H && k < H ? whh[(size_t)(q * H + k) * H + u] : 0;
+		__builtin_memset(wxt, 0, sizeof(REAL) * Ip * G * Hp);
 		for (int i = 0; i < I; i++)
 			for (int q = 0; q < G; q++)
 				for (int k = 0; k < H; k++)
-					wxt[((size_t)(i / VL) * P * Hp + FN(input_part)(p, q) * Hp + k) * VL + i % VL] = wih[(size_t)(q * H + k) * I + i];
+					wxt[((size_t)(i / VL) * G * Hp + q * Hp + k) * VL + i % VL] = wih[(size_t)(q * H + k) * I + i];
 	}
 	if (O) {
 		REAL *pw = p->wo, *pb = p->bo, *pt = p->wob;
@@ -163,7 +161,7 @@ static void FN(seq_begin_backward)(ctdb_seq *p, int shard, const void *fin_, lon
 	}
 	if (p->s.cell == CTDB_LOW_RANK) FN(low_rank_clear)(p, s);
 	if (p->s.cell != CTDB_LOW_RANK || p->s.full) __builtin_memset(s->dU, 0, sizeof(REAL) * G * Hp * Hp);
-	__builtin_memset(s->dW, 0, sizeof(REAL) * p->Iq * P * Hp);
+	__builtin_memset(s->dW, 0, sizeof(REAL) * p->Iq * G * Hp);
 	__builtin_memset(s->db, 0, sizeof(REAL) * P * Hp);
 	__builtin_memset(s->dWo, 0, sizeof(REAL) * p->Oq * Hp);
 	__builtin_memset(s->dbo, 0, sizeof(REAL) * p->Oq);
@@ -198,12 +196,7 @@ static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, 
 		FN(low_rank_flush)(p, s, k, n);
 	} else {
 		FN(product_tn)(G * Hp, nv, K, dg, P * Hp, H_SLOT(p, s, k), Hp, s->dU, Hp);
-		if (p->s.I && P == G) FN(product_tn)(p->Iq, P * nv, K, X_SLOT(p, s, k), p->Iq, dg, P * Hp, dW, P * Hp);
-		if (p->s.I && P != G) {
-			// The last of the gates has a part of its own for the inputs.
-			if (G > 1) FN(product_tn)(p->Iq, (G - 1) * nv, K, X_SLOT(p, s, k), p->Iq, dg, P * Hp, dW, P * Hp);
-			FN(product_tn)(p->Iq, nv, K, X_SLOT(p, s, k), p->Iq, dg + G * Hp, P * Hp, dW + G * Hp, P * Hp);
-		}
+		if (p->s.I) FN(product_tn)(p->Iq, G * nv, K, X_SLOT(p, s, k), p->Iq, dg + (P - G) * Hp, P * Hp, dW, G * Hp);
 		FN(column_sums)(dg, K, P * Hp, s->db);
 	}
 	if (with_y) {
@@ -245,9 +238,10 @@ static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void 
 		}
 		if (dx && p->s.I) {
 			REAL *dxs = s->dxs;
-			const int n = node ? FN(layer_out)(p, 0) : P * Hp;
+			const int G = p->gates, n = node ? FN(layer_out)(p, 0) : G * Hp;
 			__builtin_memset(dxs, 0, sizeof(REAL) * rp * p->Ip);
-			FN(product_nn)(rp, p->Ip / VL, n, node ? (REAL *)s->dz0 + (size_t)slot * rp * n : dg, n, p->wxt, dxs, p->Ip);
+			if (node) FN(product_nn)(rp, p->Ip / VL, n, (REAL *)s->dz0 + (size_t)slot * rp * n, n, p->wxt, dxs, p->Ip);
+			else FN(product_nn)(rp, p->Ip / VL, n, dg + (P - G) * Hp, P * Hp, p->wxt, dxs, p->Ip);
 			FN(scatter)(dxs, p->Ip, s->rows, p->s.I, dx + row0 * x_row + t * x_bin, x_row);
 		}
 		if (slot == 0) {
@@ -262,14 +256,14 @@ static void FN(seq_gradients)(ctdb_seq *p, int shard, void *wih_, void *whh_, vo
 	ctdb_shard *s = p->sh + shard;
 	REAL *wih = wih_, *whh = whh_, *bih = bih_, *bhh = bhh_, *wo = wo_, *bo = bo_, *h0 = h0_;
 	const REAL *dU = s->dU, *dW = s->dW, *db = s->db, *dWo = s->dWo, *dbo = s->dbo;
-	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, P = p->parts, states = p->s.cell == CTDB_LSTM ? 2 : 1;
-	for (int q = 0; q < p->gates; q++)
+	const int I = p->s.I, H = p->s.H, O = p->s.O, Hp = p->Hp, G = p->gates, states = p->s.cell == CTDB_LSTM ? 2 : 1;
+	for (int q = 0; q < G; q++)
 		for (int j = 0; j < H; j++) {
-			int in = FN(input_part)(p, q) * Hp + j, row = q * H + j;
-			for (int i = 0; whh && i < H; i++) FN(put)(whh + (long)row * H + i, dU[(long)(q * Hp + j) * Hp + i], add);
-			for (int i = 0; wih && i < I; i++) FN(put)(wih + (long)row * I + i, dW[(long)i * P * Hp + in], add);
-			if (bih) FN(put)(bih + row, db[in], add);
-			if (bhh) FN(put)(bhh + row, db[q * Hp + j], add);
+			const int row = q * H + j, rec = FN(recurrent_part)(p, q) * Hp + j;
+			for (int i = 0; whh && i < H; i++) FN(put)(whh + (long)row * H + i, dU[(long)rec * Hp + i], add);
+			for (int i = 0; wih && i < I; i++) FN(put)(wih + (long)row * I + i, dW[(long)i * G * Hp + q * Hp + j], add);
+			if (bih) FN(put)(bih + row, db[FN(input_part)(p, q) * Hp + j], add);
+			if (bhh) FN(put)(bhh + row, db[rec], add);
 		}
 	for (int o = 0; o < O; o++) {
 		for (int i = 0; wo && i < H; i++) FN(put)(wo + (long)o * H + i, dWo[(long)o * Hp + i], add);
