@@ -2,7 +2,7 @@
 //
 // A [Plugin] is one plugin process. Its Open methods return instances; each holds memory in the process until it is closed. Calls take a
 // context, whose cancellation and deadline reach the process. Errors come back as the types of package component; where the process is gone,
-// as component.ErrUnavailable.
+// or what was lent is asked for again, as component.ErrUnavailable.
 //
 // A remote task handed to a remote model, or a remote model's dynamics handed to a remote comparator, are not called through here: the
 // plugin that owns them grants a lease, the other plugin calls it directly, and the lease ends with the call.
@@ -60,7 +60,7 @@ func (p *Plugin) outgoing(ctx context.Context, instance string) context.Context 
 }
 
 // typed returns what err means to the caller: the context's own error where that ended the call, else the error that crossed the boundary. A
-// call that was cancelled, but not by the caller, lost its connection or its other end.
+// call that was cancelled, but not by the caller, lost its connection or its other end; one whose token is not known comes after the end of its lease.
 func typed(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -69,7 +69,7 @@ func typed(ctx context.Context, err error) error {
 	switch {
 	case own != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return own
-	case code == codes.Canceled:
+	case code == codes.Canceled, code == codes.Unauthenticated:
 		return fmt.Errorf("client: %w: %s", component.ErrUnavailable, wire.Clean(status.Convert(err).Message()))
 	}
 	return wire.FromStatus(err)

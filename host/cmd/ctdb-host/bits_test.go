@@ -29,6 +29,7 @@ compare:
 // TestSameBytesFromTheProgram runs whole studies with other numbers of threads and jobs, one of them interrupted in its trainings and taken up again with other numbers: every file has the
 // same bytes.
 func TestSameBytesFromTheProgram(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, model := range []string{"noisy-gru", "node"} {
 		t.Run(model, func(t *testing.T) {
@@ -57,6 +58,7 @@ func TestSameBytesFromTheProgram(t *testing.T) {
 // TestVariantIsPartOfTheKey runs a study with the generic kernels, as on a processor without AVX2, into the store of one with the best: nothing that a model makes is taken from there, the
 // provenance names the variant, and doctor says what runs.
 func TestVariantIsPartOfTheKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("tiny.yaml", tinyStudy)
 	with := func(variant string, args ...string) (int, string) {

@@ -41,6 +41,7 @@ func (w *world) made(runs ...string) map[string]int {
 
 // TestTwoHostsOneStudy runs the same study in two hosts at the same time, with one store: between them each stage is executed once, and both have everything.
 func TestTwoHostsOneStudy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	w.must(w.studyArgs(study, "whole")...)
@@ -78,6 +79,7 @@ func TestTwoHostsOneStudy(t *testing.T) {
 
 // TestHostTakesOver kills one of two hosts on the same study in the middle of a training: the other, which waited for it, goes on from the checkpoint.
 func TestHostTakesOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := func(n string) []string {
@@ -108,6 +110,7 @@ func TestHostTakesOver(t *testing.T) {
 
 // TestTwoHostsOneFolder lets two hosts write the same run folder: the second is refused, the first is not disturbed.
 func TestTwoHostsOneFolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-1")}, "--set", "train.params.epochs=3000")
@@ -128,6 +131,7 @@ func TestTwoHostsOneFolder(t *testing.T) {
 // TestShardsAtOnce runs the shares of a study at the same time into one folder, one of them killed on the way and run again, and joins them: as one host would have
 // done it, and no stage twice.
 func TestShardsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("many.yaml", manyStudy)
 	args := func(n string, more ...string) []string {

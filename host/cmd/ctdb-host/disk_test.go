@@ -29,6 +29,7 @@ func quoted(args []string) string {
 // TestFileSizeLimit lets no file grow beyond a limit, which is what a quota or a full disk does to each write: the run fails plainly and leaves nothing half-written,
 // and once the limit is gone the same command ends as if there had been none.
 func TestFileSizeLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	w.must(w.studyArgs(study, "whole")...)
@@ -86,6 +87,7 @@ func (w *world) mounted(dir string, kib int) bool {
 // TestFullDisk runs a study where the store's or the run's folder has no space left: it says so, leaves nothing half-written, and goes on once there is room. Where
 // the test may not mount anything, TestFileSizeLimit stands for it.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	w.must(w.studyArgs(study, "whole")...)
@@ -139,6 +141,7 @@ func asNobody(cmd *exec.Cmd) {
 
 // TestReadOnlyFolders runs where something may not be written: each is told with the folder's path, and what is written already is let be.
 func TestReadOnlyFolders(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	w.must(w.studyArgs(study, "whole")...)
@@ -215,6 +218,7 @@ func TestReadOnlyFolders(t *testing.T) {
 // TestTornEntries damages entries of the store as a dying disk or a power loss would: verify finds it, a run moves the entry aside and computes it again, and
 // ends with the bytes that there were.
 func TestTornEntries(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("tiny.yaml", tinyStudy)
 	w.must(w.studyArgs(study, "whole")...)

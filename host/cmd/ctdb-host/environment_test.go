@@ -26,6 +26,7 @@ compare:
 // TestOddSurroundings runs a study where something that programs take for granted is missing or odd. Each either makes no difference to the results, or is an error
 // that says what is wrong.
 func TestOddSurroundings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("tiny.yaml", tinyStudy)
 	w.must("run", "tiny.yaml", "--store", "store-whole", "--out", "run-whole")
@@ -95,6 +96,7 @@ func TestOddSurroundings(t *testing.T) {
 
 // TestFewFiles runs with ever fewer files that may be open: it works, or it says what there are too few of.
 func TestFewFiles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("tiny.yaml", tinyStudy)
 	w.must("run", "tiny.yaml", "--store", "store-whole", "--out", "run-whole")
@@ -138,6 +140,7 @@ func TestFewFiles(t *testing.T) {
 // TestLittleMemory limits the address space of host and plugins to what is near their need. The language's runtime ends a process that gets no memory, with its
 // stacks, so all that can be asked for is that nothing is left and nothing lost.
 func TestLittleMemory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("tiny.yaml", tinyStudy)
 	w.must("run", "tiny.yaml", "--store", "store-whole", "--out", "run-whole")
@@ -162,6 +165,7 @@ func TestLittleMemory(t *testing.T) {
 
 // TestNoTemporaryFolder takes away the right to write into every folder that sockets could go to.
 func TestNoTemporaryFolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("tiny.yaml", tinyStudy)
 	if err := os.Chmod(w.dir, 0o755); err != nil {
@@ -188,6 +192,7 @@ func TestNoTemporaryFolder(t *testing.T) {
 
 // TestOddClock gives everything that there is times long ago and to come, as a clock that was set wrong does: what is stored stays stored.
 func TestOddClock(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("tiny.yaml", tinyStudy)
 	args := []string{"run", "tiny.yaml", "--store", "store", "--out", "run-1"}
@@ -216,6 +221,7 @@ func TestOddClock(t *testing.T) {
 // TestReplacedExecutable replaces a plugin's executable, and the host's own, while a study runs: the stages that would use the new one are refused, since
 // they would not be what was planned; nothing else suffers, and a new run uses the new one.
 func TestReplacedExecutable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	own := w.path("bin", "ctdb-host")
 	if err := os.Mkdir(filepath.Dir(own), 0o755); err != nil {
@@ -255,6 +261,7 @@ func TestReplacedExecutable(t *testing.T) {
 
 // TestDamagedCheckpoint damages the checkpoint of a run that was killed: it is told and not used, and the training ends with the bytes of an undisturbed one.
 func TestDamagedCheckpoint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := func(n string) []string {

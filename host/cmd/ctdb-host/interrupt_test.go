@@ -50,6 +50,7 @@ func (w *world) checkpoints(store string) []string {
 // TestInterruptedRunGoesOn interrupts a training in its course: the run ends with status 130 and says how to go on, nothing is left but the checkpoint, and the same
 // command goes on from it to the bytes of a run that was never interrupted.
 func TestInterruptedRunGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := func(n string) []string {
@@ -91,6 +92,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 
 // TestInterruptedTwice stops a plugin so that the host waits for it in vain, and interrupts twice: the second signal ends everything.
 func TestInterruptedTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.command("run", study, "--store", w.path("store"), "--out", w.path("run-1"))
@@ -128,6 +130,7 @@ func TestInterruptedTwice(t *testing.T) {
 
 // TestTimeout lets coreutils' timeout interrupt a run: it signals the host and then the whole group, which is one interrupt and not two.
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.shell("timeout -s INT 4 ctdb-host run " + study + " --store store --out run-1 --checkpoint-every 100ms")
@@ -146,6 +149,7 @@ func TestTimeout(t *testing.T) {
 
 // TestIgnoredSignals runs as nohup and a shell's background jobs do, with signals ignored from the start: they stay ignored.
 func TestIgnoredSignals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.shell("trap '' HUP INT; exec ctdb-host run " + study + " --store store --out run-1 " + strings.Join(shorter, " "))
@@ -164,6 +168,7 @@ func TestIgnoredSignals(t *testing.T) {
 // TestStoppedPlugin stops a plugin as a debugger or a job control would, and never lets it go on: the host finds that it hangs, ends it, and makes one more attempt
 // from the checkpoint, with the bytes of an undisturbed run.
 func TestStoppedPlugin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := func(n string) []string {
@@ -199,6 +204,7 @@ func TestStoppedPlugin(t *testing.T) {
 // TestPluginDies kills the plugin of a training, and that of its second attempt: each death is reported at once, the second ends the run with the component,
 // the plugin, how it died and what to do; the same command goes on.
 func TestPluginDies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	args := func(n string) []string {
@@ -257,6 +263,7 @@ func (w *world) changed(store string, last *string) bool {
 
 // TestStoppedAndContinued stops host and plugins for a while, as a suspended laptop does: they go on.
 func TestStoppedAndContinued(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("long.yaml", longStudy)
 	cmd, out := w.command(append([]string{"run", study, "--store", w.path("store"), "--out", w.path("run-1"), "--stall", "2s"}, shorter...)...)

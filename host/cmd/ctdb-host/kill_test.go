@@ -122,6 +122,7 @@ func (w *world) assault(b blow, args ...string) (hit bool, status int, out *outp
 // TestKilledAtAnyMoment kills the host, or one of its plugins, at random moments of a study: the same command goes on and ends with the bytes of a run that was
 // never disturbed, and nothing is left.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	args := func(n string) []string {
@@ -189,6 +190,7 @@ func (w *world) log(run string) string {
 
 // TestKilledAgainAndAgain kills the same run several times before it may end.
 func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("small.yaml", smallStudy)
 	args := func(n string) []string {
@@ -212,6 +214,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 
 // TestKilledStudy kills hosts and plugins of a study of many points, in one host and in two that share it: it ends with the bytes of an undisturbed one.
 func TestKilledStudy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	study := w.write("many.yaml", manyStudy)
 	args := func(n string, more ...string) []string {

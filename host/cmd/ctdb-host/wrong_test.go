@@ -64,6 +64,7 @@ func matches(pattern, line string) bool {
 
 // TestWrongExperiments runs every experiment of testdata/wrong.txtar.
 func TestWrongExperiments(t *testing.T) {
+	t.Parallel()
 	archive, err := txtar.ParseFile("testdata/wrong.txtar")
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +107,7 @@ simulate: {use: simulator/spikes, params: {n_heldin: 6, n_heldout: 2}}
 
 // TestWrongFiles gives the program data sets, weights and folders that are damaged, of another kind or of another study, and experiments that no text file can hold.
 func TestWrongFiles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	recording := filepath.Join(t.TempDir(), "d.h5")
 	writeRecording(t, recording)
