@@ -118,7 +118,7 @@ purity: ## the parts of the SDK that promise it build without cgo
 	CGO_ENABLED=0 $(GO) build $(PURE)
 
 .PHONY: bench
-bench: deps ## training steps beside PyTorch's and JAX's, as a table (25 minutes; PYTHON has torch and jax; BENCHFLAGS, e.g. '-rounds 5 -rows lstm'; CTDB_PEERS)
+bench: deps ## training steps beside PyTorch's, JAX's and MotorNet's, as a table (30 minutes; PYTHON has torch, jax and motornet; BENCHFLAGS, e.g. '-rounds 5 -rows arm'; CTDB_PEERS)
 	$(GO) run ./plugins/internal/speed -python "$$(command -v $(PYTHON))" $(BENCHFLAGS)
 
 .PHONY: clean

@@ -1,10 +1,11 @@
-// Command speed measures training steps beside the same steps in PyTorch and JAX, on this machine in the same minutes, and prints a table of ratios. `make bench` runs it.
+// Command speed measures training steps beside the same steps in PyTorch, JAX and MotorNet, on this machine in the same minutes, and prints a table of ratios. `make bench` runs it.
 //
 // Ours are the kernels' steps, see package steptime, and trainings of the built-in models through the trainer, of which the time of an epoch is taken: of one batch, where a step is
-// wanted. Peers are the scripts in testdata, or those of the same names and arguments in a folder that -peers or $CTDB_PEERS names; what a script there refuses (exit
+// wanted. Those in closed loop train on the arm of task/random-target, which is in this process, or in another one that this program starts itself as. Peers are the scripts in testdata, or those of the same names and arguments in a folder that -peers or $CTDB_PEERS names; what a script there refuses (exit
 // status 2) the own one measures. A round measures ours once, also with one thread, and each implementation of each peer once, in a process of its own, whose glibc is told to keep
 // memory. What is reported is the median over rounds of a round's median, and the smallest time of all. Of the peers' implementations the fastest counts; those that take twice as long in the
 // first round are left out after it, but for those that are written like the reference's own models, a call of a cell for each bin, where a goal is in terms of the reference.
+// The goals, which the table has beside the ratios, are the project's own, for two threads.
 // Memory is the most that a process ever had resident, of ours in one that takes three steps and nothing else. A measurement in which the processors were not had (too little time on processors for the number of threads, or time stolen by other virtual machines) is thrown away
 // and taken again, a few times.
 package main
@@ -23,6 +24,9 @@ import (
 )
 
 func main() {
+	if servesBuiltin(os.Args[1:]) {
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -44,8 +48,8 @@ func parse(args []string, errs io.Writer) (options, error) {
 	var o options
 	f := flag.NewFlagSet("speed", flag.ContinueOnError)
 	f.SetOutput(errs)
-	f.StringVar(&o.python, "python", "", "Python with torch or jax; without it no peers are measured")
-	f.StringVar(&o.peers, "peers", os.Getenv("CTDB_PEERS"), "folder with peer_torch.py and peer_jax.py to use instead of the own ones")
+	f.StringVar(&o.python, "python", "", "Python with torch, jax or motornet; without it no peers are measured")
+	f.StringVar(&o.peers, "peers", os.Getenv("CTDB_PEERS"), "folder with peer_torch.py, peer_jax.py and peer_arm.py to use instead of the own ones")
 	f.StringVar(&o.filter, "rows", "", "measure rows alone whose names have one of these texts in them, separated by commas")
 	f.StringVar(&o.file, "json", "", "write the raw numbers into this file")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds, at least 1")

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-//go:embed testdata/peer_torch.py testdata/peer_jax.py
+//go:embed testdata/peer_torch.py testdata/peer_jax.py testdata/peer_arm.py
 var scripts embed.FS
 
 // sample is what one measurement gave.
@@ -42,13 +42,20 @@ func (s *sample) judge(threads int, share float64) {
 	s.Busy = s.CPU.Steal > 0.05 || threads > 1 && had > 0 && had < share*float64(threads)
 }
 
+// The libraries that peers are written in.
+const torch, jax, motornet = "torch", "jax", "motornet"
+
 // peer is another library.
 type peer struct {
 	name string
 	// choice says that a script can be told which implementations to measure.
 	choice bool
-	// share of the time of its threads that they are busy where nothing else runs; XLA leaves threads idle part of the time.
+	// only is the one of the times that a script prints which is a step's; all are where it is empty.
+	only string
+	// share of the time of its threads that they are busy where nothing else runs; XLA leaves threads idle part of the time, and most of what MotorNet computes in a bin is too small to be
+	// shared out.
 	share   float64
+	script  string
 	scripts []string // the first that knows a step measures it
 	version string
 }
@@ -78,20 +85,22 @@ func findPeers(ctx context.Context, o options, errs io.Writer) (*peers, error) {
 	if p.folder, err = os.MkdirTemp("", "ctdb-peers-"); err != nil {
 		return nil, err
 	}
-	for _, one := range []*peer{{name: "torch", choice: true, share: 0.75}, {name: "jax", share: 0.6}} {
-		script := "peer_" + one.name + ".py"
+	for _, one := range []*peer{
+		{name: torch, script: "peer_torch.py", choice: true, share: 0.75}, {name: jax, script: "peer_jax.py", share: 0.6},
+		{name: motornet, script: "peer_arm.py", only: "train", share: 0.4},
+	} {
 		if o.peers != "" {
-			theirs := filepath.Join(o.peers, script)
+			theirs := filepath.Join(o.peers, one.script)
 			if _, err := os.Stat(theirs); err != nil {
 				return nil, errors.Join(fmt.Errorf("-peers %s: %w", o.peers, err), os.RemoveAll(p.folder))
 			}
 			one.scripts = append(one.scripts, theirs)
 		}
-		text, err := scripts.ReadFile("testdata/" + script)
+		text, err := scripts.ReadFile("testdata/" + one.script)
 		if err != nil {
 			return nil, errors.Join(err, os.RemoveAll(p.folder))
 		}
-		own := filepath.Join(p.folder, script)
+		own := filepath.Join(p.folder, one.script)
 		if err := os.WriteFile(own, text, 0o600); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(p.folder))
 		}
@@ -147,7 +156,7 @@ func (p *peer) read(out []byte, threads int) (map[string]sample, error) {
 	found := map[string]sample{}
 	for name, text := range fields {
 		var s sample
-		if json.Unmarshal(text, &s) == nil && s.Median > 0 {
+		if (p.only == "" || name == p.only) && json.Unmarshal(text, &s) == nil && s.Median > 0 {
 			s.judge(threads, p.share)
 			// That of a script that measures several is of the largest.
 			if m, ok := fields["peak_rss_mb"]; ok && json.Unmarshal(m, &s.Memory) != nil {

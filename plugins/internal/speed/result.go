@@ -21,13 +21,18 @@ import (
 type result struct {
 	Name    string  `json:"name"`
 	Threads int     `json:"threads"`
-	FLOPs   float64 `json:"flop"`
+	FLOPs   float64 `json:"flop,omitempty"`
 	// Peak is that with as many threads, the best of all rounds of all rows.
 	Peak steptime.Peak `json:"peak"`
 	Ours []sample      `json:"ours"`
 	// Single is ours with one thread; none where that is the row's own number.
-	Single []sample            `json:"ours_with_1_thread,omitempty"`
-	Peers  map[string][]sample `json:"peers"` // by library and implementation
+	Single []sample `json:"ours_with_1_thread,omitempty"`
+	// Apart is ours with the task in a process of its own; none where there is no such thing.
+	Apart []sample            `json:"ours_in_2_processes,omitempty"`
+	Peers map[string][]sample `json:"peers"` // by library and implementation
+	// Goal is the ratio to reach, 0 where there is none, and ApartGoal how many times as long it may take with the task in a process of its own.
+	Goal      float64 `json:"goal,omitempty"`
+	ApartGoal float64 `json:"goal_in_2_processes,omitempty"`
 	// Reference names those of the peers that are written like the reference's models, where they are wanted.
 	Reference []string `json:"reference,omitempty"`
 	// Failed says which peers could not be measured.
@@ -48,9 +53,12 @@ type contender struct {
 func (c contender) String() string { return strings.TrimSpace(c.name + " " + c.implementation) }
 
 func (r row) measure(ctx context.Context, o options, p *peers, errs io.Writer) (result, error) {
-	out := result{Name: r.name, Threads: r.threads, FLOPs: r.flops, Peers: map[string][]sample{}}
+	out := result{Name: r.name, Threads: r.threads, FLOPs: r.flops, Peers: map[string][]sample{}, Goal: r.goal, ApartGoal: r.apartGoal}
 	var left []contender
 	for _, one := range p.all {
+		if !slices.Contains(r.libraries, one.name) {
+			continue
+		}
 		if !one.choice {
 			left = append(left, contender{one, ""})
 			continue
@@ -69,11 +77,13 @@ func (r row) measure(ctx context.Context, o options, p *peers, errs io.Writer) (
 	if out.Memory, err = memory(ctx, o, r); err != nil {
 		return out, err
 	}
-	var mine ours
+	var mine, apart ours
 	defer func() {
-		if mine != nil {
-			// Plans that are not freed here are freed by the collector.
-			_ = mine.Close()
+		for _, one := range []ours{mine, apart} {
+			if one != nil {
+				// Plans that are not freed here are freed by the collector, and a process that is not ended ends with this one.
+				_ = one.Close()
+			}
 		}
 	}()
 	for round := 0; round < o.rounds || round < o.rounds+attempts && out.clean() < o.rounds; round++ {
@@ -102,17 +112,29 @@ func (r row) measure(ctx context.Context, o options, p *peers, errs io.Writer) (
 			if mine, err = r.open(); err != nil {
 				return out, err
 			}
+			if r.apart != nil {
+				if apart, err = r.apart(); err != nil {
+					return out, err
+				}
+			}
 		}
-		s, err := measureOurs(ctx, mine, r.threads, o)
+		s, err := measureOurs(ctx, mine, r.threads, o, busyShare)
 		if err != nil {
 			return out, err
 		}
 		out.Ours = append(out.Ours, s)
 		if r.threads > 1 {
-			if s, err = measureOurs(ctx, mine, 1, o); err != nil {
+			if s, err = measureOurs(ctx, mine, 1, o, busyShare); err != nil {
 				return out, err
 			}
 			out.Single = append(out.Single, s)
+		}
+		if apart != nil {
+			// The other process's time on processors is not known, and they are idle while messages are under way.
+			if s, err = measureOurs(ctx, apart, r.threads, o, 0); err != nil {
+				return out, err
+			}
+			out.Apart = append(out.Apart, s)
 		}
 		out.Peak = steptime.MeasurePeak(r.threads).Better(out.Peak)
 	}
@@ -131,13 +153,19 @@ func (r *result) clean() int {
 		return n
 	}
 	n := count(r.Ours)
+	if len(r.Apart) > 0 {
+		n = min(n, count(r.Apart))
+	}
 	if name, _ := r.best(); name != "" {
 		n = min(n, count(r.Peers[name]))
 	}
 	return n
 }
 
-func measureOurs(ctx context.Context, mine ours, threads int, o options) (sample, error) {
+// busyShare is the share of the time of its threads that a step of ours in one process is busy where nothing else runs.
+const busyShare = 0.75
+
+func measureOurs(ctx context.Context, mine ours, threads int, o options, share float64) (sample, error) {
 	before, start, stolenBefore := processorTime(), time.Now(), stolen()
 	times, err := mine.steps(ctx, threads, o.repeat, o.budget)
 	if err != nil {
@@ -146,7 +174,7 @@ func measureOurs(ctx context.Context, mine ours, threads int, o options) (sample
 	wall := time.Since(start).Seconds()
 	s := sample{Median: 1e3 * steptime.Median(times), Min: 1e3 * slices.Min(times), N: len(times)}
 	s.CPU.User, s.CPU.Steal = (processorTime()-before)/wall, (stolen()-stolenBefore)/wall
-	s.judge(threads, 0.75)
+	s.judge(threads, share)
 	return s, nil
 }
 
@@ -204,8 +232,8 @@ func (r *result) fastest(names []string) (name string, median float64) {
 }
 
 // columns of the table; cells are those of a row.
-var columns = []string{"step", "ours, ms: median (min)", "best peer, ms: median (min)", "ratio", "like the reference's, ms: median (min)", "ratio", "1 to %d threads",
-	"memory, MB: ours", "best peer", "like the reference's", "share of products", "of multiply-adds"}
+var columns = []string{"step", "ours, ms: median (min)", "best peer, ms: median (min)", "ratio", "like the reference's, ms: median (min)", "ratio", "goal", "1 to %d threads",
+	"two processes, ms: median (min)", "times one process", "goal", "memory, MB: ours", "best peer", "like the reference's", "share of products", "of multiply-adds"}
 
 func (r *result) cells() []string {
 	ms := func(all []sample) string {
@@ -233,8 +261,28 @@ func (r *result) cells() []string {
 			scaling += " \\*"
 		}
 	}
-	share := func(peak float64) string { return fmt.Sprintf("%.0f%%", 100*r.FLOPs/mine/1e6/peak) }
-	return []string{r.Name, ms(r.Ours), peer, ratio, reference, referenceRatio, scaling, megabytes(r.Memory), peerMemory, referenceMemory, share(r.Peak.GFLOPs), share(r.Peak.FMA)}
+	apart, times := "", ""
+	if len(r.Apart) > 0 {
+		median, _, _ := summary(r.Apart)
+		apart, times = ms(r.Apart), fmt.Sprintf("%.2f", median/mine)
+	}
+	goal, apartGoal := "", ""
+	if r.Goal > 0 {
+		goal = fmt.Sprintf(">= %g", r.Goal)
+		if len(r.Reference) > 0 {
+			goal += " of the reference's"
+		}
+	}
+	if r.ApartGoal > 0 {
+		apartGoal = fmt.Sprintf("<= %g", r.ApartGoal)
+	}
+	share := func(peak float64) string {
+		if r.FLOPs == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%.0f%%", 100*r.FLOPs/mine/1e6/peak)
+	}
+	return []string{r.Name, ms(r.Ours), peer, ratio, reference, referenceRatio, goal, scaling, apart, times, apartGoal, megabytes(r.Memory), peerMemory, referenceMemory, share(r.Peak.GFLOPs), share(r.Peak.FMA)}
 }
 
 // megabytes is empty where they are not known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -14,12 +15,18 @@ import (
 type row struct {
 	name    string
 	threads int
-	// flops is the number of floating-point operations of a step, as package steptime counts them.
+	// flops is the number of floating-point operations of a step, as package steptime counts them; 0 where it does not.
 	flops float64
 	// peer are the arguments that its peers get, and implementations those of PyTorch that there are. Those in reference are written like the reference's own models; none where the
 	// goal is in terms of the fastest peer alone.
 	peer, implementations, reference []string
-	open                             func() (ours, error)
+	// libraries are those that the step is written in for peers.
+	libraries []string
+	open      func() (ours, error)
+	// apart opens the same with the task in a process of its own; nil where the step has no task to talk to.
+	apart func() (ours, error)
+	// goal and apartGoal are as in [result].
+	goal, apartGoal float64
 }
 
 // ours takes steps with so many threads, at most those of the row, and returns the seconds of each; the first ones, while memory is first touched, are not among them.
@@ -54,7 +61,49 @@ func publishedRows(threads int) ([]row, error) {
 		}
 		rows = append(rows, r)
 	}
+	many, err := multitaskRow(64, 320, 128, threads)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, many)
+	for _, trials := range []int{256, 1000} {
+		r, err := armRow(trials, 300, 128, threads)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	for i := range rows {
+		rows[i].goal, rows[i].apartGoal = goals(rows[i].name, rows[i].threads)
+	}
 	return rows, nil
+}
+
+// goals are the project's, of a step by its name, whether it is the kernels' alone or the trainer's: how many times faster than its fastest peer it is to be, or than the one that is like the
+// reference's where there is one, and how many times as long as in one process it may take in two.
+func goals(name string, threads int) (ratio, apart float64) {
+	step, _, _ := strings.Cut(strings.TrimPrefix(name, "model/"), ",")
+	switch threads {
+	case 1:
+		return map[string]float64{"gru/B=256/T=500/I=3/H=64": 2.5}[step], 0
+	case 2:
+		return map[string]float64{
+			"gru/B=256/T=500/I=3/H=64":                       4,
+			"gru/B=256/T=500/I=3/H=128":                      2.5,
+			"gru/B=64/T=320/I=20/H=128":                      3.5,
+			"gru/B=64/T=320/I=20/H=128/multitask":            3.5,
+			"gru/B=250/T=500/I=50/H=100/O=128/bidirectional": 3,
+			"lstm/B=256/T=500/I=3/H=64":                      1.5,
+			"rnn/B=256/T=500/I=3/H=64":                       2.2,
+			"node/B=256/T=500/I=3/H=3":                       3,
+			"sae-gru/B=250/T=500/H=128":                      4.5,
+			"sae-node/B=250/T=500/H=10":                      3.5,
+			"noisy-gru":                                      8,
+			"arm/B=256/T=300/H=128":                          12,
+			"arm/B=1000/T=300/H=128":                         8,
+		}[step], map[string]float64{"arm/B=256/T=300/H=128": 2.5, "arm/B=1000/T=300/H=128": 1.5}[step]
+	}
+	return 0, 0
 }
 
 func plural(n int, what string) string {
@@ -95,7 +144,7 @@ func implementations(cell kernel.Cell) []string {
 }
 
 func kernelRow(c steptime.Case, threads int) row {
-	return row{name: c.Name() + ", " + plural(threads, "thread"), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell),
+	return row{name: c.Name() + ", " + plural(threads, "thread"), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell), libraries: []string{torch, jax},
 		open: func() (ours, error) {
 			s, err := steptime.New(c, threads)
 			return kernelSteps{s}, err

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,16 @@ import (
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel/steptime"
+	"github.com/ctdb-host/ctdb/sdk/task"
 )
+
+// TestMain makes the test binary the plugin that the program starts itself as.
+func TestMain(m *testing.M) {
+	if servesBuiltin(os.Args[1:]) {
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // smallRows are one of each kind.
 func smallRows(t testing.TB) []row {
@@ -38,11 +48,23 @@ func smallRows(t testing.TB) []row {
 		}
 		rows = append(rows, r)
 	}
-	return rows
+	many, err := multitaskRow(8, 320, 5, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop, err := armRow(40, 40, 5, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop.goal, loop.apartGoal = 8, 1.5
+	return append(rows, many, loop)
 }
 
 func TestSteps(t *testing.T) {
-	for _, r := range smallRows(t) {
+	rows := smallRows(t)
+	far := rows[len(rows)-1]
+	far.name, far.open = "the task in a process of its own: "+far.name, far.apart
+	for _, r := range append(rows, far) {
 		o, err := r.open()
 		if err != nil {
 			t.Fatal(err)
@@ -67,6 +89,58 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// Nothing is validated, the task in another process is known as such, and the time of a step is a batch's share of its epoch's.
+func TestTasks(t *testing.T) {
+	rows := smallRows(t)
+	loop, many := rows[len(rows)-1], rows[len(rows)-2]
+	for _, open := range []func() (ours, error){loop.open, loop.apart} {
+		o, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := o.(*training)
+		if s := w.target.Task; s.TrainTrials != 40 || s.ValidTrials != 0 || s.Bins != 40 || s.Loop == nil {
+			t.Errorf("%+v", s)
+		}
+		if _, far := w.request.Task.(task.Distant); far != (w.closing != nil) {
+			t.Errorf("in another process: %v", far)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	o, err := many.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := o.(*training)
+	start := time.Now()
+	times, err := w.steps(t.Context(), 1, 4, time.Hour)
+	if took := time.Since(start).Seconds(); err != nil || len(times) != 4 || 15*(times[0]+times[1]+times[2]+times[3]) > took {
+		t.Errorf("%v of %v s, %v", times, took, err)
+	}
+	w.trials++
+	if _, err := w.on("multitask", map[string]any{"n_trials": 10}, 1); err == nil || !strings.Contains(err.Error(), "120 trials to train on") {
+		t.Errorf("another number of trials: %v", err)
+	}
+}
+
+// Goals are of rows that there are.
+func TestGoals(t *testing.T) {
+	rows, err := publishedRows(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if loop := r.apart != nil; (r.apartGoal > 0) != loop || strings.HasPrefix(r.name, "arm/") != loop {
+			t.Errorf("%s: goal of two processes %v", r.name, r.apartGoal)
+		}
+		if large := strings.HasPrefix(r.name, "gru/B=256/T=200/"); (r.goal > 1) == large {
+			t.Errorf("%s: goal %v", r.name, r.goal)
+		}
+	}
+}
+
 // The rows are what the peers are asked for.
 func TestRows(t *testing.T) {
 	rows, err := publishedRows(2)
@@ -85,6 +159,9 @@ func TestRows(t *testing.T) {
 		{"model/sae-gru/B=250/T=500/H=128, a step of the trainer, 2 threads", "sae-gru -B 250 -T 500 -I 3 --threads 2 -H 128 -O 60 --held-in 50 --encoder 100"},
 		{"model/sae-node/B=250/T=500/H=10, a step of the trainer, 2 threads", "sae-node -B 250 -T 500 -I 3 --threads 2 -H 10 -O 60 --held-in 50 --encoder 100 --layers 7 --width 128"},
 		{"model/noisy-gru, an epoch of 800 trials in batches of 256, 200 to validate, 2 threads", "epoch -B 256 -T 500 -I 3 --threads 2 -H 64 -O 3 --trials 800 --valid 200"},
+		{"model/gru/B=64/T=320/I=20/H=128/multitask, a step of the trainer, 2 threads", "gru -B 64 -T 320 -I 20 -H 128 -O 3 --threads 2"},
+		{"arm/B=256/T=300/H=128, a step of the trainer in closed loop, 2 threads", "-B 256 -T 300 -H 128 --threads 2"},
+		{"arm/B=1000/T=300/H=128, a step of the trainer in closed loop, 2 threads", "-B 1000 -T 300 -H 128 --threads 2"},
 	} {
 		i := slices.IndexFunc(rows, func(r row) bool { return r.name == c.name })
 		if i < 0 || strings.Join(rows[i].peer, " ") != c.peer {
@@ -126,13 +203,14 @@ func calls(t *testing.T, python string) []string {
 
 func TestMeasure(t *testing.T) {
 	// Each implementation is measured alone; PyTorch's loop is the slowest.
-	py := python(t, "torch jax", map[string]string{
+	py := python(t, "torch jax motornet", map[string]string{
 		"peer_torch.py": `echo noise
 case "$*" in
 *"--impl fused") echo '{"version":"9.1","fused":{"median_ms":4e6,"min_ms":3e6,"n":3},"peak_rss_mb":700}';;
 *"--impl mixed") echo '{"version":"9.1","fused":{"median_ms":1,"min_ms":1},"mixed":{"median_ms":7e6,"min_ms":7e6},"peak_rss_mb":800}';;
 *) echo '{"version":"9.1","loop":{"median_ms":9e6,"min_ms":8e6},"peak_rss_mb":900}';;
 esac`,
+		"peer_arm.py": `echo '{"version":"0.3","plant":{"median_ms":1,"min_ms":1},"train":{"median_ms":5e6,"min_ms":4e6,"n":3},"peak_rss_mb":600}'`,
 		"peer_jax.py": `echo '{"version":"0.2","scan":{"median_ms":6e6,"min_ms":5e6,"n":3},"variants":[{"median_ms":1}]}'`,
 	})
 	file := filepath.Join(t.TempDir(), "raw.json")
@@ -143,7 +221,7 @@ esac`,
 		t.Fatal(err)
 	}
 	for _, want := range []string{"| " + rows[0].name + " | ", " | 4000000.0 (3000000.0) torch fused | ", " | 7000000.0 (7000000.0) torch mixed | ", " | 123 | 700 |  | ", " | 123 |  | 800 | ",
-		"| 1 to 2 threads |", "torch 9.1.", "jax 0.2."} {
+		" | 5000000.0 (4000000.0) motornet train | ", " | >= 8 | ", " | <= 1.5 | 123 | 600 |  |  |  |", "| 1 to 2 threads |", "torch 9.1.", "jax 0.2.", "motornet 0.3."} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -175,8 +253,14 @@ esac`,
 				t.Errorf("%s: %d measurements of %s, want %d", r.Name, got, name, want)
 			}
 		}
-		if len(r.Peers["jax scan"]) != len(r.Ours) {
-			t.Errorf("%s: %d measurements of JAX", r.Name, len(r.Peers["jax scan"]))
+		inLoop := rows[i].apart != nil
+		for name, want := range map[string]bool{"jax scan": !inLoop, "motornet train": inLoop, "motornet plant": false} {
+			if got := len(r.Peers[name]); got != len(r.Ours) && want || got != 0 && !want {
+				t.Errorf("%s: %d measurements of %s", r.Name, got, name)
+			}
+		}
+		if n := len(r.Apart); inLoop && n != len(r.Ours) || !inLoop && n != 0 {
+			t.Errorf("%s: %d measurements in two processes", r.Name, n)
 		}
 	}
 	got, want := calls(t, py), strings.Join(rows[0].peer, " ")+" --tuned-malloc --reps 3 --budget 60"
@@ -216,7 +300,7 @@ func TestMemory(t *testing.T) {
 // A folder's scripts are used, and the own ones for what they refuse; what fails is told and the rest goes on.
 func TestPeersOfOthers(t *testing.T) {
 	folder := t.TempDir()
-	for _, name := range []string{"peer_torch.py", "peer_jax.py"} {
+	for _, name := range []string{"peer_torch.py", "peer_jax.py", "peer_arm.py"} {
 		if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -269,13 +353,13 @@ func TestSummary(t *testing.T) {
 			t.Errorf("case %d: %v, %v, %v", i, m, l, d)
 		}
 	}
-	r := result{Ours: []sample{at(2, 2, 2, 0)}, Single: []sample{at(3, 3, 2, 0)}, Peers: map[string][]sample{"a": {at(8, 8, 2, 0)}, "b": {at(6, 5, 2, 0)}, "c": {at(7, 7, 2, 0)}}, Reference: []string{"a", "c"},
+	r := result{Ours: []sample{at(2, 2, 2, 0)}, Single: []sample{at(3, 3, 2, 0)}, Peers: map[string][]sample{"a": {at(8, 8, 2, 0)}, "b": {at(6, 5, 2, 0)}, "c": {at(7, 7, 2, 0)}}, Reference: []string{"a", "c"}, Apart: []sample{at(5, 4, 0, 0)}, Goal: 2.5, ApartGoal: 3,
 		FLOPs: 1e9, Peak: steptime.Peak{GFLOPs: 1000, FMA: 2000}, Name: "n", Memory: 9}
 	r.Peers["b"][0].Memory, r.Peers["c"][0].Memory = 10, 20
 	if name, m := r.best(); name != "b" || m != 6 {
 		t.Errorf("best is %s, %v", name, m)
 	}
-	if got, want := strings.Join(r.cells(), "|"), "n|2.0 (2.0)|6.0 (5.0) b|3.00|7.0 (7.0) c|3.50|1.50|9|10|20|50%|25%"; got != want {
+	if got, want := strings.Join(r.cells(), "|"), "n|2.0 (2.0)|6.0 (5.0) b|3.00|7.0 (7.0) c|3.50|>= 2.5 of the reference's|1.50|5.0 (4.0)|2.50|<= 3|9|10|20|50%|25%"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if len(r.cells()) != len(columns) {
@@ -284,6 +368,37 @@ func TestSummary(t *testing.T) {
 	empty := result{Ours: r.Ours}
 	if name, m := empty.best(); name != "" || !math.IsInf(m, 1) {
 		t.Errorf("best of none is %s, %v", name, m)
+	}
+}
+
+// BenchmarkClosedLoop takes an optimiser's step in closed loop, of 128 units and 300 bins of the arm on two threads, with the task in this process and in another. Memory is the most that this
+// process has resident meanwhile, where the system is Linux; what an earlier case leaves behind counts, so it is a case's own where that runs alone.
+func BenchmarkClosedLoop(b *testing.B) {
+	for _, trials := range []int{256, 1000} {
+		r, err := armRow(trials, 300, 128, 2)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i, open := range []func() (ours, error){r.open, r.apart} {
+			b.Run(fmt.Sprintf("trials=%d/processes=%d", trials, i+1), func(b *testing.B) {
+				debug.FreeOSMemory()
+				// 5 forgets the peak so far: proc(5), /proc/pid/clear_refs.
+				forgotten := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
+				o, err := open()
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ResetTimer()
+				times, err := o.steps(b.Context(), 2, b.N, 24*time.Hour)
+				if err := errors.Join(err, o.Close()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(1e3*steptime.Median(times), "ms/step")
+				if forgotten {
+					b.ReportMetric(resident(), "peak-MB")
+				}
+			})
+		}
 	}
 }
 

@@ -27,26 +27,23 @@ type training struct {
 	channels            int // inputs, and outputs of a task
 	neurons, heldIn     int // of a data set; 0 for a task
 	given               map[string]any
-	factory             model.Factory
-	target              model.Target
-	request             model.TrainRequest
-	batch               int
+	// each is the number of steps in an epoch where the time of one is wanted; 0 where the epoch's is.
+	each int
+	// closing ends what the task needs; nil where it is nothing.
+	closing func() error
+	factory model.Factory
+	target  model.Target
+	request model.TrainRequest
+	batch   int
 }
 
 // trainingRow makes data and finds the model. An epoch is one batch, a step, unless a batch size is given.
 func trainingRow(w training, threads int) (row, error) {
-	i := slices.IndexFunc(builtin.Plugin().Models, func(f model.Factory) bool { return f.Info.Name.Short == w.model })
-	if i < 0 {
-		return row{}, fmt.Errorf("there is no model/%s", w.model)
+	if err := w.find(); err != nil {
+		return row{}, err
 	}
-	w.factory, w.batch = builtin.Plugin().Models[i], w.trials
-	w.given = maps.Clone(w.given)
-	if n, ok := w.given["batch_size"].(int); ok {
-		w.batch = n
-	}
-	w.given["batch_size"] = w.batch
 	sizes := []string{"-B", strconv.Itoa(w.batch), "-T", strconv.Itoa(w.bins), "-I", strconv.Itoa(w.channels), "--threads", strconv.Itoa(threads)}
-	r := row{threads: threads, implementations: []string{"fused", "mixed", "loop"}}
+	r := row{threads: threads, implementations: []string{"fused", "mixed", "loop"}, libraries: []string{torch, jax}}
 	sequence := kernel.SequenceConfig{Cell: kernel.CellGRU, B: w.trials, T: w.bins, I: w.channels}
 	switch {
 	case w.neurons > 0:
@@ -84,6 +81,22 @@ func trainingRow(w training, threads int) (row, error) {
 	r.name += ", " + plural(threads, "thread")
 	r.open = func() (ours, error) { return w.prepare() }
 	return r, nil
+}
+
+// find finds the model, and the size of batches where it is not given.
+func (w *training) find() error {
+	models := builtin.Plugin().Models
+	i := slices.IndexFunc(models, func(f model.Factory) bool { return f.Info.Name.Short == w.model })
+	if i < 0 {
+		return fmt.Errorf("there is no model/%s", w.model)
+	}
+	w.factory, w.batch = models[i], w.trials
+	w.given = maps.Clone(w.given)
+	if n, ok := w.given["batch_size"].(int); ok {
+		w.batch = n
+	}
+	w.given["batch_size"] = w.batch
+	return nil
 }
 
 // prepare makes the data.
@@ -187,7 +200,7 @@ func (w *training) steps(ctx context.Context, threads, atMost int, budget time.D
 	}
 	var times []float64
 	for i := untimed; i < len(c.ended); i++ {
-		times = append(times, c.ended[i].Sub(c.ended[i-1]).Seconds())
+		times = append(times, c.ended[i].Sub(c.ended[i-1]).Seconds()/float64(max(1, w.each)))
 	}
 	if len(times) == 0 {
 		return nil, fmt.Errorf("model/%s reported %d epochs of %d", w.model, len(c.ended), untimed+atMost)
@@ -195,5 +208,10 @@ func (w *training) steps(ctx context.Context, threads, atMost int, budget time.D
 	return times, nil
 }
 
-// Close frees nothing: a training's memory ends with it.
-func (w *training) Close() error { return nil }
+// Close frees nothing of a training's, whose memory ends with it.
+func (w *training) Close() error {
+	if w.closing == nil {
+		return nil
+	}
+	return w.closing()
+}

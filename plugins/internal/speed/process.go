@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+
+	"github.com/ctdb-host/ctdb/plugins/builtin"
+	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/serve"
+)
+
+// builtinArgument is the one argument that this program starts itself with as a plugin of the built-in components.
+const builtinArgument = "serve-builtin"
+
+// servesBuiltin is that plugin's main, and reports whether it was wanted.
+func servesBuiltin(args []string) bool {
+	if !slices.Equal(args, []string{builtinArgument}) {
+		return false
+	}
+	// Standard input is the terminal's and says nothing of the process that started this one; when that is gone there is another parent.
+	go func(parent int) {
+		for os.Getppid() == parent {
+			time.Sleep(time.Second)
+		}
+		os.Exit(1)
+	}(os.Getppid())
+	serve.Main(builtin.Plugin())
+	return true
+}
+
+// startBuiltin starts that plugin for so many threads, and returns what ends it.
+func startBuiltin(threads int) (*client.Plugin, func(), error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	folder, err := os.MkdirTemp("", "ctdb-speed-")
+	if err != nil {
+		return nil, nil, err
+	}
+	token := rand.Text()
+	cmd := exec.Command(self, builtinArgument)
+	// As many as a host gives, which leaves one to answer.
+	cmd.Env = append(os.Environ(), client.TokenEnv+"="+token, "GOMAXPROCS="+strconv.Itoa(max(2, threads)))
+	c := plugin.NewClient(&plugin.ClientConfig{HandshakeConfig: client.Handshake(), Plugins: client.PluginSet(), Cmd: cmd, AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		GRPCDialOptions: client.DialOptions(), UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder}, Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
+	end := func() {
+		c.Kill()
+		// It is in the folder for temporary files: nothing is lost if it stays.
+		_ = os.RemoveAll(folder)
+	}
+	remote, err := dispense(c, token)
+	if err != nil {
+		end()
+		return nil, nil, fmt.Errorf("a process of its own for the task: %w", err)
+	}
+	return remote, end, nil
+}
+
+func dispense(c *plugin.Client, token string) (*client.Plugin, error) {
+	protocol, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := protocol.Dispense(client.PluginName)
+	if err != nil {
+		return nil, err
+	}
+	remote, ok := raw.(*client.Plugin)
+	if !ok {
+		return nil, fmt.Errorf("%T was dispensed", raw)
+	}
+	address := c.ReattachConfig().Addr
+	if _, ok := address.(*net.UnixAddr); !ok {
+		return nil, fmt.Errorf("it listens on %v, which is no socket", address)
+	}
+	return remote.At(address.Network()+"://"+address.String(), token), nil
+}
