@@ -35,7 +35,7 @@ const asPlugin = "CTDB_TEST_AS_PLUGIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asPlugin) != "" {
-		serve.Main(serve.Plugin{Name: "puck-test", Version: "1.0.0", Doc: "a puck in a process of its own", Tasks: []task.Factory{puckFactory(), sledFactory()}})
+		serve.Main(serve.Plugin{Name: "puck-test", Version: "1.0.0", Doc: "a puck in a process of its own", Tasks: []task.Factory{puckFactory()}})
 		return
 	}
 	os.Exit(m.Run())
@@ -43,11 +43,6 @@ func TestMain(m *testing.M) {
 
 // elsewhere is the puck in another process.
 func elsewhere(t testing.TB, p puckParams, seed uint64) task.Task {
-	t.Helper()
-	return elsewhereAs(t, "puck", p, seed)
-}
-
-func elsewhereAs(t testing.TB, name string, p puckParams, seed uint64) task.Task {
 	t.Helper()
 	const token = "a secret of this test"
 	cmd := exec.Command(os.Args[0])
@@ -65,7 +60,7 @@ func elsewhereAs(t testing.TB, name string, p puckParams, seed uint64) task.Task
 	}
 	remote := raw.(*client.Plugin).At("unix://"+c.ReattachConfig().Addr.(*net.UnixAddr).Name, token)
 	values := param.Values{"axes": p.Axes, "bins": p.Bins, "train": p.Train, "valid": p.Valid, "noise": p.Noise, "fault": p.Fault, "bin": p.Bin, "after": p.After, "marker": p.Marker}
-	k, err := remote.OpenTask(t.Context(), component.Name{Kind: component.Task, Short: name}, values, component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
+	k, err := remote.OpenTask(t.Context(), component.Name{Kind: component.Task, Short: "puck"}, values, component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
