@@ -21,7 +21,7 @@ const (
 // limbs are the lengths of upper arm and forearm in m, which are the least squares solution of hand = L1 e(q1) + L2 e(q1+q2); ok is false where no two lengths
 // explain the hand to a millimetre, as for an effector without joints.
 func (r *reaches) limbs() (upper, fore float64, ok bool) {
-	if r.joints == nil || r.joints.channels != 2 {
+	if r.joints == nil {
 		return 0, 0, false
 	}
 	var aa, ab, bb, ac, bc float64
@@ -59,10 +59,10 @@ type frames struct{ x, y, joint1, joint2, goalX, goalY, shown, push, pushX, push
 // animation is a few reaches, one after the other; ok is false where there are none.
 func (r *reaches) animation(palette figure.Palette) (inline, file string, ok bool) {
 	chosen := r.choose(animated, func(i int) bool { return r.quiet(i) || r.pushed(i) })
-	if len(chosen) == 0 || r.tick.width <= 0 {
+	if len(chosen) == 0 || r.tick.width == 0 {
 		return "", "", false
 	}
-	stride := max(1, int(math.Round(frameSeconds/r.tick.width)))
+	stride := max(1, r.bins(frameSeconds))
 	var f frames
 	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
 	upper, fore, arm := r.limbs()

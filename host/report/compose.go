@@ -134,51 +134,90 @@ func (c *composer) train(ctx context.Context) {
 	}
 	s.Facts = append(s.Facts, f)
 	s.Notes = append(s.Notes, st.Record.Notes...)
-	if score, err := st.Score(); err == nil {
+	c.attempt("Successes", func() {
+		score, err := st.Score()
+		if err != nil {
+			return
+		}
 		if f, ok := success(score); ok {
 			c.figure(f)
 		}
 		if l, ok := successList(score); ok {
 			s.Lists = append(s.Lists, l)
 		}
-	}
-	if f, ok, err := learningCurves("train-learning-curves", []artifact.Stage{st}); ok {
-		c.figure(f)
-	} else {
-		s.Notes = append(s.Notes, without("Learning curves", err, "the training reported none"))
-	}
-	if f, ok := optimisation("train-optimisation", []artifact.Stage{st}); ok {
-		c.figure(f)
-	}
-	tick := clock{}
-	if c.data != nil {
-		tick = c.data.clock()
-	}
-	if f, err := exampleTrials(ctx, st, tick); err == nil {
-		c.figure(f)
-	} else {
-		s.Notes = append(s.Notes, without("Example trials", err, err.Error()))
-	}
+	})
+	c.curves("train-", []artifact.Stage{st}, "the training reported none")
+	c.attempt("Example trials", func() {
+		tick := clock{}
+		if c.data != nil {
+			tick = c.data.clock()
+		}
+		if f, err := exampleTrials(ctx, st, tick); err == nil {
+			c.figure(f)
+		} else {
+			s.Notes = append(s.Notes, without("Example trials", err, err.Error()))
+		}
+	})
 	c.reach(ctx, st)
 	c.own(st)
 }
 
-// reach adds the figures of a reaching task.
-func (c *composer) reach(ctx context.Context, st artifact.Stage) {
-	r, err := c.openReaches(ctx, st)
-	if err != nil {
-		s := &c.sections[len(c.sections)-1]
-		s.Notes = append(s.Notes, without("Reaches", err, ""))
-	}
-	if r == nil {
-		return
-	}
-	c.reaches, c.reachesIn = r, len(c.sections)-1
-	for _, make := range []func() (component.Figure, bool){r.paths, r.profiles, r.activations} {
-		if f, ok := make(); ok {
+// curves adds what trainings reported of themselves.
+func (c *composer) curves(prefix string, stages []artifact.Stage, none string) {
+	c.attempt("Learning curves", func() {
+		if f, ok, err := learningCurves(prefix+"learning-curves", stages); ok {
+			c.figure(f)
+		} else {
+			s := &c.sections[len(c.sections)-1]
+			s.Notes = append(s.Notes, without("Learning curves", err, none))
+		}
+	})
+	c.attempt("Rates of learning", func() {
+		if f, ok := optimisation(prefix+"optimisation", stages); ok {
 			c.figure(f)
 		}
+	})
+}
+
+// reach adds the figures of a reaching task.
+func (c *composer) reach(ctx context.Context, st artifact.Stage) {
+	c.attempt("Reaches", func() {
+		r, err := c.openReaches(ctx, st)
+		if err != nil {
+			s := &c.sections[len(c.sections)-1]
+			s.Notes = append(s.Notes, without("Reaches", err, ""))
+		}
+		if r != nil {
+			c.reaches, c.reachesIn = r, len(c.sections)-1
+		}
+	})
+	if c.reaches == nil {
+		return
 	}
+	for _, figure := range []struct {
+		what string
+		of   func() (component.Figure, bool)
+	}{{"Hand paths", c.reaches.paths}, {"Speeds and distances", c.reaches.profiles}, {"Muscle activations", c.reaches.activations}} {
+		c.attempt(figure.what, func() {
+			if f, ok := figure.of(); ok {
+				c.figure(f)
+			}
+		})
+	}
+}
+
+// attempt adds something to the last section, see attemptIn.
+func (c *composer) attempt(what string, add func()) { c.attemptIn(len(c.sections)-1, what, add) }
+
+// attemptIn adds something to a section. Figures are made of what anyone's components wrote: what is odder than was thought of, and panics, is left out with a note,
+// since a figure is never worth a report.
+func (c *composer) attemptIn(in int, what string, add func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.sections[in].Notes = append(c.sections[in].Notes, without(what, fmt.Errorf("they cannot be composed: %v", r), ""))
+		}
+	}()
+	add()
 }
 
 func without(what string, err error, why string) string {
@@ -220,9 +259,11 @@ func (c *composer) simulate() {
 	if c.data.valid.rates == nil && c.data.valid.latents == nil {
 		s.Notes = append(s.Notes, "The data set holds neither true rates nor true latents: what was inferred is shown as it is, and cannot be judged against a truth.")
 	}
-	if fig, ok := spikes(c.data, c.models); ok {
-		c.figure(fig)
-	}
+	c.attempt("Spikes", func() {
+		if fig, ok := spikes(c.data, c.models); ok {
+			c.figure(fig)
+		}
+	})
 	if simulated {
 		c.own(st)
 	}
@@ -285,25 +326,22 @@ func (c *composer) fit() {
 			s.Notes = append(s.Notes, st.Label+": "+n)
 		}
 	}
-	if f, ok, err := learningCurves("learning-curves", stages); ok {
-		c.figure(f)
-	} else {
-		s.Notes = append(s.Notes, without("Learning curves", err, "the trainings reported none"))
-	}
-	if f, ok := optimisation("optimisation", stages); ok {
-		c.figure(f)
-	}
+	c.curves("", stages, "the trainings reported none")
 	if c.data != nil {
-		if f, ok := rates(c.data, c.models); ok {
-			c.figure(f)
-		}
-		f, ok, err := latents(c.data, c.models)
-		if ok {
-			c.figure(f)
-		}
-		if err != nil {
-			s.Notes = append(s.Notes, without("Latents", err, ""))
-		}
+		c.attempt("Rates", func() {
+			if f, ok := rates(c.data, c.models); ok {
+				c.figure(f)
+			}
+		})
+		c.attempt("Latents", func() {
+			f, ok, err := latents(c.data, c.models)
+			if ok {
+				c.figure(f)
+			}
+			if err != nil {
+				s.Notes = append(s.Notes, without("Latents", err, ""))
+			}
+		})
 	}
 	for _, st := range stages {
 		c.own(st)
@@ -464,13 +502,15 @@ func (c *composer) draw(ctx context.Context, asFiles bool) (files map[string][]b
 		s.Figures = append(s.Figures, d)
 	}
 	if c.reaches != nil {
-		if inline, file, ok := c.reaches.animation(palette); ok {
-			s := &c.sections[c.reachesIn]
-			s.Figures = append(s.Figures, moving(inline))
-			if asFiles {
-				files[filepath.Join(artifact.FiguresDir, animationName+".svg")] = []byte(file)
+		c.attemptIn(c.reachesIn, "Reaches, animated,", func() {
+			if inline, file, ok := c.reaches.animation(palette); ok {
+				s := &c.sections[c.reachesIn]
+				s.Figures = append(s.Figures, moving(inline))
+				if asFiles {
+					files[filepath.Join(artifact.FiguresDir, animationName+".svg")] = []byte(file)
+				}
 			}
-		}
+		})
 	}
 	return files, palette, nil
 }

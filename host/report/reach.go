@@ -85,12 +85,23 @@ func newReaches(b tensor.Block, labels artifact.Labels, source string) (*reaches
 		}
 		*to = c
 	}
-	if r.hand == nil || r.goal == nil || r.hand.channels != 2 || r.goal.channels != 2 || !r.goal.like(r.hand) {
+	if r.hand == nil || r.goal == nil || r.hand.channels != 2 || r.goal.channels != 2 || !r.goal.like(r.hand) || r.hand.trials != len(b.Trials) {
 		return nil, nil
 	}
-	for _, c := range []**cube{&r.joints, &r.muscles, &r.forces} {
-		if *c != nil && !(*c).like(r.hand) {
-			*c = nil
+	if !(r.tick.width > 0) || math.IsInf(r.tick.width, 0) {
+		r.tick.width = 0
+	}
+	// What a task of another author names like this may be something else.
+	for _, c := range []struct {
+		of    **cube
+		means func(channels int) bool
+	}{
+		{&r.joints, func(n int) bool { return n == 2 }},
+		{&r.muscles, func(n int) bool { return n > 0 }},
+		{&r.forces, func(n int) bool { return n == 2 }},
+	} {
+		if *c.of != nil && !((*c.of).like(r.hand) && c.means((*c.of).channels)) {
+			*c.of = nil
 		}
 	}
 	extra := b.Arrays.Get(task.Extra)
@@ -128,8 +139,16 @@ func (r *reaches) choose(n int, fits func(trial int) bool) []int {
 	return out
 }
 
+// bins is a time in bins; no more than a trial has, however short they say they are.
+func (r *reaches) bins(seconds float64) int {
+	if r.tick.width == 0 {
+		return r.hand.bins
+	}
+	return int(min(math.Round(seconds/r.tick.width), float64(r.hand.bins)))
+}
+
 // reached is how long after the go cue a reach has had its time, in bins.
-func (r *reaches) reached() int { return int(math.Round(0.6 / max(r.tick.width, 1e-3))) }
+func (r *reaches) reached() int { return r.bins(0.6) }
 
 func (r *reaches) quiet(i int) bool {
 	return r.bumpOn[i] < 0 && r.goCue[i] >= 0 && r.hand.lengths[i]-r.goCue[i] >= r.reached()
@@ -220,10 +239,10 @@ const beforeGo, afterGo = 0.2, 0.8
 // profiles shows speed and distance from the goal around the go cue.
 func (r *reaches) profiles() (component.Figure, bool) {
 	chosen := r.choose(reachMost, r.quiet)
-	if len(chosen) == 0 || r.tick.width <= 0 {
+	if len(chosen) == 0 || r.tick.width == 0 {
 		return component.Figure{}, false
 	}
-	before, after := int(math.Round(beforeGo/r.tick.width)), int(math.Round(afterGo/r.tick.width))
+	before, after := r.bins(beforeGo), r.bins(afterGo)
 	f := component.Figure{
 		Name: "speed-profiles", Title: "Speed and distance around the go cue", Columns: 2,
 		Caption: fmt.Sprintf("%d %s without a push, each a faint line, and their mean.", len(chosen), r.source),

@@ -213,6 +213,10 @@ func TestReportOfReaches(t *testing.T) {
 			n := len(b.Trials)
 			b.Arrays[2], b.Arrays[3] = tensor.New32(reachJoints, n, 3, 2), tensor.New32(reachMuscles, n, 3, 6)
 		}, []string{"Hand paths", "Speed and distance", "Reaches, animated"}},
+		"other channels": {func(b *tensor.Block) {
+			n, bins := len(b.Trials), b.Arrays[0].Shape[1]
+			b.Arrays[2], b.Arrays[4] = tensor.New32(reachJoints, n, bins, 1), tensor.New32(task.EnvInputs, n, bins, 1)
+		}, []string{"Hand paths", "Speed and distance", "Muscle activations", "Reaches, animated"}},
 	} {
 		s := newSynthetic(t)
 		dir := s.stage(t, "train", "model/noisy-gru")
@@ -235,5 +239,34 @@ func TestReportOfReaches(t *testing.T) {
 				t.Errorf("%s: the report has %q: %t", name, part, has)
 			}
 		}
+	}
+}
+
+// TestOddReaches composes all of trials whose bins are said to be of no, of no sensible or of hardly any width.
+func TestOddReaches(t *testing.T) {
+	for _, width := range []float64{0, -1, math.NaN(), math.Inf(1), 1e-300, 1e300} {
+		b, labels := reaching(8)
+		labels.BinWidth = width
+		r, err := newReaches(b, labels, "")
+		must(t, err)
+		r.paths()
+		r.profiles()
+		r.activations()
+		if inline, _, ok := r.animation(figure.Palette{}); ok && strings.Contains(inline, "NaN") {
+			t.Errorf("bins of %v s: the animation has %.300s", width, inline)
+		}
+	}
+}
+
+// TestFiguresThatPanic leaves out what cannot be composed, and says so where it would stand.
+func TestFiguresThatPanic(t *testing.T) {
+	c := &composer{source: &source{notes: map[string][]string{}}}
+	c.begin("train", "Task-trained network", "")
+	c.attempt("Hand paths", func() { at(&cube{data: []float64{1}, channels: 1, bins: 1}, 0, 0) })
+	c.begin("fit", "Data-trained models", "")
+	c.attemptIn(0, "Latents", func() { panic("odd") })
+	c.attempt("Rates", func() {})
+	if n := c.sections[0].Notes; len(n) != 2 || !strings.HasPrefix(n[0], "Hand paths are not shown: they cannot be composed: runtime error: index out of range") || len(c.sections[1].Notes) > 0 {
+		t.Errorf("the notes are %q and %q", n, c.sections[1].Notes)
 	}
 }

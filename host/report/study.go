@@ -47,9 +47,11 @@ func (c *studyComposer) compose(ctx context.Context) error {
 		}
 		s.Lists = append(s.Lists, l)
 	}
-	if f, ok := overview(c.study, c.groups); ok {
-		c.sketch(f, f.Name)
-	}
+	c.attempt("All metrics", func() {
+		if f, ok := overview(c.study, c.groups); ok {
+			c.sketch(f, f.Name)
+		}
+	})
 	for _, g := range c.groups {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -118,19 +120,22 @@ func (c *studyComposer) metric(g metricGroup) {
 	name := strings.TrimPrefix(id, "metric-")
 	matrix := c.study.Matrix()
 	for _, axis := range matrix {
-		if len(c.study.Axes[axis].Values) > 1 {
-			c.sketch(against(c.study, g, axis), name+"-against-"+c.study.Axes[axis].Label)
+		if label := c.study.Axes[axis].Label; len(c.study.Axes[axis].Values) > 1 {
+			c.attempt("Values against "+label, func() { c.sketch(against(c.study, g, axis), name+"-against-"+label) })
 		}
 	}
 	for i, down := range matrix {
 		for _, along := range matrix[i+1:] {
-			if f, ok := heat(c.study, g, down, along); ok {
-				c.sketch(f, name+"-over-"+c.study.Axes[along].Label+"-and-"+c.study.Axes[down].Label)
-			}
+			over := c.study.Axes[along].Label + "-and-" + c.study.Axes[down].Label
+			c.attempt("Values over "+over, func() {
+				if f, ok := heat(c.study, g, down, along); ok {
+					c.sketch(f, name+"-over-"+over)
+				}
+			})
 		}
 	}
 	if axis := c.study.SeedAxis(); axis >= 0 && len(c.study.Axes[axis].Values) > 1 {
-		c.sketch(against(c.study, g, axis), name+"-over-seeds")
+		c.attempt("Values over seeds", func() { c.sketch(against(c.study, g, axis), name+"-over-seeds") })
 	}
 }
 
