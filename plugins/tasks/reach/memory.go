@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -19,14 +20,21 @@ const (
 
 // memory is that of the trials' numbers, of their scores, of the blocks in work and their garbage, and of the trials of a training batch that run.
 func memory(p Params, threads int) component.Memory {
+	body, err := arm.Shape(p.Effector)
+	if err != nil {
+		return component.Memory{}
+	}
 	rows, bins := p.block(), max(p.Bins, p.SimBins)
 	inWork := min(threads+1, (p.Trials-1)/rows+1)
 	running := min(p.Trials, together)
+	// Of what is delayed and of its gradients: x and y of the hand, lengths and velocities of the muscles.
+	delayed := tensor.Total(tensor.Elements(p.slots(p.Vision), 2, 2*4), tensor.Elements(p.slots(p.Proprio), 2*len(body.Muscles()), 2*4))
 	return component.Memory{
 		Bytes: tensor.Total(
 			tensor.Elements(p.Trials, trialBytes), tensor.Elements(rows, bins, blockBin, 2*inWork),
 			tensor.Elements(running, runBytes), tensor.Elements(running, bins, tapeBytes+showBytes),
+			tensor.Elements(running, int(delayed)),
 		),
-		Params: []string{"n_trials", "n_timesteps"},
+		Params: []string{"n_trials", "n_timesteps", "dt", "vision_delay", "proprioception_delay"},
 	}
 }

@@ -31,9 +31,9 @@ type Params struct {
 	Noise     float64   `param:"noise" default:"0.04" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the target's position (in m) and the go cue as they are shown; the same in every pass"`
 	Sensory   float64   `param:"sensory_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on what is seen and felt (in m, optimal lengths and largest velocities), fresh in every pass"`
 	Motor     float64   `param:"action_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the excitation of every muscle, fresh in every pass"`
-	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt"`
-	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, a multiple of dt"`
-	DT        float64   `param:"dt" default:"0.01" above:"0" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration"`
+	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt, at most 1000 of them"`
+	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, likewise"`
+	DT        float64   `param:"dt" default:"0.01" min:"1e-4" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration"`
 	Effector  string    `param:"effector" default:"arm26" choices:"arm26,point-mass,thelen,compliant" doc:"what moves: the arm with six of MuJoCo's muscles; a point mass with four that pull as hard as they are active; the arm with Thelen's muscles, on stiff tendons or on ones that stretch (many times slower)"`
 	PosWeight float64   `param:"pos_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared distance from the goal, averaged over trials, bins and x and y"`
 	ActWeight float64   `param:"act_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared actions, averaged over trials, bins and muscles, before they are clipped"`
@@ -139,13 +139,19 @@ func (p *Params) checkPostures(ps *problems) {
 // whole is a number without what rounding adds to whole ones.
 func whole(x float64) float64 { return math.Round(x*1e9) / 1e9 }
 
-// checkDelays reports delays that are no whole numbers of bins.
+// mostSlots bounds the buffer of a delay, of which an episode has one for every trial.
+const mostSlots = 1000
+
+// checkDelays reports delays that are no whole numbers of bins, or too many.
 func (p *Params) checkDelays(ps *problems) {
 	for _, c := range []struct {
 		path  string
 		delay float64
 	}{{"vision_delay", p.Vision}, {"proprioception_delay", p.Proprio}} {
-		if n := c.delay / p.DT; math.Abs(n-math.Round(n)) > 1e-6 || math.Round(n) < 1 {
+		switch n := c.delay / p.DT; {
+		case !(n < mostSlots+.5):
+			ps.add(c.path, "or a longer dt", "%v s is not allowed: at most %v s, %d bins of dt, which is %v s", c.delay, rounded(mostSlots*p.DT), mostSlots, p.DT)
+		case math.Abs(n-math.Round(n)) > 1e-6 || math.Round(n) < 1:
 			below := max(1, math.Floor(n))
 			ps.add(c.path, "", "%v s is not allowed: a multiple of dt, which is %v s, such as %v or %v", c.delay, p.DT, rounded(below*p.DT), rounded((below+1)*p.DT))
 		}

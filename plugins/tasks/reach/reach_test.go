@@ -293,6 +293,10 @@ func TestBadInput(t *testing.T) {
 		{param.Values{"proprioception_delay": 0}, "proprioception_delay"},
 		{param.Values{"dt": 0.02}, "vision_delay"},
 		{param.Values{"dt": 0.1}, "dt"},
+		{param.Values{"dt": 1e-7}, "dt"},
+		{param.Values{"dt": 1e-300}, "dt"},
+		{param.Values{"dt": 1e-4, "vision_delay": 0.1001}, "vision_delay"},
+		{param.Values{"proprioception_delay": 10, "dt": 5e-3}, "proprioception_delay"},
 		{param.Values{"noise": -0.1}, "noise"},
 		{param.Values{"sensory_noise": -1}, "sensory_noise"},
 		{param.Values{"effector": "leg"}, "effector"},
@@ -314,6 +318,14 @@ func TestBadInput(t *testing.T) {
 			t.Log(p)
 		}
 	}
+	// So are steps that no parameter may have, where a caller has them all the same.
+	for _, dt := range []float64{0, -0.01, 1e-300, math.NaN()} {
+		p := open(t, 0, 1, nil).Params
+		p.DT = dt
+		if _, err := Open(t.Context(), p, component.Env{}); !errors.Is(err, component.ErrInvalidArgument) {
+			t.Errorf("dt %v: opened with error %v", dt, err)
+		}
+	}
 	// What is at its limits is allowed.
 	for _, values := range []param.Values{
 		{"n_timesteps": 35, "bump_bins": []int{15, 33}},
@@ -322,6 +334,8 @@ func TestBadInput(t *testing.T) {
 		{"sim_timesteps": 71, "sim_target_on": 69},
 		{"sim_go": 4, "sim_target_on": 3, "mode": "simulation", "bump_window": 1000},
 		{"dt": 0.0025, "vision_delay": 0.0075, "proprioception_delay": 0.0025},
+		{"dt": 1e-4, "vision_delay": 0.1, "proprioception_delay": 1e-4},
+		{"proprioception_delay": 10},
 		{"catch_prob": 1, "bump_prob": 1, "bump_force": []float64{0, 0}},
 	} {
 		k := open(t, 0, 1, values)
