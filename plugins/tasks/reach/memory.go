@@ -11,8 +11,7 @@ const (
 	trialBytes = 250
 	// runBytes is what a trial takes that runs, besides what grows with the bins: its plan, its noise some bins ahead, buffers.
 	runBytes = 8 << 10
-	// tapeBytes is what a bin of a trial takes that runs with a tape, and showBytes what it takes without.
-	tapeBytes = 110
+	// showBytes is what is shown in a bin of a trial that runs.
 	showBytes = contexts * 4
 	// together is how many trials are taken to run with a tape at once: the published batch. How many do, the model decides.
 	together = 1000
@@ -27,13 +26,16 @@ func memory(p Params, threads int) component.Memory {
 	rows, bins := p.block(), max(p.Bins, p.SimBins)
 	inWork := min(threads+1, (p.Trials-1)/rows+1)
 	running := min(p.Trials, together)
+	tape, err := arm.Bytes[float32](arm.Config{Effector: p.Effector, Trials: running, Bins: bins, Tape: true, DT: p.DT})
+	if err != nil {
+		return component.Memory{}
+	}
 	// Of what is delayed and of its gradients: x and y of the hand, lengths and velocities of the muscles.
 	delayed := tensor.Total(tensor.Elements(p.slots(p.Vision), 2, 2*4), tensor.Elements(p.slots(p.Proprio), 2*len(body.Muscles()), 2*4))
 	return component.Memory{
 		Bytes: tensor.Total(
 			tensor.Elements(p.Trials, trialBytes), tensor.Elements(rows, bins, blockBin, 2*inWork),
-			tensor.Elements(running, runBytes), tensor.Elements(running, bins, tapeBytes+showBytes),
-			tensor.Elements(running, int(delayed)),
+			tensor.Elements(running, runBytes), tensor.Elements(running, bins, showBytes), tensor.Elements(running, int(delayed)), tape,
 		),
 		Params: []string{"n_trials", "n_timesteps", "dt", "vision_delay", "proprioception_delay"},
 	}

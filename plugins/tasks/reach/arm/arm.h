@@ -47,7 +47,7 @@ typedef struct {
 	void *par;    // the parameters in the precision
 	void *slot;   // [slots][blocks][ROWS][lanes]
 	void *cot;    // [blocks][STATE_ROWS][lanes] gradient by the state
-	void *stages; // [substeps + 1][STATE_ROWS][lanes] of ARM_COMPLIANT
+	void *stages; // [substeps][STATE_ROWS][lanes], where each substep of a bin of ARM_COMPLIANT begins
 } arm_plant;
 
 struct arm_ops {
@@ -76,6 +76,8 @@ const arm_ops *arm_avx2(int is_double), *arm_avx512(int is_double);
 
 // The table of a variant by its name; null if there is none.
 const arm_ops *arm_variant(const char *name, int is_double);
+// What arm_new takes for a plant, bytes.
+size_t arm_bytes(const arm_ops *ops, int body, int trials, int slots, int substeps);
 // A plant with all of its memory; null if there is too little.
 arm_plant *arm_new(const arm_ops *ops, int body, int trials, int slots, int substeps, const arm_parameters *p);
 void arm_free(arm_plant *p);

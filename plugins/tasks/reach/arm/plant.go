@@ -68,21 +68,26 @@ type Plant[F Float] struct {
 // New returns a plant; it must be Reset before it steps.
 func New[F Float](c Config) (*Plant[F], error) { return newPlant[F](c, "") }
 
-// newPlant makes one for an instruction set, empty for that of package kernel.
-func newPlant[F Float](c Config, variant string) (*Plant[F], error) {
+// layout is what C needs to know of a plant to make one.
+type layout struct {
+	ops              *C.arm_ops
+	body             C.int
+	slots            C.int
+	params           C.arm_parameters
+	trials, substeps C.int
+}
+
+// layoutOf returns the layout of a configuration, with its defaults set, for an instruction set, empty for that of package kernel.
+func layoutOf[F Float](c Config, variant string) (Config, layout, error) {
 	c, err := c.check()
 	if err != nil {
-		return nil, err
+		return c, layout{}, err
 	}
 	if variant == "" {
 		if err := kernel.CheckVariant(); err != nil {
-			return nil, err
+			return c, layout{}, err
 		}
 		variant = kernel.Variant()
-	}
-	shape, err := Shape(c.Effector)
-	if err != nil {
-		return nil, err
 	}
 	name := C.CString(variant)
 	defer C.free(unsafe.Pointer(name))
@@ -90,33 +95,42 @@ func newPlant[F Float](c Config, variant string) (*Plant[F], error) {
 	if _, ok := any(F(0)).(float64); ok {
 		isDouble = 1
 	}
-	ops := C.arm_variant(name, isDouble)
-	if ops == nil {
-		return nil, fmt.Errorf("arm: no variant %q", variant)
+	l := layout{ops: C.arm_variant(name, isDouble), slots: 2, trials: C.int(c.Trials), substeps: C.int(c.Substeps)}
+	if l.ops == nil {
+		return c, layout{}, fmt.Errorf("arm: no variant %q", variant)
 	}
-	number, params := c.parameters()
-	slots := 2
+	l.body, l.params = c.parameters()
 	if c.Tape {
-		slots = c.Bins + 1
+		l.slots = C.int(c.Bins + 1)
 	}
-	p := &Plant[F]{cfg: c, shape: shape, c: C.arm_new(ops, number, C.int(c.Trials), C.int(slots), C.int(c.Substeps), &params)}
+	return c, l, nil
+}
+
+// newPlant makes one for an instruction set, empty for that of package kernel.
+func newPlant[F Float](c Config, variant string) (*Plant[F], error) {
+	c, l, err := layoutOf[F](c, variant)
+	if err != nil {
+		return nil, err
+	}
+	shape, err := Shape(c.Effector)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plant[F]{cfg: c, shape: shape, c: C.arm_new(l.ops, l.body, l.trials, l.slots, l.substeps, &l.params)}
 	if p.c == nil {
-		return nil, fmt.Errorf("arm: no memory for %d trials and a tape of %d steps", c.Trials, slots-1)
+		return nil, fmt.Errorf("arm: no memory for %d trials and a tape of %d steps", c.Trials, l.slots-1)
 	}
 	p.cleanup = runtime.AddCleanup(p, func(c *C.arm_plant) { C.arm_free(c) }, p.c)
 	return p, nil
 }
 
-// Bytes is the memory that a plant of a configuration takes.
-func Bytes[F Float](c Config) int64 {
-	const lanes, rows, cotangents = 16, C.ROWS, C.STATE_ROWS
-	slots := 2
-	if c.Tape {
-		slots = c.Bins + 1
+// Bytes is the memory that a plant of a configuration takes. A tape's is touched as it is used.
+func Bytes[F Float](c Config) (int64, error) {
+	_, l, err := layoutOf[F](c, "")
+	if err != nil {
+		return 0, err
 	}
-	var f F
-	padded := int64(c.Trials+lanes-1) / lanes * lanes
-	return padded * int64(slots*rows+cotangents) * int64(unsafe.Sizeof(f))
+	return int64(C.arm_bytes(l.ops, l.body, l.trials, l.slots, l.substeps)), nil
 }
 
 // Joints is the number of joints, or of coordinates.

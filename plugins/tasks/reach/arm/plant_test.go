@@ -107,3 +107,40 @@ func TestGeometry(t *testing.T) {
 		}
 	}
 }
+
+// Bytes counts all that a plant has: its parameters, the state's gradient, slots, and of tendons that stretch where each substep begins.
+func TestBytes(t *testing.T) {
+	for _, c := range []Config{
+		{Trials: 1},
+		{Trials: 100, Tape: true, Bins: 300},
+		{Effector: PointMass, Trials: 17, Tape: true, Bins: 3},
+		{Effector: Compliant, Trials: 33, Tape: true, Bins: 10},
+		{Effector: Compliant, Trials: 1, DT: .02, Substeps: 500},
+	} {
+		got, err := Bytes[float32](c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := New[float32](c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vector, slots := int64(p.c.ops.lanes)*4, int64(p.c.slots)
+		if want := map[bool]int64{true: int64(c.Bins) + 1, false: 2}[c.Tape]; slots != want {
+			t.Errorf("%+v: %d slots, want %d", c, slots, want)
+		}
+		want := int64(p.c.ops.parameters) + vector*int64(p.c.blocks)*(16+24*slots)
+		if c.Effector == Compliant {
+			want += vector * 16 * int64(p.c.substeps)
+		}
+		if got < want || got > want+128 {
+			t.Errorf("%+v: %d bytes, and it has %d", c, got, want)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Bytes[float32](Config{}); !errors.Is(err, component.ErrInvalidArgument) {
+		t.Errorf("of no trials: error %v", err)
+	}
+}
