@@ -8,9 +8,9 @@ import (
 
 const (
 	// trialBytes is what a trial takes besides its arrays: its number, its place in a permutation, its scores and what is left of them as they grow.
-	trialBytes = 250
+	trialBytes = 200
 	// runBytes is what a trial takes that runs, besides what grows with the bins: its plan, its noise some bins ahead, buffers.
-	runBytes = 8 << 10
+	runBytes = 4 << 10
 	// showBytes is what is shown in a bin of a trial that runs.
 	showBytes = contexts * 4
 	// together is how many trials are taken to run with a tape at once: the published batch. How many do, the model decides.

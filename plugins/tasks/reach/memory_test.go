@@ -3,6 +3,7 @@ package reach
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
@@ -12,14 +13,28 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// TestMemory compares the estimates with what it takes to generate all trials, to run a batch of them forward and back, and to score all: the published set, many short trials, and long ones.
+// TestMemory compares the estimates with what it takes to generate all trials, to run a batch of them forward and back, and to score all: a
+// quarter of the published set, on one thread and on more, many short trials, few long ones, long delays, and other bodies.
 func TestMemory(t *testing.T) {
-	for _, c := range []struct{ trials, bins, batch, threads int }{
-		{250, 300, 250, 1},
+	for _, c := range []struct {
+		trials, bins, batch, threads int
+		more                         param.Values
+	}{
+		{trials: 250, bins: 300, batch: 250, threads: 1},
+		{trials: 250, bins: 300, batch: 250, threads: 4},
+		{trials: 20000, bins: 40, batch: 1000, threads: 2},
+		{trials: 20, bins: 4000, batch: 20, threads: 2},
+		{trials: 2, bins: 100000, batch: 2, threads: 1},
+		{trials: 100, bins: 100, batch: 100, threads: 1, more: param.Values{"vision_delay": 10, "proprioception_delay": 10}},
+		{trials: 300, bins: 200, batch: 300, threads: 1, more: param.Values{"effector": "point-mass", "start_joints": []float64{60, 90, 60, 90}, "target_joints": []float64{60, 90, 60, 90}}},
+		{trials: 40, bins: 400, batch: 40, threads: 2, more: param.Values{"effector": "compliant"}},
+		{trials: 300, bins: 200, batch: 300, threads: 1, more: param.Values{"compat": true, "mode": "simulation", "sim_timesteps": 200}},
 	} {
 		name := fmt.Sprintf("%+v", c)
 		f := Factory()
-		values, problems := f.Info.Params.Resolve(param.Values{"n_trials": c.trials, "n_timesteps": c.bins, "sim_timesteps": 71})
+		given := param.Values{"n_trials": c.trials, "n_timesteps": c.bins, "sim_timesteps": 71}
+		maps.Copy(given, c.more)
+		values, problems := f.Info.Params.Resolve(given)
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -33,7 +48,7 @@ func TestMemory(t *testing.T) {
 			if err := forthAndBack(k, c.batch); err != nil {
 				return err
 			}
-			_, err = k.Score(context.Background(), task.ScoreRequest{Split: task.All}, idle(k.Trials(context.Background(), task.TrialRequest{Split: task.All})))
+			_, err = k.Score(context.Background(), task.ScoreRequest{Split: task.All}, idle(k.Trials(context.Background(), task.TrialRequest{Split: task.All}), k.muscles))
 			return err
 		})
 	}
@@ -60,12 +75,12 @@ func forthAndBack(k *reach, batch int) error {
 }
 
 // idle takes goals for hands, and no actions.
-func idle(trials tensor.Blocks) tensor.Blocks {
+func idle(trials tensor.Blocks, muscles int) tensor.Blocks {
 	return func(yield func(tensor.Block, error) bool) {
 		for b, err := range trials {
 			if err == nil {
 				goal := b.Arrays.Get(task.Targets)
-				b.Arrays = tensor.Set{goal.Named(Fingertip), tensor.New32("outputs", goal.Shape[0], goal.Shape[1], 6)}
+				b.Arrays = tensor.Set{goal.Named(Fingertip), tensor.New32("outputs", goal.Shape[0], goal.Shape[1], muscles)}
 			}
 			if !yield(b, err) || err != nil {
 				return
