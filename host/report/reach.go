@@ -23,6 +23,10 @@ const (
 	reachTarget, reachGo, reachBump, reachBumpEnd   = "target_on", "go", "bump_on", "bump_end"
 )
 
+// settled is how long after the go cue a reach has had its time, in s: the same as in the score of task/random-target, so that the figures are of the reaches that its
+// reach_distance is of.
+const settled = 0.8
+
 // reachMost is the number of trials that are read.
 const reachMost = 48
 
@@ -147,16 +151,13 @@ func (r *reaches) bins(seconds float64) int {
 	return int(min(math.Round(seconds/r.tick.width), float64(r.hand.bins)))
 }
 
-// reached is how long after the go cue a reach has had its time, in bins.
-func (r *reaches) reached() int { return r.bins(0.6) }
-
-func (r *reaches) quiet(i int) bool {
-	return r.bumpOn[i] < 0 && r.goCue[i] >= 0 && r.hand.lengths[i]-r.goCue[i] >= r.reached()
+// reached says whether a trial has a go cue and a reach its time.
+func (r *reaches) reached(i int) bool {
+	return r.goCue[i] >= 0 && r.hand.lengths[i]-r.goCue[i] >= r.bins(settled)
 }
 
-func (r *reaches) pushed(i int) bool {
-	return r.bumpOn[i] >= 0 && r.goCue[i] >= 0 && r.hand.lengths[i]-r.goCue[i] >= r.reached()
-}
+func (r *reaches) quiet(i int) bool  { return r.bumpOn[i] < 0 && r.reached(i) }
+func (r *reaches) pushed(i int) bool { return r.bumpOn[i] >= 0 && r.reached(i) }
 
 func (r *reaches) caught(i int) bool { return r.goCue[i] < 0 }
 

@@ -134,6 +134,19 @@ func TestReachFigures(t *testing.T) {
 	}
 }
 
+// TestReachesThatHadTheirTime: a reach of 0.8 s is one, as it is for the score's reach_distance, and one of a bin less is not.
+func TestReachesThatHadTheirTime(t *testing.T) {
+	b, labels := reaching(4)
+	r, err := newReaches(b, labels, "")
+	must(t, err)
+	for goCue, want := range map[int]bool{70: true, 71: false} {
+		r.goCue[0] = goCue
+		if r.quiet(0) != want {
+			t.Errorf("of a reach of %d bins of 10 ms it is %t that it had its time", 150-goCue, !want)
+		}
+	}
+}
+
 // TestLimbs finds the lengths of the links from angles and hand, and finds none where the hand is not theirs.
 func TestLimbs(t *testing.T) {
 	b, labels := reaching(8)

@@ -20,7 +20,7 @@ var metrics = [...]struct{ name, unit string }{
 }
 
 const (
-	// settled is how long after the go cue a reach has had its time, in s.
+	// settled is how long after the go cue a reach has had its time, in s. The report's figures of reaches are of the same trials: package report has the same number.
 	settled = 0.8
 	// moving is the part of the peak speed from which on the hand moves.
 	moving = 0.1
