@@ -1,9 +1,12 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -146,6 +149,25 @@ func TestScoredParts(t *testing.T) {
 	score.Condition = []int64{2, 2, 2, 2}
 	if one := scoredParts(score); one[0].Name != comparator.Measured+"distance" {
 		t.Errorf("one condition gives %v", one.Names())
+	}
+}
+
+// TestScoreInTheLog: the log has a network's success, that in each condition, and the means of what the task measures where there are any.
+func TestScoreInTheLog(t *testing.T) {
+	nan := math.NaN()
+	var log bytes.Buffer
+	r := running{log: slog.New(slog.NewJSONHandler(&log, nil))}
+	r.logScore(task.Score{
+		Success: []float64{1, 0, 1, 1}, Condition: []int64{1, 0, 1, 1}, ConditionNames: []string{"Pro", "Anti"},
+		MetricNames: []string{"distance", "never"}, MetricUnits: []string{"m"}, Metrics: [][]float64{{nan, 2, 3, nan}, {nan, nan, nan, nan}},
+	})
+	for _, want := range []string{`"success":0.75,"trials":4`, `"condition":"Anti","success":1,"trials":3`, `"metric":"distance","mean":2.5,"unit":"m","trials":2`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s: %s", want, &log)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 4 {
+		t.Errorf("the log has %d lines: %s", n, &log)
 	}
 }
 

@@ -51,7 +51,7 @@ func (r *running) train(ctx context.Context) error {
 	return artifact.WriteScore(r.dir, score)
 }
 
-// logScore says in the log how the network did, by condition where there are several.
+// logScore says in the log how the network did, by condition where there are several, and by what else the task measures.
 func (r *running) logScore(score task.Score) {
 	mean := func(x []float64) (m float64) {
 		for _, v := range x {
@@ -63,6 +63,8 @@ func (r *running) logScore(score task.Score) {
 	for _, a := range scoredParts(score) {
 		if condition, ok := strings.CutPrefix(a.Name, comparator.SuccessOf); ok {
 			r.log.Info("scored on validation trials", "condition", condition, "success", mean(a.F64), "trials", a.Len())
+		} else if metric, ok := strings.CutPrefix(a.Name, comparator.Measured); ok && a.Len() > 0 {
+			r.log.Info("scored on validation trials", "metric", metric, "mean", mean(a.F64), "unit", a.Unit, "trials", a.Len())
 		}
 	}
 }
