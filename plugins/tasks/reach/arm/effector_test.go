@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -65,29 +66,36 @@ type flow struct {
 // cotangent is a fixed gradient by number i of what is read after a bin.
 func cotangent(bin, i int) float64 { return math.Sin(float64(13*bin+7*i) + 1) }
 
-// roll takes a subject through trials and back.
-func roll(t testing.TB, s subject, x trials, cot func(bin, i int) float64) (f flow) {
+// forth takes a subject through trials.
+func forth(t testing.TB, s subject, x trials) (f flow) {
 	t.Helper()
 	n := len(x.joints) / 2
 	m := len(x.action[0]) / n
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	read := func() {
 		tip, senses := make([]float64, 2*n), make([]float64, 2*m*n)
 		s.Fingertip(tip)
 		s.Senses(senses)
 		f.tip, f.senses = append(f.tip, tip), append(f.senses, senses)
 	}
-	must(s.Reset(x.joints))
+	if err := s.Reset(x.joints); err != nil {
+		t.Fatal(err)
+	}
 	read()
 	for bin := range x.action {
-		must(s.Step(bin, x.action[bin], x.force[bin]))
+		if err := s.Step(bin, x.action[bin], x.force[bin]); err != nil {
+			t.Fatal(err)
+		}
 		read()
 	}
+	return f
+}
+
+// roll takes a subject through trials and back.
+func roll(t testing.TB, s subject, x trials, cot func(bin, i int) float64) flow {
+	t.Helper()
+	n := len(x.joints) / 2
+	m := len(x.action[0]) / n
+	f := forth(t, s, x)
 	f.last = State[float64]{make([]float64, 2*n), make([]float64, 2*n), make([]float64, m*n), make([]float64, m*n)}
 	s.State(&f.last)
 
@@ -102,7 +110,9 @@ func roll(t testing.TB, s subject, x trials, cot func(bin, i int) float64) (f fl
 			senses[i] = .1 * cot(bin, 2+i%(2*m))
 		}
 		f.action[bin] = make([]float64, n*m)
-		must(s.StepBackward(bin, tip, senses, f.action[bin]))
+		if err := s.StepBackward(bin, tip, senses, f.action[bin]); err != nil {
+			t.Fatal(err)
+		}
 		f.force[bin] = append([]float64(nil), s.byForce()...)
 	}
 	f.joints = s.byPosture()
@@ -141,7 +151,8 @@ func TestEffectors(t *testing.T) {
 	}
 }
 
-// Gradients are those that central differences of whole rollouts give, where no trial meets a limit or an activation its end.
+// Gradients are those that differences of whole rollouts give, where no trial meets a limit or an activation its end: each to 1e-6 of itself, and the roundoff of
+// the differences. These are central ones with the error of h^2 taken out by those of 2h (Richardson), so that h need not be so small that little is left of a gradient.
 func TestFiniteDifferences(t *testing.T) {
 	for _, effector := range Effectors() {
 		t.Run(effector, func(t *testing.T) {
@@ -156,49 +167,69 @@ func TestFiniteDifferences(t *testing.T) {
 			s := newKernels[float64](t, c, kernel.Variant())
 			got := roll(t, s, x, cotangent)
 			m := s.Muscles()
-			// of each trial
-			scalar := func() (out [n]float64) {
-				f := roll(t, s, x, cotangent)
+			// Of each trial the sum, and that of its terms' sizes.
+			scalar := func() (out, size [n]float64) {
+				f := forth(t, s, x)
+				add := func(trial int, y float64) {
+					out[trial] += y
+					size[trial] += math.Abs(y)
+				}
 				for bin := range bins {
 					for i, y := range f.tip[bin+1] {
-						out[i/2] += cotangent(bin, i%2) * y
+						add(i/2, cotangent(bin, i%2)*y)
 					}
 					for i, y := range f.senses[bin+1] {
-						out[i/(2*m)] += .1 * cotangent(bin, 2+i%(2*m)) * y
+						add(i/(2*m), .1*cotangent(bin, 2+i%(2*m))*y)
 					}
 				}
-				return out
+				return out, size
 			}
+			_, size := scalar()
 			check := func(what string, a, gradient []float64, k int, h float64) {
 				t.Helper()
 				w := len(a) / n
-				shift := func(by float64) {
+				at := func(by float64) [n]float64 {
+					kept := slices.Clone(a)
 					for i := range n {
 						a[i*w+k] += by
 					}
+					out, _ := scalar()
+					copy(a, kept)
+					return out
 				}
-				shift(h)
-				up := scalar()
-				shift(-2 * h)
-				down := scalar()
-				shift(h)
+				var right [n]bool
+				var said [n]string
+				for range 3 {
+					down2, down, up, up2 := at(-2*h), at(-h), at(h), at(2*h)
+					for i := range n {
+						g, want := gradient[i*w+k], (8*(up[i]-down[i])-(up2[i]-down2[i]))/(12*h)
+						// Sums err by a few units in the last place of their terms.
+						roundoff := 16 * 0x1p-52 * size[i] / h
+						right[i] = right[i] || math.Abs(g-want) <= 1e-6*math.Abs(want)+roundoff
+						said[i] += fmt.Sprintf("; by differences of %.0e %g, roundoff %.1g", h, want, roundoff)
+					}
+					if !slices.Contains(right[:], false) {
+						return
+					}
+					// A bend of a curve that lies within one difference lies beyond a smaller one.
+					h /= 10
+				}
 				for i := range n {
-					want := (up[i] - down[i]) / (2 * h)
-					if d := math.Abs(gradient[i*w+k] - want); d > 1e-6*max(math.Abs(want), largest(gradient)) {
-						t.Errorf("%s %d of trial %d: %g, by differences %g", what, k, i, gradient[i*w+k], want)
+					if !right[i] {
+						t.Errorf("%s %d of trial %d: %g%s", what, k, i, gradient[i*w+k], said[i])
 					}
 				}
 			}
 			for bin := range bins {
 				for k := range m {
-					check(fmt.Sprintf("step %d: action", bin), x.action[bin], got.action[bin], k, 1e-6)
+					check(fmt.Sprintf("step %d: action", bin), x.action[bin], got.action[bin], k, 1e-4)
 				}
 				for k := range 2 {
-					check(fmt.Sprintf("step %d: force", bin), x.force[bin], got.force[bin], k, 1e-4) // of as little effect
+					check(fmt.Sprintf("step %d: force", bin), x.force[bin], got.force[bin], k, 1e-2) // of as little effect
 				}
 			}
 			for k := range 2 {
-				check("joint", x.joints, got.joints, k, 1e-6)
+				check("joint", x.joints, got.joints, k, 1e-4)
 			}
 		})
 	}
