@@ -106,7 +106,7 @@ INLINE void FN(limits)(const T_(par) *p, v *y)
 	for (int m = 0; m < ARM_MUSCLES; m++) y[ROW_A + m] = FN(clamp)(y[ROW_A + m], 0, 1);
 }
 
-// The state n after the step of s; where stages is not null, the states before each substep and the last.
+// The state n after the step of s; where stages is not null, it gets the states before each substep.
 INLINE void FN(compliant_step)(const T_(par) *p, int substeps, const v *s, v *n, v *stages)
 {
 	v y[4][STATE_ROWS], end[STATE_ROWS];
