@@ -30,9 +30,6 @@ func (g Geometry) Limits() (lo, hi [2]float64) { return g.skeleton.Limits() }
 // Hand is where the fingertip is in a posture, m from the shoulder.
 func (g Geometry) Hand(q [2]float64) [2]float64 { return g.skeleton.Hand(q) }
 
-// Joints is the posture that has the fingertip at hand; ok is false where it cannot be.
-func (g Geometry) Joints(hand [2]float64) (q [2]float64, ok bool) { return g.skeleton.Posture(hand) }
-
 // Coordinates names the joints, or the coordinates, and the unit of what a Plant is given and gives.
 func (g Geometry) Coordinates() (names [2]string, unit string) {
 	if g.mass {

@@ -5,6 +5,11 @@ package arm
 */
 import "C"
 
+import (
+	"errors"
+	"runtime"
+)
+
 // What follows is for the tests, which cannot call C themselves.
 
 // put sets the bodies' states; the next step is step 0.
@@ -29,6 +34,22 @@ func (p *Plant[F]) carried(cot State[F]) {
 	for _, a := range p.rows(cot) {
 		C.call_get(p.c, -1, a.row, a.n, pointer(a.array))
 	}
+}
+
+// postureGradient writes the gradient by Reset's joints (N, Joints), once the way back is at its end. It has no part that the fingertip and senses after Reset give.
+func (p *Plant[F]) postureGradient(joints []F) error {
+	if p.c == nil {
+		return ErrClosed
+	}
+	if !p.ways || p.back != -1 || p.kept > 0 {
+		return errors.New("arm: no gradient by the posture before the way back of step 0")
+	}
+	if err := p.array("joints", joints, 2); err != nil {
+		return err
+	}
+	C.call_reset_back(p.c, p.slot(0), pointer(joints))
+	runtime.KeepAlive(p)
+	return nil
 }
 
 type rows[F Float] struct {

@@ -20,8 +20,6 @@ package arm
 #cgo nocallback call_forces
 #cgo noescape call_back
 #cgo nocallback call_back
-#cgo noescape call_reset_back
-#cgo nocallback call_reset_back
 #cgo noescape call_probe
 #cgo nocallback call_probe
 #include <stdlib.h>
@@ -314,22 +312,6 @@ func (p *Plant[F]) stepBackward(t int, tip, senses, actions, force []F) error {
 	}
 	C.call_back(p.c, p.slot(t), p.slot(t+1), pointer(tip), pointer(senses), pointer(actions), pointer(force))
 	p.back--
-	runtime.KeepAlive(p)
-	return nil
-}
-
-// PostureGradient writes the gradient by Reset's joints (N, Joints), once the way back is at its end. It has no part that the fingertip and senses after Reset give.
-func (p *Plant[F]) PostureGradient(joints []F) error {
-	if p.c == nil {
-		return ErrClosed
-	}
-	if !p.ways || p.back != -1 || p.kept > 0 {
-		return errors.New("arm: no gradient by the posture before the way back of step 0")
-	}
-	if err := p.array("joints", joints, 2); err != nil {
-		return err
-	}
-	C.call_reset_back(p.c, p.slot(0), pointer(joints))
 	runtime.KeepAlive(p)
 	return nil
 }

@@ -85,25 +85,37 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+// The shape of a body is that of the plant: where hands are, how many muscles there are, and which postures there may be.
 func TestGeometry(t *testing.T) {
-	g, err := Shape("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lo, hi := g.Limits()
-	for _, x := range []float64{.02, .3, .77, .98} {
-		for _, y := range []float64{.02, .4, .9} {
-			q := [2]float64{lo[0] + x*(hi[0]-lo[0]), lo[1] + y*(hi[1]-lo[1])}
-			back, ok := g.Joints(g.Hand(q))
-			if !ok {
-				t.Fatalf("%v: no posture for its own hand", q)
-			}
-			near(t, "posture", back[:], q[:], 1e-12, 1)
+	for _, effector := range Effectors() {
+		g, err := Shape(effector)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, hand := range [][2]float64{{1, 0}, {0.01, 0.01}, {.3, -.4}, {math.NaN(), 0}} {
-		if q, ok := g.Joints(hand); ok {
-			t.Errorf("%v: in reach, at %v", hand, q)
+		p, err := New[float64](Config{Effector: effector, Trials: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(g.Muscles()); n != p.Muscles() {
+			t.Errorf("%s: %d names of %d muscles", effector, n, p.Muscles())
+		}
+		lo, hi := g.Limits()
+		for _, x := range []float64{0, .3, .77, 1} {
+			for _, y := range []float64{0, .4, 1} {
+				q, tip := [2]float64{lo[0] + x*(hi[0]-lo[0]), lo[1] + y*(hi[1]-lo[1])}, make([]float64, 2)
+				if err := p.Reset(q[:]); err != nil {
+					t.Fatal(err)
+				}
+				p.Fingertip(tip)
+				want := g.Hand(q)
+				near(t, effector, tip, want[:], 1e-14, 1)
+			}
+		}
+		if err := p.Reset([]float64{hi[0] + .01, lo[1]}); !errors.Is(err, component.ErrInvalidArgument) {
+			t.Errorf("%s: beyond its limits: error %v", effector, err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

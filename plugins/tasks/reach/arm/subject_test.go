@@ -78,7 +78,7 @@ func (k *kernels[F]) carried() State[float64] {
 func (k *kernels[F]) byPosture() []float64 {
 	q := make([]float64, 2*k.cfg.Trials)
 	through(q, func(a []F) {
-		if err := k.PostureGradient(a); err != nil {
+		if err := k.postureGradient(a); err != nil {
 			k.t.Fatal(err)
 		}
 	})

@@ -20,11 +20,6 @@ func (PointMass[T]) Hand(q [2]T) [2]T { return q }
 // Velocity is that of the coordinates.
 func (PointMass[T]) Velocity(_, qd [2]T) [2]T { return qd }
 
-// Posture is the hand itself.
-func (s PointMass[T]) Posture(hand [2]float64) (q [2]float64, ok bool) {
-	return hand, within(hand, s.Lo, s.Hi)
-}
-
 // Limits are the walls.
 func (s PointMass[T]) Limits() (lo, hi [2]float64) { return s.Lo, s.Hi }
 

@@ -9,8 +9,6 @@ type Skeleton[T Number] interface {
 	// Hand is where the hand is, and Velocity how fast it moves.
 	Hand(q [2]T) [2]T
 	Velocity(q, qd [2]T) [2]T
-	// Posture has the hand at a place; ok is false where none within the limits has.
-	Posture(hand [2]float64) (q [2]float64, ok bool)
 	// Limits are the least and the greatest coordinates.
 	Limits() (lo, hi [2]float64)
 }
@@ -85,22 +83,3 @@ func (s TwoLink[T]) Velocity(q, qd [2]T) [2]T {
 
 // Limits are the joints'.
 func (s TwoLink[T]) Limits() (lo, hi [2]float64) { return s.Lo, s.Hi }
-
-// Posture is the one with the elbow bent.
-func (s TwoLink[T]) Posture(hand [2]float64) (q [2]float64, ok bool) {
-	l1, l2 := s.Length[0], s.Length[1]
-	c := (hand[0]*hand[0] + hand[1]*hand[1] - l1*l1 - l2*l2) / (2 * l1 * l2)
-	if math.IsNaN(c) || c < -1 || c > 1 {
-		return q, false
-	}
-	q[1] = math.Acos(c)
-	q[0] = math.Atan2(hand[1], hand[0]) - math.Atan2(l2*math.Sin(q[1]), l1+l2*c)
-	if q[0] < -math.Pi {
-		q[0] += 2 * math.Pi
-	}
-	return q, within(q, s.Lo, s.Hi)
-}
-
-func within(q, lo, hi [2]float64) bool {
-	return q[0] >= lo[0] && q[0] <= hi[0] && q[1] >= lo[1] && q[1] <= hi[1]
-}
