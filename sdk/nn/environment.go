@@ -36,8 +36,28 @@ type EpisodeStart struct {
 // environment is what a graph knows of one.
 type environment[F kernel.Float] struct {
 	Environment[F]
-	state int // width of its state
-	taken bool
+	state   int // width of its state
+	taken   bool
+	running bool // an episode is
+}
+
+// begin starts an episode, with which an older one is over.
+func (e *environment[F]) begin(start EpisodeStart, inputs []F) error {
+	e.running = false
+	if err := e.Begin(start, inputs); err != nil {
+		return err
+	}
+	e.running = true
+	return nil
+}
+
+// end frees the episode, once.
+func (e *environment[F]) end() error {
+	if !e.running {
+		return nil
+	}
+	e.running = false
+	return e.End()
 }
 
 // Environment adds the inputs (rows, bins, inputs) that an environment gives to the one sequence that they are given to, whose readout acts on it. After a run their array holds what was
@@ -58,57 +78,71 @@ func (g *Graph[F]) Environment(e Environment[F], bins, inputs, state int) *Node 
 	return n
 }
 
-// loop is what a sequence in closed loop has besides.
+// loop is what a sequence in closed loop has besides. Its arrays are those of all bins.
 type loop[F kernel.Float] struct {
 	*environment[F]
-	inputs  []F // the node's own array
-	dInputs []F
-	dOuts   []F
+	inputs         []F // the node's own array
+	outputs, given []F // given is the environment's state, nil where it has none
+	dInputs, dOuts []F
 }
 
-// close makes s a loop if x is an environment's.
-func (s *sequenceState[F]) close(x *Node) error {
-	e := s.g.environments[x]
+// closed is the loop over outputs of that width if x is an environment's, else nil.
+func (g *Graph[F]) closed(x *Node, outputs int) (*loop[F], error) {
+	e := g.environments[x]
 	if x == nil || e == nil {
-		return nil
+		return nil, nil
 	}
 	switch {
 	case e.taken:
-		return errors.New("the environment is that of another sequence")
-	case len(s.plans) > 1:
-		return errors.New("a bidirectional sequence has no closed loop")
-	case s.cell.O == 0:
-		return errors.New("a closed loop needs a readout, which acts on its environment")
+		return nil, errors.New("the environment is that of another sequence")
+	case outputs == 0:
+		return nil, errors.New("a closed loop needs a readout, which acts on its environment")
 	}
 	e.taken = true
-	s.loop = &loop[F]{environment: e, inputs: s.g.Array(x)}
-	s.values[headOutputs] = s.g.array(s.g.config.Rows * s.cell.T * s.cell.O)
+	size := g.config.Rows * shapeOf(x)[1]
+	l := &loop[F]{environment: e, inputs: g.Array(x), outputs: g.array(size * outputs)}
 	if e.state > 0 {
-		s.values[headEnvironment] = s.g.array(s.g.config.Rows * s.cell.T * e.state)
+		l.given = g.array(size * e.state)
 	}
-	if s.g.config.Training {
-		s.loop.dInputs = s.g.array(len(s.loop.inputs))
-		s.loop.dOuts = s.g.array(len(s.values[headOutputs]))
+	if g.config.Training {
+		l.dInputs, l.dOuts = g.array(len(l.inputs)), g.array(len(l.outputs))
 	}
-	return nil
+	return l, nil
+}
+
+// start begins the episode of a run.
+func (l *loop[F]) start(g *Graph[F], truncate int) error {
+	return l.begin(EpisodeStart{Pass: g.pass, Tape: g.config.Training, Truncate: truncate}, l.inputs)
+}
+
+// cut says whether truncated gradients stop between bins t-1 and t.
+func cut(t, truncate int) bool { return truncate > 0 && t > 0 && t%truncate == 0 }
+
+func errNoEnvironment() error {
+	return errors.New("the state of an environment is asked for, but there is none")
+}
+
+// close makes s a loop if x is an environment's.
+func (s *sequenceState[F]) close(x *Node) (err error) {
+	if s.g.environments[x] != nil && len(s.plans) > 1 {
+		return errors.New("a bidirectional sequence has no closed loop")
+	}
+	if s.loop, err = s.g.closed(x, s.cell.O); s.loop != nil {
+		s.values[headOutputs], s.values[headEnvironment] = s.loop.outputs, s.loop.given
+	}
+	return err
 }
 
 // forwardLoop runs all bins of a loop.
-func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.SequenceWeights[F], in kernel.SequenceInput[F]) (err error) {
+func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.SequenceWeights[F], in kernel.SequenceInput[F]) error {
 	l := s.loop
 	in.X = nil
 	if err := plan.Begin(w, in); err != nil {
 		return err
 	}
-	tape := s.g.config.Training
-	if err := l.Begin(EpisodeStart{Pass: s.g.pass, Tape: tape, Truncate: s.opt.Truncate}, l.inputs); err != nil {
+	if err := l.start(s.g, s.opt.Truncate); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil || !tape {
-			err = errors.Join(err, l.End())
-		}
-	}()
 	out := kernel.SequenceBin[F]{Y: s.values[headOutputs], State: s.values[headStates], Clean: s.values[headClean], Whole: true}
 	for t := range s.cell.T {
 		if err := plan.StepForward(t, l.inputs, out); err != nil {
@@ -118,13 +152,17 @@ func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.Sequen
 			return err
 		}
 	}
+	if !s.g.config.Training {
+		if err := l.end(); err != nil {
+			return err
+		}
+	}
 	return plan.Final(s.values[headFinal])
 }
 
 // backwardLoop goes back over them.
-func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.SequenceGradient[F]) (err error) {
+func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.SequenceGradient[F]) error {
 	l, bins := s.loop, s.cell.T
-	defer func() { err = errors.Join(err, l.End()) }()
 	if given := s.cots[headOutputs]; given != nil {
 		copy(l.dOuts, given)
 	} else {
@@ -135,7 +173,7 @@ func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.Se
 	}
 	cot := kernel.SequenceBin[F]{Y: l.dOuts, State: s.cots[headStates], Clean: s.cots[headClean], Whole: true}
 	for t := bins - 1; t >= 0; t-- {
-		if t+1 < bins && s.opt.Truncate > 0 && (t+1)%s.opt.Truncate == 0 {
+		if t+1 < bins && cut(t+1, s.opt.Truncate) {
 			// The inputs of the next bin are of the environment's state between the bins.
 			if err := plan.CutBackward(); err != nil {
 				return err
@@ -148,6 +186,9 @@ func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.Se
 		if err := plan.StepBackward(t, cot, l.dInputs); err != nil {
 			return err
 		}
+	}
+	if err := l.end(); err != nil {
+		return err
 	}
 	return plan.EndBackward(grad)
 }

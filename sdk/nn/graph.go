@@ -286,6 +286,11 @@ func (g *Graph[F]) Compile() (err error) {
 	if g.err != nil {
 		return g.err
 	}
+	for n, e := range g.environments {
+		if !e.taken {
+			return fmt.Errorf("nn: %s: no sequence runs over its inputs, so that nothing would ever act on it", n.Name())
+		}
+	}
 	// Gorgonia panics where it cannot compile.
 	defer func() {
 		if r := recover(); r != nil {
@@ -316,6 +321,10 @@ func (g *Graph[F]) Run(p Pass) (float64, error) {
 	if err := g.vm.RunAll(); err != nil {
 		if g.failed != nil {
 			err = g.failed
+		}
+		// Wherever it failed, an episode that the run began is over with it.
+		for _, e := range g.environments {
+			err = errors.Join(err, e.end())
 		}
 		return 0, fmt.Errorf("nn: run: %w", err)
 	}

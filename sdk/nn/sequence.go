@@ -64,7 +64,7 @@ type SequenceOptions struct {
 // Sequence is a recurrent sequence. Ask for what is needed of it: what is not asked for is not computed.
 type Sequence struct{ head func(which int) *Node }
 
-// SequenceOf is a sequence whose results stand in nodes of any origin, for a Cell of one's own; those that are nil it has not. See the methods for their shapes, and [Stepped] for
+// SequenceOf is a sequence whose results stand in nodes of any origin, for a Cell of one's own; those that are nil it has not, and a closed loop neither. See the methods for their shapes, and [Stepped] for
 // a cell that is written down as a single step.
 func SequenceOf(outputs, states, clean, final *Node) *Sequence {
 	nodes := [heads]*Node{headOutputs: outputs, headStates: states, headClean: clean, headFinal: final}
@@ -298,7 +298,7 @@ func (s *sequenceState[F]) head(token *Node, which int) *Node {
 		shape = gtensor.Shape{b, s.cell.StateSize() * len(s.plans)}
 	case headEnvironment:
 		if s.loop == nil || s.loop.state == 0 {
-			return s.g.fail(s.name, fmt.Errorf("the state of an environment is asked for, but there is none"))
+			return s.g.fail(s.name, errNoEnvironment())
 		}
 		shape = gtensor.Shape{b, s.cell.T, s.loop.state}
 	}

@@ -22,7 +22,7 @@ type Recurrence[F kernel.Float] interface {
 // kernels' cells to the bit; the initial state may have noise too.
 //
 // Its bins are so many pieces of graph, so that training costs several times what a kernel takes: a few times at many units, tens of times at few. A cell that is
-// here to stay deserves a kernel, and this one is what to test it against.
+// here to stay deserves a kernel, and this one is what to test it against. In closed loop its environment is called between the pieces.
 func Stepped[F kernel.Float](r Recurrence[F], exact Recurrence[float64]) Cell[F] {
 	return stepped[F]{r, exact}
 }
@@ -40,8 +40,24 @@ func (c stepped[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unro
 		return nil
 	}
 	units := c.Units()
+	failed := func(err error) *Sequence {
+		if err != nil {
+			g.fail("step", err)
+		}
+		return nil
+	}
+	if o.Truncate < 0 {
+		return failed(fmt.Errorf("truncate %d: at least 0", o.Truncate))
+	}
+	loop, err := g.closeSteps(x, o.Readout, o.Truncate)
+	if err != nil {
+		return failed(err)
+	}
 	var xs []*Node
-	if x != nil {
+	switch {
+	case loop != nil:
+		bins = loop.bins
+	case x != nil:
 		if xs = g.Split(x); xs == nil {
 			return nil
 		}
@@ -58,25 +74,42 @@ func (c stepped[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unro
 		state = g.perturb(state, e[0])
 	}
 	each := noise(o.Noise, bins)
-	states, clean := make([]*Node, bins), make([]*Node, bins)
+	states, clean, outputs := make([]*Node, bins), make([]*Node, bins), make([]*Node, bins)
 	for t := range bins {
 		var in *Node
-		if xs != nil {
+		switch {
+		case loop != nil:
+			if in, err = loop.in(t); err != nil {
+				return failed(err)
+			}
+		case xs != nil:
 			in = xs[t]
 		}
+		if cut(t, o.Truncate) && state != nil {
+			if state, err = g.held(state); err != nil {
+				return failed(err)
+			}
+		}
 		if state = c.Step(g, prefix, in, state); state == nil {
-			g.fail("step", errors.New("a cell gives no node"))
-			return nil
+			return failed(errors.New("a cell gives no node"))
 		}
 		if err := expect("a cell's state", state, g.config.Rows, c.StateSize()); err != nil {
-			g.fail("step", err)
-			return nil
+			return failed(err)
 		}
 		clean[t] = g.Columns(state, 0, units)
 		states[t] = clean[t]
 		if each != nil {
 			state = g.perturb(state, each[t])
 			states[t] = g.Columns(state, 0, units)
+		}
+		if loop == nil {
+			continue
+		}
+		if outputs[t] = g.LinearOf(o.Readout, clean[t]); outputs[t] == nil {
+			return nil
+		}
+		if err := loop.act(t, outputs[t]); err != nil {
+			return failed(err)
 		}
 	}
 	var made [heads]*Node
@@ -86,21 +119,36 @@ func (c stepped[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unro
 		}
 		return made[which]
 	}
-	stackClean := func() *Node { return head(headClean, func() *Node { return g.Stack(clean) }) }
+	// What the cell gives, of a closed loop once all of it has run.
+	whole := func(n *Node) *Node {
+		if loop == nil || n == nil {
+			return n
+		}
+		if n, err = loop.whole(n); err != nil {
+			return g.fail("step", err)
+		}
+		return n
+	}
+	stackClean := func() *Node { return head(headClean, func() *Node { return whole(g.Stack(clean)) }) }
 	return &Sequence{func(which int) *Node {
 		switch which {
 		case headFinal:
-			return state
+			return head(headFinal, func() *Node { return whole(state) })
 		case headClean:
 			return stackClean()
 		case headStates:
 			if each == nil {
 				return stackClean()
 			}
-			return head(headStates, func() *Node { return g.Stack(states) })
+			return head(headStates, func() *Node { return whole(g.Stack(states)) })
+		case headEnvironment:
+			return head(headEnvironment, func() *Node { return g.environmentState(loop) })
 		}
 		return head(headOutputs, func() *Node {
-			if o.Readout == "" {
+			switch {
+			case loop != nil:
+				return whole(g.Stack(outputs))
+			case o.Readout == "":
 				return g.fail("step", errors.New("outputs are asked for, but there is no readout"))
 			}
 			return g.LinearOf(o.Readout, stackClean())

@@ -118,7 +118,7 @@ func TestSteppedIsTheKernel(t *testing.T) {
 				grad                          []float64
 				outputs, states, clean, final []float64
 			}
-			run := func(cell Cell[float64], prefix string, each bool) results {
+			run := func(cell Cell[float64], prefix string, each bool, truncate int) results {
 				g := NewGraph(p, Config[float64]{Rows: rows, Training: true})
 				defer g.Close()
 				raw, target, more := g.Data("raw", bins, 2), g.Data("target", bins, out), g.Data("more", size)
@@ -129,7 +129,7 @@ func TestSteppedIsTheKernel(t *testing.T) {
 				if c.inputs > 0 {
 					x = g.LinearOf("in", raw)
 				}
-				u := Unroll{Readout: "readout", Initial: g.Param("initial"), Noise: Noise{SD: 0.2, Purpose: "noise"}, InitialNoise: Noise{SD: 0.1, Purpose: "first"}}
+				u := Unroll{Readout: "readout", Initial: g.Param("initial"), Noise: Noise{SD: 0.2, Purpose: "noise"}, InitialNoise: Noise{SD: 0.1, Purpose: "first"}, Truncate: truncate}
 				if each {
 					u.Initial, u.Noise, u.InitialNoise = nil, Noise{}, Noise{}
 				}
@@ -153,8 +153,11 @@ func TestSteppedIsTheKernel(t *testing.T) {
 				r.outputs, r.states, r.clean, r.final = copied(s.Outputs()), copied(s.States()), copied(s.Clean()), copied(s.Final())
 				return r
 			}
-			for _, plain := range []bool{false, true} {
-				want, got := run(c.kernel, "cell", plain), run(c.steps, "steps", plain)
+			for _, o := range []struct {
+				plain    bool
+				truncate int
+			}{{false, 0}, {true, 0}, {false, 1}, {false, 4}, {true, 2}, {false, bins}} {
+				want, got := run(c.kernel, "cell", o.plain, o.truncate), run(c.steps, "steps", o.plain, o.truncate)
 				closeTo(t, "loss", []float64{got.loss}, []float64{want.loss}, 1e-13)
 				closeTo(t, "outputs", got.outputs, want.outputs, 1e-13)
 				closeTo(t, "states", got.states, want.states, 1e-13)
