@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +23,8 @@ type echo struct {
 	mu    sync.Mutex
 	log   []string
 	begun []task.EpisodeRequest
-	wait  time.Duration // of a step
+	wait  time.Duration                    // of a step
+	does  func(t int, o *task.Observation) // with what a step gives; nil nothing
 }
 
 func (e *echo) say(format string, args ...any) {
@@ -66,7 +68,11 @@ func (r *echoing) Step(ctx context.Context, t int, actions *tensor.Tensor) (task
 			return task.Observation{}, ctx.Err()
 		}
 	}
-	return r.observe(actions.Float64s()), nil
+	o := r.observe(actions.Float64s())
+	if r.e.does != nil {
+		r.e.does(t, &o)
+	}
+	return o, nil
 }
 
 func (r *echoing) VJP(_ context.Context, t int, inputs, state *tensor.Tensor) (*tensor.Tensor, error) {
@@ -250,5 +256,91 @@ func TestLateAnswer(t *testing.T) {
 	}
 	if _, err := New(t.Context(), e, task.Spec{}, Options{}); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("an open-loop task: %v", err)
+	}
+}
+
+// steps takes a batch through all bins on the way there, and gives what each shard met with.
+func steps(l *Link, batch int) []error {
+	return together(l, batch, func(shard, rows int) error {
+		env := Environment[float32](l, rows, task.Valid, nil)
+		x := make([]float32, rows*bins)
+		var trials []uint64
+		for r := range rows {
+			trials = append(trials, uint64(1000+32*shard+r))
+		}
+		if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard, Trials: trials}}, x); err != nil {
+			return err
+		}
+		defer func() { _ = env.End() }()
+		for b := range bins {
+			if err := env.Step(b, make([]float32, rows*bins), x, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TestPanicIsAnError: a panic in a call is an error of one shard, for which none of the others waits.
+func TestPanicIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		batch, share int
+		distant      bool
+	}{{"one process", 20, 1, false}, {"one process, together", 100, 4, false}, {"two processes", 20, 1, true}, {"two processes, together", 250, 4, true}} {
+		e := &echo{does: func(t int, _ *task.Observation) {
+			if t == 1 {
+				panic("on the ice")
+			}
+		}}
+		var k task.ClosedLoop = e
+		if c.distant {
+			k = far{e}
+		}
+		l, err := New(t.Context(), k, spec(), Options{Threads: 2, Shards: c.share})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		for shard, err := range steps(l, c.batch) {
+			var internal *component.InternalError
+			switch {
+			case errors.As(err, &internal) && strings.Contains(internal.Message, "an episode panicked: on the ice"):
+				told++
+			case !errors.Is(err, ErrElsewhere):
+				t.Errorf("%s: shard %d: %v", c.name, shard, err)
+			}
+		}
+		if told == 0 {
+			t.Errorf("%s: nobody tells of it", c.name)
+		}
+		l.Close()
+	}
+}
+
+// TestRecordedIsFinite: what a task records goes into data sets, so it is checked as the rest.
+func TestRecordedIsFinite(t *testing.T) {
+	for _, bad := range []float64{0, math.NaN(), math.Inf(1)} {
+		e := &echo{does: func(t int, o *task.Observation) {
+			a := tensor.New64("angle", o.Inputs.Shape[0], 2)
+			if t == 1 && len(a.F64) > 9 {
+				a.F64[9] = bad
+			}
+			o.Recorded = tensor.Set{a}
+		}}
+		s := spec()
+		s.Loop.Recorded = []string{"angle"}
+		l, err := New(t.Context(), e, s, Options{Record: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(steps(l, 20)...)
+		if bad == 0 && err != nil {
+			t.Error(err)
+		}
+		if says := fmt.Sprintf(`bin 1 of an episode: recorded "angle" is %v in trial 1004, channel 1`, bad); bad != 0 && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("the error is %v, want %s", err, says)
+		}
+		l.Close()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +57,7 @@ func (p *party) meet(call func() error) error {
 		if p.err != nil {
 			return ErrElsewhere
 		}
-		p.err = call()
+		p.err = p.survive(call)
 		return p.err
 	}
 	// Others may compute while this one waits.
@@ -77,7 +78,7 @@ func (p *party) meet(call func() error) error {
 		return nil
 	}
 	p.mu.Unlock()
-	err := call()
+	err := p.survive(call)
 	p.mu.Lock()
 	if p.err == nil {
 		p.err = err
@@ -86,6 +87,17 @@ func (p *party) meet(call func() error) error {
 	p.done++
 	p.round.Broadcast()
 	return err
+}
+
+// survive makes a call whose panic is an error, so that those who wait for it hear of it: nobody else would, for a graph runs its operations in a goroutine of its own, where a
+// panic ends the process.
+func (p *party) survive(call func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &component.InternalError{Component: p.link.name, Message: fmt.Sprintf("an episode panicked: %v\n%s", r, debug.Stack())}
+		}
+	}()
+	return call()
 }
 
 // fail lets nobody wait any longer.
@@ -238,6 +250,10 @@ func (p *party) take(t int, o task.Observation) error {
 			if err != nil {
 				return p.wrong(t, "recorded: %v", err)
 			}
+			if r.CheckFinite() != nil {
+				v, trial, channel, _ := p.infinite(r)
+				return p.wrong(t, "recorded %q is %v in trial %d, channel %d: only finite values are allowed", r.Name, v, trial, channel)
+			}
 		}
 	}
 	p.seen = o
@@ -266,12 +282,20 @@ func (p *party) wrong(t int, format string, args ...any) error {
 
 // diverged names the first number that is not finite.
 func (p *party) diverged(what string, a *tensor.Tensor, t int) error {
+	if v, trial, channel, ok := p.infinite(a); ok {
+		return &component.DivergedError{Quantity: fmt.Sprintf("%s %d of trial %d in bin %d", what, channel, trial, t), Value: v,
+			Hint: "try a lower learning rate or a smaller clip"}
+	}
+	return nil
+}
+
+// infinite finds the first number of an array (trials, ...) that is not finite.
+func (p *party) infinite(a *tensor.Tensor) (v float64, trial int64, channel int, found bool) {
 	for i, v := range a.Float64s() {
 		if v-v != 0 {
 			width := a.Len() / len(p.request.Trials)
-			return &component.DivergedError{Quantity: fmt.Sprintf("%s %d of trial %d in bin %d", what, i%width, p.request.Trials[i/width], t), Value: v,
-				Hint: "try a lower learning rate or a smaller clip"}
+			return v, p.request.Trials[i/width], i % width, true
 		}
 	}
-	return nil
+	return 0, 0, 0, false
 }

@@ -131,8 +131,8 @@ type Loop struct {
 	StateLabels []string
 	// FeedbackDelay is in seconds, by modality.
 	FeedbackDelay map[string]float64
-	// Recorded names the extra arrays that a step returns, e.g. "joint_angle". One named "inputs" is what a data set tells data models of the inputs; where there is none
-	// that is what the network saw.
+	// Recorded names the extra arrays that a step returns, e.g. "joint_angle", all of their values finite. One named "inputs" is what a data set tells data models of the inputs;
+	// where there is none that is what the network saw.
 	Recorded []string
 }
 
