@@ -373,3 +373,31 @@ func TestLoopFaults(t *testing.T) {
 		}
 	}
 }
+
+// otherLoop is the puck with a specification of its own.
+type otherLoop struct {
+	puck
+	spec task.Spec
+}
+
+func (k otherLoop) Spec(context.Context) (task.Spec, error) { return k.spec, nil }
+
+// TestLoopOfAnotherTask: a training on a loop that is not the one that the model was opened for is refused before anything begins.
+func TestLoopOfAnotherTask(t *testing.T) {
+	k := newPuck(ice(), 5)
+	m := inLoop(t, k, small(), component.Env{Threads: 2})
+	for name, change := range map[string]func(l *task.Loop){"actions": func(l *task.Loop) { l.Actions = 1 }, "state": func(l *task.Loop) { l.StateSize = 4 }} {
+		spec, err := k.Spec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(spec.Loop)
+		_, err = m.Train(t.Context(), model.TrainRequest{Task: otherLoop{k, spec}}, component.Discard{})
+		if !errors.Is(err, component.ErrInvalidArgument) || !strings.Contains(err.Error(), "in its loop; the model was opened for 2 and 2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := k.begun.Load(); n != 0 {
+		t.Errorf("%d episodes began", n)
+	}
+}

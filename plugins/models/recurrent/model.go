@@ -127,6 +127,10 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 		return model.TrainResult{}, component.Invalid("task", "has %d inputs, %d outputs and %d bins; the model was opened for %d, %d and %d",
 			spec.Inputs, spec.Outputs, spec.Bins, own.Inputs, own.Outputs, own.Bins)
 	}
+	if l := spec.Loop; l != nil && (l.Actions != own.Loop.Actions || l.StateSize != own.Loop.StateSize) {
+		return model.TrainResult{}, component.Invalid("task", "has %d actions and a state of %d in its loop; the model was opened for %d and %d",
+			l.Actions, l.StateSize, own.Loop.Actions, own.Loop.StateSize)
+	}
 	if problems := checkSpec(&spec); len(problems) > 0 {
 		return model.TrainResult{}, &component.InvalidArgumentError{Problems: problems}
 	}
