@@ -158,7 +158,11 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 		k.latents = n.latents
 		return nil
 	}
-	got, err := v.check(ctx, e.Train.Use, nil, client.ValidateRequest{Task: k.task})
+	distant, err := v.distant(e.Task, e.Train.Use)
+	if err != nil {
+		return err
+	}
+	got, err := v.check(ctx, e.Train.Use, nil, client.ValidateRequest{Task: k.task, Distant: distant})
 	if err != nil {
 		return err
 	}
@@ -359,6 +363,19 @@ func (v *validation) check(ctx context.Context, u *experiment.Use, params param.
 		v.problems = append(v.problems, u.Problem(q))
 	}
 	return got, nil
+}
+
+// distant says whether two components are of two plugins.
+func (v *validation) distant(a, b *experiment.Use) (bool, error) {
+	if a == nil || b == nil {
+		return false, nil
+	}
+	one, err := v.host.Catalog.Find(a.Ref.String())
+	if err != nil {
+		return false, err
+	}
+	other, err := v.host.Catalog.Find(b.Ref.String())
+	return one.Plugin.Candidate.Path != other.Plugin.Candidate.Path, err
 }
 
 // plugin returns the process that serves a component.

@@ -93,6 +93,8 @@ type ValidateRequest struct {
 	Data   *model.DataSpec
 	Source *simulator.Source
 	Sizes  *comparator.Sizes
+	// Distant is as in model.Target.
+	Distant bool
 	// Threads that the instance may keep busy, which the estimate of memory depends on; 0 means 1.
 	Threads int
 }
@@ -114,7 +116,7 @@ func (p *Plugin) Validate(ctx context.Context, req ValidateRequest) (Validation,
 	if err != nil {
 		return Validation{}, err
 	}
-	target, err := wire.ToTarget(model.Target{Task: req.Task, Data: req.Data})
+	target, err := wire.ToTarget(model.Target{Task: req.Task, Data: req.Data, Distant: req.Distant})
 	if target != nil && (req.Source != nil || req.Sizes != nil) || req.Source != nil && req.Sizes != nil {
 		return Validation{}, component.Invalid("target", "two of a model's target, a simulator's source and a comparison's sizes are given: one is needed")
 	}

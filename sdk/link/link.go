@@ -90,12 +90,20 @@ func (l *Link) Workers(batch int) int {
 	return min(kernel.ShardCount(batch), parties*l.shards(batch))
 }
 
-// shards is the number of shards in a party: a small batch is shared out so that there are two.
-func (l *Link) shards(batch int) int {
-	if l.o.Shards <= 1 {
+// Workers is that of the links to tasks in another process, as New makes them by default: what memory must suffice for.
+func Workers(batch int) int {
+	return min(kernel.ShardCount(batch), parties*shared(batch, partyShards))
+}
+
+// shards is the number of shards in a party.
+func (l *Link) shards(batch int) int { return shared(batch, l.o.Shards) }
+
+// shared is the number of shards in a party of at most that many: a small batch is shared out so that there are two.
+func shared(batch, most int) int {
+	if most <= 1 {
 		return 1
 	}
-	return max(1, min(l.o.Shards, (kernel.ShardCount(batch)+parties-1)/parties))
+	return max(1, min(most, (kernel.ShardCount(batch)+parties-1)/parties))
 }
 
 // Enter waits until fewer than Threads shards compute. Whoever takes a shard through a graph enters before and leaves after it.

@@ -344,3 +344,17 @@ func TestRecordedIsFinite(t *testing.T) {
 		l.Close()
 	}
 }
+
+// TestWorkers: memory is reckoned with as many workers as a link to a task in another process has.
+func TestWorkers(t *testing.T) {
+	l, err := New(t.Context(), far{&echo{}}, spec(), Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
+		if got, want := Workers(batch), l.Workers(batch); got != want || got > 16 {
+			t.Errorf("batch %d: %d workers are reckoned with, there are %d", batch, got, want)
+		}
+	}
+}

@@ -48,10 +48,12 @@ const (
 	Actions    = "actions"
 )
 
-// Target is what a model instance must fit: exactly one field is not nil.
+// Target is what a model instance must fit: exactly one of Task and Data is not nil.
 type Target struct {
 	Task *task.Spec
 	Data *DataSpec
+	// Distant says that the task is in another process, which the memory of a training in closed loop depends on. It is known where memory is estimated, and no matter elsewhere.
+	Distant bool
 }
 
 // DataSpec says what a data set looks like.

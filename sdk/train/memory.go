@@ -1,6 +1,7 @@
 package train
 
 import (
+	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -19,6 +20,16 @@ type Footprint struct {
 	// In and Out are a trial as it comes into and out of a rollout, BlockTrials how many come at once, at most.
 	In, Out     int64
 	BlockTrials int
+	// Distant says that a closed-loop task is in another process: then more shards than threads are taken up at once, see link.Workers.
+	Distant bool
+}
+
+// workers is the number of shards of that many trials that are taken up at once.
+func (f Footprint) workers(trials, threads int) int {
+	if f.Distant {
+		return link.Workers(trials)
+	}
+	return min(threads, kernel.ShardCount(trials))
 }
 
 // BlockBytes is the size of the blocks that the host reads data sets in, and that built-in tasks do not pass unless one trial does.
@@ -36,15 +47,14 @@ func Block(trial int64, limit int) int {
 // garbage is what a plugin's process lets stand at most, or a tenth of what is in use: see package serve.
 const garbage = 256 << 20
 
-// Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards. The garbage collector
+// Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards, unless the task is distant. The garbage collector
 // lets as much garbage stand as there is memory in use, up to a bound: what streams through while trials are loaded counts once more.
 func (f Footprint) Bytes(threads int) int64 {
 	batch := f.Batch
 	if f.TrainTrials > 0 {
 		batch = min(batch, f.TrainTrials)
 	}
-	workers := min(threads, kernel.ShardCount(batch))
-	validating := min(threads, kernel.ShardCount(f.ValidTrials))
+	workers, validating := f.workers(batch, threads), f.workers(f.ValidTrials, threads)
 	rows := func(n int) int { return min(max(1, n), kernel.ShardRows) }
 
 	data := times(f.Trial, tensor.Total(int64(f.TrainTrials), int64(f.ValidTrials)))
@@ -62,7 +72,7 @@ func (f Footprint) Bytes(threads int) int64 {
 	block := int64(f.BlockTrials)
 	rolling := tensor.Total(
 		times(f.Weights, 2),
-		times(f.Rolling(rows(f.BlockTrials)), int64(min(threads, kernel.ShardCount(f.BlockTrials)))),
+		times(f.Rolling(rows(f.BlockTrials)), int64(f.workers(f.BlockTrials, threads))),
 		// A block as it came and as it was loaded, and results, with the garbage of the block before.
 		times(tensor.Total(times(f.In, 3), times(f.Out, 2)), block),
 	)

@@ -59,7 +59,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, *t.Task, d.Training.BatchSize, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
+		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
 	})
 }
 

@@ -10,8 +10,8 @@ import (
 // taskBlock is the number of trials in the blocks of the built-in tasks.
 const taskBlock = 64
 
-// Memory estimates what a model with that cell takes that is trained on a task in batches, with a penalty of the latents or without.
-func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, threads int) int64 {
+// Memory estimates what a model with that cell takes that is trained on a task, in another process (distant) or in this one, in batches, with a penalty of the latents or without.
+func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch int, latentL2 bool, threads int) int64 {
 	const size = 4
 	units := cell.Units()
 	row := func(channels ...int) int64 {
@@ -80,7 +80,7 @@ func Memory(cell nn.Cell[float32], s task.Spec, batch int, latentL2 bool, thread
 		Weights:  tensor.Elements(size, int(tensor.Total(cell.Weights(s.Inputs), tensor.Elements(s.Outputs, units+1), int64(units)))),
 		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(rolling, false),
 		Trial: trial, Fresh: s.FreshNoise, TrainTrials: s.TrainTrials, ValidTrials: s.ValidTrials, Batch: batch,
-		In: in, Out: out,
+		In: in, Out: out, Distant: distant && s.Loop != nil,
 	}
 	f.BlockTrials = train.Block(f.In, taskBlock)
 	return f.Bytes(threads)

@@ -73,3 +73,40 @@ func use(f model.Factory, values param.Values, target model.Target, tk task.Task
 	}
 	return nil
 }
+
+// TestLoopMemory is TestMemory in closed loop: where the task is in another process more shards are under way than threads.
+func TestLoopMemory(t *testing.T) {
+	models := all()
+	f := models[slices.IndexFunc(models, func(f model.Factory) bool { return f.Info.Name.Short == "gru" })]
+	for _, distant := range []bool{false, true} {
+		p := ice()
+		p.Bins, p.Train, p.Valid = 200, 512, 64
+		values, problems := f.Info.Params.Resolve(param.Values{"hidden": 64, "batch_size": 512, "epochs": 1})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		spec, err := newPuck(p, 1).Spec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := model.Target{Task: &spec, Distant: distant}
+		got := f.Memory(values, target, 2).Bytes
+		footprint.Check(t, fmt.Sprintf("distant %v", distant), got, func() error {
+			tk := task.Task(newPuck(p, 1))
+			if distant {
+				tk = elsewhere(t, p, 1)
+			}
+			return trainIn(f, values, target, tk, 2, t.TempDir())
+		})
+	}
+}
+
+func trainIn(f model.Factory, values param.Values, target model.Target, tk task.Task, threads int, dir string) error {
+	ctx := context.Background()
+	m, err := f.Open(ctx, values, component.Env{Seed: 1, Threads: threads, Dir: dir}, target)
+	if err != nil {
+		return err
+	}
+	_, err = m.Train(ctx, model.TrainRequest{Task: tk}, nil)
+	return err
+}

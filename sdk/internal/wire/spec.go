@@ -170,7 +170,7 @@ func ToTarget(t model.Target) (*pluginv1.Target, error) {
 		return nil, component.Invalid("target", "a task and a data set are given: one is needed")
 	case t.Task != nil:
 		s, err := ToSpec(t.Task)
-		return &pluginv1.Target{Target: &pluginv1.Target_Task{Task: s}}, err
+		return &pluginv1.Target{Target: &pluginv1.Target_Task{Task: s}, Distant: t.Distant}, err
 	case t.Data != nil:
 		return &pluginv1.Target{Target: &pluginv1.Target_Data{Data: toData(t.Data)}}, nil
 	}
@@ -228,6 +228,7 @@ func FromTarget(m *pluginv1.Target) (model.Target, error) {
 	var err error
 	switch t := m.GetTarget().(type) {
 	case *pluginv1.Target_Task:
+		out.Distant = m.GetDistant()
 		out.Task, err = FromSpec(t.Task)
 	case *pluginv1.Target_Data:
 		out.Data, err = fromData(t.Data)

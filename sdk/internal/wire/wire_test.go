@@ -109,7 +109,7 @@ func TestSpecsAndTargets(t *testing.T) {
 		Trim:       [2]int{3, -2},
 		Simulation: param.Values{"mode": "s", "n": int64(3)},
 	}
-	for _, want := range []model.Target{{}, {Task: spec}, {Data: &model.DataSpec{Neurons: 5, HeldIn: 4, Inputs: 1, Bins: 9, BinWidth: 0.02, TrainTrials: 3, ValidTrials: 1}}} {
+	for _, want := range []model.Target{{}, {Task: spec}, {Task: spec, Distant: true}, {Data: &model.DataSpec{Neurons: 5, HeldIn: 4, Inputs: 1, Bins: 9, BinWidth: 0.02, TrainTrials: 3, ValidTrials: 1}}} {
 		m, err := ToTarget(want)
 		if err != nil {
 			t.Fatal(err)

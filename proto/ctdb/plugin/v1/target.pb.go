@@ -146,7 +146,9 @@ type Target struct {
 	//	*Target_Data
 	//	*Target_Source
 	//	*Target_Comparison
-	Target        isTarget_Target `protobuf_oneof:"target"`
+	Target isTarget_Target `protobuf_oneof:"target"`
+	// With a task, in Validate alone: it is in another plugin than the model, whose estimate of memory depends on it in closed loop. Since minor version 1.
+	Distant       bool `protobuf:"varint,5,opt,name=distant,proto3" json:"distant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +224,13 @@ func (x *Target) GetComparison() *Comparison {
 		}
 	}
 	return nil
+}
+
+func (x *Target) GetDistant() bool {
+	if x != nil {
+		return x.Distant
+	}
+	return false
 }
 
 type isTarget_Target interface {
@@ -852,14 +861,15 @@ var File_ctdb_plugin_v1_target_proto protoreflect.FileDescriptor
 
 const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\n" +
-	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a\x1actdb/plugin/v1/value.proto\"\xe2\x01\n" +
+	"\x1bctdb/plugin/v1/target.proto\x12\x0ectdb.plugin.v1\x1a\x1actdb/plugin/v1/value.proto\"\xfc\x01\n" +
 	"\x06Target\x12.\n" +
 	"\x04task\x18\x01 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecH\x00R\x04task\x12.\n" +
 	"\x04data\x18\x02 \x01(\v2\x18.ctdb.plugin.v1.DataSpecH\x00R\x04data\x120\n" +
 	"\x06source\x18\x03 \x01(\v2\x16.ctdb.plugin.v1.SourceH\x00R\x06source\x12<\n" +
 	"\n" +
 	"comparison\x18\x04 \x01(\v2\x1a.ctdb.plugin.v1.ComparisonH\x00R\n" +
-	"comparisonB\b\n" +
+	"comparison\x12\x18\n" +
+	"\adistant\x18\x05 \x01(\bR\adistantB\b\n" +
 	"\x06target\"p\n" +
 	"\n" +
 	"Comparison\x12,\n" +
