@@ -3,6 +3,8 @@ package nn
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -121,5 +123,54 @@ func TestCellsThatDoNotFit(t *testing.T) {
 		if err := g.Compile(); err == nil || err.Error() != c.want {
 			t.Errorf("%s: error is %v, want %s", name, err, c.want)
 		}
+	}
+}
+
+// TestRecompute: every cell gives the same bits whether what gradients need is kept or computed once more, cut or not, and needs less memory.
+func TestRecompute(t *testing.T) {
+	const rows, bins = 5, 27
+	for name, cell := range loopCells() {
+		_, steps := cell.(stepped[float64])
+		run := func(truncate, recompute int) ([]float64, error) {
+			p := loopParams(cell, 4)
+			g := NewGraph(p, Config[float64]{Rows: rows, Training: true})
+			defer g.Close()
+			x := g.Data("x", bins, 3)
+			fill("x", g.Array(x))
+			s := cell.Unroll(g, "cell", x, bins, Unroll{Readout: "readout", Initial: g.Param("initial"), Noise: Noise{0.1, "state"}, Truncate: truncate, Recompute: recompute})
+			if err := g.Minimise(g.SquaredError(s.Outputs(), g.Zeros(bins, 2), nil, Scale{Factor: 1}), g.LatentL2(s.States(), nil, 0.3)); err != nil {
+				return nil, err
+			}
+			if _, err := g.Run(Pass{Seed: 2}); err != nil {
+				return nil, err
+			}
+			grad := make([]float64, len(p.Flat()))
+			return grad, g.Gradient(grad)
+		}
+		for _, truncate := range []int{0, 6} {
+			want, err := run(truncate, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, recompute := range []int{5, 8, 100} {
+				got, err := run(truncate, recompute)
+				if steps {
+					if err == nil || !strings.Contains(err.Error(), "recompute") {
+						t.Errorf("%s: a cell in steps computes once more: %v", name, err)
+					}
+					continue
+				}
+				if err != nil || !slices.Equal(got, want) {
+					t.Errorf("%s, truncate %d, recompute %d: the gradient differs, %v", name, truncate, recompute, err)
+				}
+			}
+		}
+		if all, some := cell.Bytes(rows, bins, 3, 2, 0, true), cell.Bytes(rows, bins, 3, 2, 4, true); some > all || some == all && !steps && name != "dopri5" {
+			t.Errorf("%s: %d bytes with recomputing, %d without", name, some, all)
+		}
+	}
+	g := NewGraph(loopParams(GRU[float64](4), 1), Config[float64]{Rows: rows, Training: true})
+	if GRU[float64](4).Unroll(g, "cell", g.Data("x", bins, 3), bins, Unroll{Recompute: -1}) != nil || g.Compile() == nil {
+		t.Error("a negative number of bins is taken")
 	}
 }

@@ -124,8 +124,13 @@ func errNoEnvironment() error {
 
 // close makes s a loop if x is an environment's.
 func (s *sequenceState[F]) close(x *Node) (err error) {
-	if s.g.environments[x] != nil && len(s.plans) > 1 {
-		return errors.New("a bidirectional sequence has no closed loop")
+	if s.g.environments[x] != nil {
+		switch {
+		case len(s.plans) > 1:
+			return errors.New("a bidirectional sequence has no closed loop")
+		case s.cell.Recompute != 0:
+			return fmt.Errorf("recompute %d: a closed loop, whose bins nobody can compute once more, keeps all: 0 alone is allowed", s.cell.Recompute)
+		}
 	}
 	if s.loop, err = s.g.closed(x, s.cell.O); s.loop != nil {
 		s.values[headOutputs], s.values[headEnvironment] = s.loop.outputs, s.loop.given

@@ -404,6 +404,9 @@ func loopMistakes(t *testing.T, cell Cell[float64]) {
 			x(g)
 			return cell.Unroll(g, "cell", g.Data("x", 4, 3), 4, Unroll{Readout: "readout"})
 		},
+		"recompute 3": func(g *Graph[float64]) *Sequence {
+			return cell.Unroll(g, "cell", x(g), 4, Unroll{Readout: "readout", Recompute: 3})
+		},
 		"truncate -1": func(g *Graph[float64]) *Sequence {
 			return cell.Unroll(g, "cell", x(g), 4, Unroll{Readout: "readout", Truncate: -1})
 		},

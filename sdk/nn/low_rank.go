@@ -80,6 +80,7 @@ func (c lowRankCell[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o 
 		w.WeightHH = g.Param(under(prefix, "chi"))
 	}
 	w.readout(g.Param, o.Readout)
+	c.config.Recompute = o.Recompute
 	return g.Sequence(c.config, x, bins, w, SequenceOptions{Initial: o.Initial, Noise: o.Noise, InitialNoise: o.InitialNoise, Truncate: o.Truncate})
 }
 
@@ -89,8 +90,8 @@ func (c lowRankCell[F]) Weights(inputs int) int64 {
 }
 
 // Bytes is what the kernel's plan takes.
-func (c lowRankCell[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
-	return planBytes[F](c.shape(inputs), rows, bins, outputs, training)
+func (c lowRankCell[F]) Bytes(rows, bins, inputs, outputs, recompute int, training bool) int64 {
+	return planBytes[F](c.shape(inputs), rows, bins, outputs, recompute, training)
 }
 
 // Map is the kernel's own.

@@ -106,8 +106,8 @@ func (s *Sequence) Final() *Node { return s.get(headFinal) }
 // EnvironmentState is what a closed loop's environment gave in each bin, (rows, T, S).
 func (s *Sequence) EnvironmentState() *Node { return s.get(headEnvironment) }
 
-// Sequence runs a cell over x (rows, T, I), in closed loop where x is that of an Environment. x is nil for a cell without inputs; then bins is T, else 0. Of cell, what belongs to the cell is used: Cell, Gamma
-// and the fields of a NODE; its units follow from the weights, except those of a NODE and a low-rank cell, which H says.
+// Sequence runs a cell over x (rows, T, I), in closed loop where x is that of an Environment. x is nil for a cell without inputs; then bins is T, else 0. Of cell, what belongs to the cell is used: Cell, Gamma,
+// the fields of a NODE, and Recompute; its units follow from the weights, except those of a NODE and a low-rank cell, which H says.
 func (g *Graph[F]) Sequence(cell kernel.SequenceConfig, x *Node, bins int, w CellWeights, o SequenceOptions) *Sequence {
 	return g.sequence(cell.Cell.String(), cell, x, bins, []CellWeights{w}, []*Node{o.Initial}, o)
 }

@@ -49,6 +49,9 @@ func (c stepped[F]) Unroll(g *Graph[F], prefix string, x *Node, bins int, o Unro
 	if o.Truncate < 0 {
 		return failed(fmt.Errorf("truncate %d: at least 0", o.Truncate))
 	}
+	if o.Recompute != 0 {
+		return failed(fmt.Errorf("recompute %d: a cell in steps keeps what its graph computes: 0 alone is allowed", o.Recompute))
+	}
 	loop, err := g.closeSteps(x, o.Readout, o.Truncate)
 	if err != nil {
 		return failed(err)
@@ -182,7 +185,7 @@ func (c stepped[F]) Weights(inputs int) int64 {
 }
 
 // Bytes is an estimate: a gated cell makes a dozen arrays of its state's size in a bin, and as many again on the way back.
-func (c stepped[F]) Bytes(rows, bins, inputs, outputs int, training bool) int64 {
+func (c stepped[F]) Bytes(rows, bins, inputs, outputs, _ int, training bool) int64 {
 	const arrays = 12
 	size := int64(4)
 	if _, double := any(F(0)).(float64); double {

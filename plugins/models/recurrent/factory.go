@@ -20,6 +20,7 @@ type Training struct {
 	WeightDecay float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
 	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never"`
+	Recompute   int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as a closed-loop task must"`
 	train.Options
 }
 
@@ -46,7 +47,11 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p).Training
-			return slices.Concat(Problems(p), d.Schedule.Check(d.LR, d.Epochs), Check(t))
+			problems := slices.Concat(Problems(p), d.Schedule.Check(d.LR, d.Epochs), Check(t))
+			if t.Task != nil {
+				problems = append(problems, checkRecompute(t.Task, d.Recompute)...)
+			}
+			return problems
 		},
 		func(_ context.Context, p P, env component.Env, t model.Target) (model.Model, error) {
 			if problems := Problems(p); len(problems) > 0 {
@@ -59,7 +64,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
+		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
 	})
 }
 
@@ -83,5 +88,5 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 		return nil, component.Invalid("target", "is missing: a task's specification is needed")
 	}
 	return New(Config[F]{Cell: d.Cell, Prefix: d.Prefix, FromZero: d.FromZero, ReadoutSD: d.ReadoutSD, Spec: *t.Task, Env: env,
-		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Truncate: d.Training.Truncate, Training: d.Training.Config(), Identity: identity})
+		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Truncate: d.Training.Truncate, Recompute: d.Training.Recompute, Training: d.Training.Config(), Identity: identity})
 }

@@ -55,6 +55,14 @@ func checkSpec(s *task.Spec) []param.Problem {
 	return out
 }
 
+// checkRecompute reports where a training must keep all that its gradient needs.
+func checkRecompute(s *task.Spec, recompute int) []param.Problem {
+	if s.Loop == nil || recompute == 0 {
+		return nil
+	}
+	return []param.Problem{{Path: "recompute", Message: fmt.Sprintf("%d is not allowed: a closed-loop task steps through each bin once: 0 is needed", recompute)}}
+}
+
 func custom(l task.Loss) bool {
 	for _, t := range l.Terms {
 		if t.Kind == task.Custom {

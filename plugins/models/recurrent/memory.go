@@ -10,8 +10,9 @@ import (
 // taskBlock is the number of trials in the blocks of the built-in tasks.
 const taskBlock = 64
 
-// Memory estimates what a model with that cell takes that is trained on a task, in another process (distant) or in this one, in batches, with a penalty of the latents or without.
-func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch int, latentL2 bool, threads int) int64 {
+// Memory estimates what a model with that cell takes that is trained on a task, in another process (distant) or in this one, in batches, with recompute
+// as in nn.Unroll, with a penalty of the latents or without.
+func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch, recompute int, latentL2 bool, threads int) int64 {
 	const size = 4
 	units := cell.Units()
 	row := func(channels ...int) int64 {
@@ -66,7 +67,7 @@ func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch int, latentL
 	}
 	rows := func(each int64, training bool) func(int) int64 {
 		return func(n int) int64 {
-			return tensor.Total(tensor.Elements(int(each), n), cell.Bytes(n, s.Bins, s.Inputs, s.Outputs, training))
+			return tensor.Total(tensor.Elements(int(each), n), cell.Bytes(n, s.Bins, s.Inputs, s.Outputs, recompute, training))
 		}
 	}
 	trial, in, out := row(s.Inputs, judged, judged), row(s.Inputs, s.Inputs, judged, judged), row(units, s.Outputs)

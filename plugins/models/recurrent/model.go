@@ -40,6 +40,8 @@ type Config[F kernel.Float] struct {
 	LatentL2 float64
 	// Truncate cuts the gradient through time at multiples of that many bins; 0 never.
 	Truncate int
+	// Recompute is as in nn.Unroll.
+	Recompute int
 	// Training says how to train; what is of the environment and of the request is set here.
 	Training train.Config
 	// Identity is everything else that a training depends on: the resolved parameters.
@@ -74,7 +76,7 @@ func Check(target model.Target) []param.Problem {
 
 // New returns a model with fresh weights.
 func New[F kernel.Float](c Config[F]) (*Model[F], error) {
-	if problems := checkSpec(&c.Spec); len(problems) > 0 {
+	if problems := append(checkSpec(&c.Spec), checkRecompute(&c.Spec, c.Recompute)...); len(problems) > 0 {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	p := nn.NewParams[F](c.Env.Seed)
@@ -107,7 +109,7 @@ func (c *Config[F]) unroll(g *nn.Graph[F], bins int, env nn.Environment[F]) (inp
 		initial = g.Param("latent_ics")
 	}
 	return inputs, c.Cell.Unroll(g, c.Prefix, inputs, bins, nn.Unroll{Readout: "readout", Initial: initial,
-		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}, Truncate: c.Truncate})
+		Noise: nn.Noise{SD: c.Noise, Purpose: "state noise"}, InitialNoise: nn.Noise{SD: c.InitialNoise, Purpose: "initial state noise"}, Truncate: c.Truncate, Recompute: c.Recompute})
 }
 
 // Train is as the interface says.

@@ -310,3 +310,44 @@ func TestLearningRatesThatDiverge(t *testing.T) {
 		}
 	}
 }
+
+// TestRecompute: a training that computes once more what it does not keep gives the same bits, and is reckoned to need less memory; a closed loop cannot.
+func TestRecompute(t *testing.T) {
+	want, _, err := trained(t, t.Context(), small(), component.Env{Threads: 2}, component.Discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := small()
+	p.Recompute = 4
+	got, _, err := trained(t, t.Context(), p, component.Env{Threads: 2}, component.Discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "weights", save(t, want), save(t, got))
+	_, spec := flipflop(t, 125, 40)
+	spec.Bins, spec.TrainTrials = 500, 256
+	loop, err := newPuck(ice(), 1).Spec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all() {
+		bytes := map[int]int64{}
+		for _, recompute := range []int{0, 16} {
+			v, problems := f.Info.Params.Resolve(param.Values{"recompute": recompute})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			bytes[recompute] = f.Memory(v, model.Target{Task: &spec}, 8).Bytes
+			closed := model.Target{Task: &loop}
+			if problems := f.Check(v, closed); (len(problems) > 0) != (recompute > 0) || recompute > 0 && problems[0].Path != "recompute" {
+				t.Errorf("%s: recompute %d in closed loop: %v", f.Info.Name, recompute, problems)
+			}
+			if _, err := f.Open(t.Context(), v, component.Env{}, closed); errors.Is(err, component.ErrInvalidArgument) != (recompute > 0) {
+				t.Errorf("%s: recompute %d in closed loop: %v", f.Info.Name, recompute, err)
+			}
+		}
+		if bytes[16] >= bytes[0] {
+			t.Errorf("%s: %d bytes with recomputing, %d without", f.Info.Name, bytes[16], bytes[0])
+		}
+	}
+}

@@ -8,8 +8,8 @@ import (
 )
 
 // Memory estimates what an autoencoder takes whose decoder is that cell and whose encoder has that many units in each direction and reads window bins, as
-// in [Config.EncoderWindow].
-func Memory(cell nn.Cell[float32], encoder, window int, d model.DataSpec, batch, threads int) int64 {
+// in [Config.EncoderWindow]; recompute is as in nn.Unroll.
+func Memory(cell nn.Cell[float32], encoder, window int, d model.DataSpec, batch, recompute, threads int) int64 {
 	const size = 4
 	units, seen := cell.Units(), encoded(window, d.Bins)
 	direction := nn.GRU[float32](encoder)
@@ -28,8 +28,8 @@ func Memory(cell nn.Cell[float32], encoder, window int, d model.DataSpec, batch,
 		}
 		return func(n int) int64 {
 			return tensor.Total(tensor.Elements(int(each), n),
-				direction.Bytes(n, seen, d.HeldIn, 0, training), direction.Bytes(n, seen, d.HeldIn, 0, training),
-				cell.Bytes(n, d.Bins, d.Inputs, d.Neurons, training))
+				direction.Bytes(n, seen, d.HeldIn, 0, recompute, training), direction.Bytes(n, seen, d.HeldIn, 0, recompute, training),
+				cell.Bytes(n, d.Bins, d.Inputs, d.Neurons, recompute, training))
 		}
 	}
 	roll := worker(false)

@@ -38,6 +38,8 @@ type Config[F kernel.Float] struct {
 	// ShortTrialsTwice divides the loss of a trial with fewer valid bins by their number without regard to the mean over bins, which divides once more:
 	// the published behaviour.
 	ShortTrialsTwice bool
+	// Recompute is as in nn.Unroll, of the encoder and the decoder.
+	Recompute int
 	// Training and Identity are as for a task-trained model.
 	Training train.Config
 	Identity any
@@ -106,7 +108,7 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 // encode writes the encoder down, up to the initial state.
 func (c *Config[F]) encode(g *nn.Graph[F], bins int) (spikes, initial *nn.Node) {
 	spikes = g.Data(model.Encoded, encoded(c.EncoderWindow, bins), c.Spec.HeldIn)
-	e := g.Bidirectional(kernel.SequenceConfig{}, spikes, g.CellWeights("encoder", "_l0", ""), g.CellWeights("encoder", "_l0_reverse", ""), nn.SequenceOptions{})
+	e := g.Bidirectional(kernel.SequenceConfig{Recompute: c.Recompute}, spikes, g.CellWeights("encoder", "_l0", ""), g.CellWeights("encoder", "_l0_reverse", ""), nn.SequenceOptions{})
 	initial = g.LinearOf("ic_linear", g.Dropout(e.Final(), c.Dropout, "encoder dropout"))
 	if c.NoStateDropout {
 		return spikes, initial
@@ -119,7 +121,7 @@ func (c *Config[F]) decode(g *nn.Graph[F], bins int, initial *nn.Node) (inputs *
 	if c.Spec.Inputs > 0 {
 		inputs = g.Data(model.Inputs, bins, c.Spec.Inputs)
 	}
-	return inputs, c.Cell.Unroll(g, "decoder.cell", inputs, bins, nn.Unroll{Readout: "readout", Initial: initial})
+	return inputs, c.Cell.Unroll(g, "decoder.cell", inputs, bins, nn.Unroll{Readout: "readout", Initial: initial, Recompute: c.Recompute})
 }
 
 // network is a model in training.

@@ -26,6 +26,7 @@ type Fitting struct {
 	Dropout       float64 `param:"dropout" default:"0.05" min:"0" below:"1" doc:"probability of dropping an element of the encoder's final state and, but for sae-node, of the initial state"`
 	EncoderSize   int     `param:"encoder_size" default:"100" min:"1" max:"4096" doc:"units of each direction of the encoder"`
 	EncoderWindow int     `param:"encoder_window" default:"0" unit:"bin" doc:"bins that the encoder reads: 0 all, n > 0 the first n, n < 0 all but the last -n"`
+	Recompute     int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all"`
 	train.Options
 	Compat bool `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
 }
@@ -134,7 +135,7 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, threads),
+		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, d.Fitting.Recompute, threads),
 			Params: append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size")}
 	})
 }
@@ -150,8 +151,8 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 	}
 	return New(Config[F]{
 		Cell: d.Cell, Spec: *t.Data, Env: env, EncoderSize: p.EncoderSize, EncoderWindow: p.window(), Dropout: p.Dropout, NoStateDropout: d.NoStateDropout,
-		ShortTrialsTwice: p.Compat,
-		Training:         p.Options.Config(p.Epochs, p.BatchSize, d.LR, p.WeightDecay, p.Clip),
-		Identity:         identity,
+		ShortTrialsTwice: p.Compat, Recompute: p.Recompute,
+		Training: p.Options.Config(p.Epochs, p.BatchSize, d.LR, p.WeightDecay, p.Clip),
+		Identity: identity,
 	})
 }

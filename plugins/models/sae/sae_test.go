@@ -49,11 +49,12 @@ type Params struct {
 	EncoderWindow                          int
 	Keep                                   string
 	Compat                                 bool
+	Recompute                              int
 }
 
 func (p Params) fitting() Fitting {
 	return Fitting{Epochs: p.Epochs, BatchSize: p.BatchSize, WeightDecay: p.WeightDecay, Clip: p.Clip, Dropout: p.Dropout, EncoderSize: p.EncoderSize,
-		EncoderWindow: p.EncoderWindow, Options: train.Options{Keep: p.Keep}, Compat: p.Compat}
+		EncoderWindow: p.EncoderWindow, Options: train.Options{Keep: p.Keep}, Compat: p.Compat, Recompute: p.Recompute}
 }
 
 func open[F kernel.Float](p Params, env component.Env, t model.Target) (*Model[F], error) {
@@ -335,8 +336,9 @@ func TestLearnsAndThreadsDoNotMatter(t *testing.T) {
 	spec := model.DataSpec{Neurons: 12, HeldIn: 9, Inputs: 1, Bins: 40, TrainTrials: 90, ValidTrials: 35}
 	data := stored{synthetic(1, 90, spec), synthetic(2, 35, spec)}
 	var saved []tensor.Set
-	for _, threads := range []int{1, 2} {
-		m, err := open[float32](Params{Latent: 16, EncoderSize: 12, Dropout: 0.05, Epochs: 40, BatchSize: 40, LR: 1e-2, Clip: 1, Keep: "best"}, component.Env{Seed: 2, Threads: threads}, model.Target{Data: &spec})
+	for _, c := range []struct{ threads, recompute int }{{1, 0}, {2, 0}, {2, 8}} {
+		m, err := open[float32](Params{Latent: 16, EncoderSize: 12, Dropout: 0.05, Epochs: 40, BatchSize: 40, LR: 1e-2, Clip: 1, Keep: "best", Recompute: c.recompute},
+			component.Env{Seed: 2, Threads: c.threads}, model.Target{Data: &spec})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,6 +355,22 @@ func TestLearnsAndThreadsDoNotMatter(t *testing.T) {
 	for i, w := range saved[0] {
 		if !slices.Equal(w.F32, saved[1][i].F32) {
 			t.Errorf("%s depends on the number of threads", w.Name)
+		}
+		if !slices.Equal(w.F32, saved[2][i].F32) {
+			t.Errorf("%s depends on what is computed once more", w.Name)
+		}
+	}
+	for _, f := range Factories() {
+		bytes := map[int]int64{}
+		for _, recompute := range []int{0, 8} {
+			v, problems := f.Info.Params.Resolve(map[string]any{"recompute": recompute})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			bytes[recompute] = f.Memory(v, model.Target{Data: &spec}, 2).Bytes
+		}
+		if bytes[8] >= bytes[0] {
+			t.Errorf("%s: %d bytes with recomputing, %d without", f.Info.Name, bytes[8], bytes[0])
 		}
 	}
 }
