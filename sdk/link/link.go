@@ -17,7 +17,9 @@ import (
 // ErrElsewhere is what an environment returns when the episode failed in a call that another of its shards made, which has the error.
 var ErrElsewhere = errors.New("link: the episode failed in another shard")
 
-// Patience is how long a task in another process may take for one call unless Options say otherwise.
+// Patience is how long a task in another process may take for one call unless Options say otherwise. It is there so that a task that hangs is named in an error and does not
+// stand still for ever: a call is one bin of at most a few hundred trials, so that one that takes minutes will not come back. Models have no parameter for it, since with
+// their parameters their checkpoints would change too; who wants to know sooner has the host end a stage without progress (ctdb-host run --stall).
 const Patience = 5 * time.Minute
 
 // Options are what a link may be told.

@@ -337,7 +337,7 @@ func TestLoopFaults(t *testing.T) {
 				train := func() (*recurrent.Model[float32], error) {
 					k := open()
 					m := inLoop(t, k, small(), component.Env{Threads: 2, Dir: dir})
-					m.Patience(2 * time.Second)
+					m.SetPatience(2 * time.Second)
 					_, err := m.Train(t.Context(), model.TrainRequest{Task: k, CheckpointEvery: 1}, component.Discard{})
 					return m, err
 				}
@@ -399,5 +399,18 @@ func TestLoopOfAnotherTask(t *testing.T) {
 	}
 	if n := k.begun.Load(); n != 0 {
 		t.Errorf("%d episodes began", n)
+	}
+}
+
+// TestLateRollout: a task that hangs is missed in a rollout as in a training.
+func TestLateRollout(t *testing.T) {
+	p := ice()
+	p.Fault, p.Marker = "late", filepath.Join(t.TempDir(), "done")
+	k := elsewhere(t, p, 5)
+	m := inLoop(t, k, small(), component.Env{Threads: 2})
+	m.SetPatience(time.Second)
+	_, err := tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{Task: k.(task.ClosedLoop), Split: task.Valid}, k.Trials(t.Context(), task.TrialRequest{Split: task.Valid})))
+	if !errors.Is(err, component.ErrUnavailable) || !strings.Contains(err.Error(), "task/puck: step of bin 5 of an episode: no answer within 1s") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -53,7 +53,7 @@ type Model[F kernel.Float] struct {
 	config Config[F]
 	mu     sync.RWMutex
 	params *nn.Params[F]
-	// patience bounds a call on a closed-loop task in another process; 0 is package link's.
+	// patience bounds a call on a closed-loop task in another process; 0, what all but a test has, is package link's.
 	patience time.Duration
 }
 
@@ -203,7 +203,7 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 	if req.Task == nil {
 		return train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)
 	}
-	l, err := link.New(ctx, req.Task, *spec, link.Options{Threads: m.config.Env.Threads, Record: len(req.Want) == 0})
+	l, err := link.New(ctx, req.Task, *spec, link.Options{Threads: m.config.Env.Threads, Patience: m.patience, Record: len(req.Want) == 0})
 	if err != nil {
 		return tensor.Fail(err)
 	}
@@ -213,9 +213,6 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 		train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)(yield)
 	}
 }
-
-// Patience bounds how long a closed-loop task in another process may take for a call, instead of package link's own bound.
-func (m *Model[F]) Patience(d time.Duration) { m.patience = d }
 
 // snapshot is a copy of the weights.
 func (m *Model[F]) snapshot() *nn.Params[F] {
