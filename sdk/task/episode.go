@@ -33,12 +33,13 @@ type EpisodeRequest struct {
 	Float64 bool
 	// Tape asks to keep what VJP needs.
 	Tape bool
-	// Horizon is the number of bins to run, 0 for all T.
+	// Horizon is the number of bins to run, 0 for all T: for who wants the beginning of trials alone. The built-in models run them whole, with package link, also where a loss has
+	// a horizon that grows, since the other terms are on all bins.
 	Horizon int
 	// NoiseOff switches sensory and motor noise off.
 	NoiseOff bool
 	// Truncate cuts the cotangent of the environment's own state that VJP carries from step t to step t-1, where t is a multiple of it, as truncated backpropagation through time
-	// does; 0 never.
+	// does; 0 never. VJP goes back over all bins nevertheless, so that the tape of all is kept.
 	Truncate int
 }
 
@@ -61,7 +62,8 @@ type Episode interface {
 	// VJP takes the cotangents of what Step(t) returned (either may be nil, meaning zero) and returns the cotangent of its actions. It is
 	// called for t from the last step down; the cotangent of the environment's own state is carried inside, see EpisodeRequest.Truncate.
 	VJP(ctx context.Context, t int, inputs, state *tensor.Tensor) (actions *tensor.Tensor, err error)
-	// DropTape forgets what VJP needs of steps before t, as truncated backpropagation does.
+	// DropTape forgets what VJP needs of the steps before one: for who will go back over the steps from there on alone, and has not the memory for the tape of all. Package link
+	// does not call it: it goes back over all bins, whether their gradients are truncated or not.
 	DropTape(ctx context.Context, before int) error
 	// End frees the episode. It is not an error to end it before its last bin.
 	End(ctx context.Context) error

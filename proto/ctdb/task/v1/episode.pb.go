@@ -293,7 +293,7 @@ type EpisodeBegin struct {
 	Horizon int64 `protobuf:"varint,7,opt,name=horizon,proto3" json:"horizon,omitempty"`
 	// Switch sensory and motor noise off.
 	NoiseOff bool `protobuf:"varint,8,opt,name=noise_off,json=noiseOff,proto3" json:"noise_off,omitempty"`
-	// Cut the cotangents that vjp carries from step t to step t-1, where t is a multiple of it; 0 never.
+	// Cut the cotangents that vjp carries from step t to step t-1, where t is a multiple of it; 0 never. The tape of all steps is kept nevertheless.
 	Truncate      int64 `protobuf:"varint,9,opt,name=truncate,proto3" json:"truncate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -464,7 +464,7 @@ type EpisodeObservation struct {
 	Inputs *v1.Tensor `protobuf:"bytes,2,opt,name=inputs,proto3" json:"inputs,omitempty"`
 	// What the loss is computed on after the step: (B, state_size).
 	State *v1.Tensor `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	// The arrays that Loop.recorded names: (B, ...).
+	// The arrays that Loop.recorded names: (B, ...), all values finite.
 	Recorded      []*v1.Tensor `protobuf:"bytes,4,rep,name=recorded,proto3" json:"recorded,omitempty"`
 	More          bool         `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -670,7 +670,7 @@ func (x *EpisodeCotangent) GetMore() bool {
 	return false
 }
 
-// EpisodeDropTape forgets what vjp needs of the steps before `before`, as truncated backpropagation does.
+// EpisodeDropTape forgets what vjp needs of the steps before `before`, for a caller that will go back over the steps from there on alone.
 type EpisodeDropTape struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Before        int64                  `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
