@@ -38,6 +38,8 @@ type Pass struct {
 	Epoch int64
 	// Quiet switches noise off.
 	Quiet bool
+	// Weights is the version of the parameters' values, another one whenever they have changed, for graphs whose Memory has Packed; there it is not 0.
+	Weights uint64
 }
 
 func (p *Pass) key(purpose string) uint64 { return random.Key(p.Seed, purpose, p.Stream...) }
@@ -174,6 +176,16 @@ func (g *Graph[F]) Param(name string) *Node {
 	}
 	g.used[name] = n
 	return n
+}
+
+// isParameter says whether a node is a parameter, and not computed.
+func (g *Graph[F]) isParameter(n *Node) bool {
+	for _, p := range g.used {
+		if p == n {
+			return true
+		}
+	}
+	return false
 }
 
 // Array is the memory of an input, or the result of a node after a run: valid until the next run. It is nil for a nil node.

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
@@ -10,6 +11,9 @@ import (
 // (the last shard of a batch may be smaller) or in whether they train. Operations at the same place of two graphs of one network share what they
 // can. The zero value is ready. It belongs to one goroutine at a time.
 type Memory[F kernel.Float] struct {
+	// Packed is where sequences that take their weights from parameters share them with those of other workers; nil is nowhere.
+	Packed *Packed[F]
+
 	sequences map[sequenceKey]*kernel.Sequence[F]
 	linears   map[kernel.LinearConfig]*kernel.Linear[F]
 	arrays    map[int][]F
@@ -18,19 +22,45 @@ type Memory[F kernel.Float] struct {
 type sequenceKey struct {
 	config kernel.SequenceConfig
 	slot   int
+	shared bool
 }
 
-// sequence returns a plan for at least c.B trials. A tape belongs to one operation, so plans with one are told apart by the slot.
-func (m *Memory[F]) sequence(slot int, c kernel.SequenceConfig) (*kernel.Sequence[F], error) {
+// Packed is the weights of a network's sequences, in the order in which kernels walk them, for graphs of one network in several workers: they run at the same time, with the
+// same values of the parameters, of which Pass.Weights is the version. The zero value is ready.
+type Packed[F kernel.Float] struct {
+	mu        sync.Mutex
+	sequences map[sequenceKey]*kernel.Packed[F]
+}
+
+// sequence is the weights of an operation.
+func (p *Packed[F]) sequence(k sequenceKey) *kernel.Packed[F] {
+	k.config.B, k.config.T = 0, 0
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sequences == nil {
+		p.sequences = map[sequenceKey]*kernel.Packed[F]{}
+	}
+	if p.sequences[k] == nil {
+		p.sequences[k] = new(kernel.Packed[F])
+	}
+	return p.sequences[k]
+}
+
+// sequence returns a plan for at least c.B trials. A tape belongs to one operation, and so do weights that are shared: plans with either are told apart by the slot.
+func (m *Memory[F]) sequence(slot int, c kernel.SequenceConfig, shared bool) (*kernel.Sequence[F], error) {
 	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
-	k := sequenceKey{c, slot}
-	if c.Inference {
+	k := sequenceKey{c, slot, shared}
+	if c.Inference && !shared {
 		k.slot = 0
 	}
 	if p, ok := m.sequences[k]; ok {
 		return p, nil
 	}
-	p, err := kernel.NewSequence[F](c)
+	open := kernel.NewSequence[F]
+	if shared {
+		open = m.Packed.sequence(k).NewSequence
+	}
+	p, err := open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +108,6 @@ func (m *Memory[F]) Close() error {
 	for _, p := range m.linears {
 		errs = append(errs, p.Close())
 	}
-	*m = Memory[F]{}
+	*m = Memory[F]{Packed: m.Packed}
 	return errors.Join(errs...)
 }

@@ -248,10 +248,12 @@ func (s *sequenceState[F]) plan(x *Node, dirs []CellWeights, initial []*Node) er
 		if err := s.size(w, d == 0); err != nil {
 			return err
 		}
+		shared := g.memory.Packed != nil
 		for _, p := range s.parameters(w) {
 			if p.node == nil {
 				continue
 			}
+			shared = shared && g.isParameter(p.node)
 			if err := expect(p.name, p.node, p.shape...); err != nil {
 				return err
 			}
@@ -269,7 +271,7 @@ func (s *sequenceState[F]) plan(x *Node, dirs []CellWeights, initial []*Node) er
 		}
 		c := s.cell
 		c.B, c.Reverse, c.Threads, c.Inference = g.config.Rows, d == 1, g.threads(), !g.config.Training
-		p, err := g.memory.sequence(g.slot(), c)
+		p, err := g.memory.sequence(g.slot(), c, shared)
 		if err != nil {
 			return err
 		}
@@ -366,7 +368,7 @@ func (s *sequenceState[F]) results(a *[heads][]F, d int) kernel.SequenceOutput[F
 }
 
 func (s *sequenceState[F]) newWeights() kernel.SequenceWeights[F] {
-	var w kernel.SequenceWeights[F]
+	w := kernel.SequenceWeights[F]{Version: s.g.pass.Weights}
 	if n := s.cell.MapCount(); n > 0 {
 		w.Maps = make([]kernel.LinearWeights[F], n)
 	}

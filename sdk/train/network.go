@@ -50,6 +50,8 @@ type Runner[F kernel.Float] struct {
 	net     Network[F]
 	threads int
 	link    *link.Link // nil in an open loop
+	packed  nn.Packed[F]
+	version uint64 // of the weights: runs may differ in them
 	workers []*worker[F]
 	sum     orderedSum[F]
 }
@@ -102,7 +104,7 @@ func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
 		sizes[0] = 0
 	}
 	for len(r.workers) < r.workersFor(batch) {
-		r.workers = append(r.workers, &worker[F]{programs: map[programKey]*program[F]{}})
+		r.workers = append(r.workers, &worker[F]{programs: map[programKey]*program[F]{}, memory: nn.Memory[F]{Packed: &r.packed}})
 	}
 	for _, w := range r.workers[:r.workersFor(batch)] {
 		for _, rows := range sizes {
@@ -137,6 +139,8 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 		return 0, nil, err
 	}
 	p.Batch = len(rows)
+	r.version++
+	p.Weights = r.version
 	parts := make([][]float64, kernel.ShardCount(len(rows)))
 	r.sum.reset(gradient, len(parts))
 	err = kernel.Shards(len(rows), r.workersFor(len(rows)), linked(r.link, func(worker, shard, lo, hi int) error {

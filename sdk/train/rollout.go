@@ -90,6 +90,7 @@ type roller[F kernel.Float] struct {
 	net     Roller[F]
 	threads int
 	link    *link.Link // nil in an open loop
+	packed  nn.Packed[F]
 	workers []*rollWorker[F]
 	shapes  [][]int
 }
@@ -127,7 +128,7 @@ func (r *roller[F]) prepare(d *Data[F]) error {
 		r.shapes = shapes
 	}
 	for len(r.workers) < workers(r.link, d.Len(), r.threads) {
-		r.workers = append(r.workers, &rollWorker[F]{programs: map[int]*rollProgram[F]{}})
+		r.workers = append(r.workers, &rollWorker[F]{programs: map[int]*rollProgram[F]{}, memory: nn.Memory[F]{Packed: &r.packed}})
 	}
 	for _, w := range r.workers {
 		for _, rows := range []int{min(d.Len(), kernel.ShardRows), d.Len() % kernel.ShardRows} {
@@ -183,6 +184,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 		}
 		p := pass
 		p.Trials, p.Batch, p.Shard = w.trials, n, shard
+		p.Weights = 1 // a rollout has the same from its beginning to its end
 		if err := prog.Fill(d, w.rows, p); err != nil {
 			return err
 		}

@@ -74,6 +74,12 @@ typedef struct {
 	int failed, failed_row, failed_step, failed_back; // CTDB_TOO_MANY or CTDB_NOT_FINITE, where, and whether on the way back
 } ctdb_shard;
 
+// The memory of packed weights, which plans may share.
+typedef struct {
+	void *mem;
+	int users;
+} ctdb_pack;
+
 typedef struct {
 	const ctdb_ops *ops;
 	ctdb_shape s;
@@ -82,7 +88,7 @@ typedef struct {
 	int parts; // gradients of a unit before its gates
 	int saved; // numbers of a unit on the tape
 	int Hp, Ip, Iq, Op, Oq, Wp; // padded to whole vectors (p) or to 4 (q)
-	void *mem;
+	ctdb_pack *pack; // what wh to lwt point into
 	void *wh;   // recurrent weights as forward walks them: GRU [Hp/lanes][H][3][lanes], else [gates * Hp/lanes][H][lanes]
 	void *wx;   // likewise, with I for H
 	void *bias; // GRU [Hp/lanes][4][lanes]: r, z, recurrent n, input n; else [gates * Hp]
@@ -144,9 +150,12 @@ struct ctdb_ops {
 // variant: 0 generic, 1 AVX2 with FMA, 2 AVX-512. NULL if this build or processor has it not.
 const ctdb_ops *ctdb_variant(int variant, int is_double);
 
-ctdb_seq *ctdb_seq_new(const ctdb_ops *, const ctdb_shape *);
+// A plan whose weights are in pack, which was made for the same weights and the same use, or in memory of its own if that is NULL.
+ctdb_seq *ctdb_seq_new(const ctdb_ops *, const ctdb_shape *, ctdb_pack *pack);
 void ctdb_seq_free(ctdb_seq *);
 size_t ctdb_seq_bytes(const ctdb_ops *, const ctdb_shape *);
+ctdb_pack *ctdb_pack_new(const ctdb_ops *, const ctdb_shape *);
+void ctdb_pack_free(ctdb_pack *);
 ctdb_linear *ctdb_linear_new(const ctdb_ops *, int In, int Out, int workers);
 void ctdb_linear_free(ctdb_linear *);
 

@@ -1,4 +1,4 @@
-// Choice of a variant, and the memory of plans: one 64-byte aligned block for a plan's packed weights and one for each shard.
+// Choice of a variant, and the memory of plans: one 64-byte aligned block for packed weights, which plans may share, and one for each shard.
 #include "kernel.h"
 #include <stdlib.h>
 #include <string.h>
@@ -170,17 +170,40 @@ static void *block(size_t bytes)
 	return posix_memalign(&p, 64, bytes ? bytes : 64) ? NULL : p;
 }
 
-ctdb_seq *ctdb_seq_new(const ctdb_ops *ops, const ctdb_shape *shape)
+ctdb_pack *ctdb_pack_new(const ctdb_ops *ops, const ctdb_shape *shape)
+{
+	ctdb_seq p = {0};
+	arena a = {0};
+	seq_sizes(&p, ops, shape);
+	seq_weights(&p, &a);
+	ctdb_pack *k = calloc(1, sizeof *k);
+	if (!k) return NULL;
+	k->users = 1;
+	if (!(k->mem = block(a.used))) {
+		free(k);
+		return NULL;
+	}
+	return k;
+}
+
+void ctdb_pack_free(ctdb_pack *k)
+{
+	if (!k || __atomic_sub_fetch(&k->users, 1, __ATOMIC_ACQ_REL) > 0) return;
+	free(k->mem);
+	free(k);
+}
+
+ctdb_seq *ctdb_seq_new(const ctdb_ops *ops, const ctdb_shape *shape, ctdb_pack *pack)
 {
 	ctdb_seq *p = calloc(1, sizeof *p);
 	if (!p) return NULL;
 	seq_sizes(p, ops, shape);
-	arena a = {0};
-	seq_weights(p, &a);
-	p->mem = a.base = block(a.used);
 	p->sh = calloc(p->shards, sizeof *p->sh);
-	if (!p->mem || !p->sh) goto fail;
-	a.used = 0;
+	if (pack) __atomic_add_fetch(&pack->users, 1, __ATOMIC_ACQ_REL);
+	else pack = ctdb_pack_new(ops, shape);
+	p->pack = pack;
+	if (!pack || !p->sh) goto fail;
+	arena a = {pack->mem, 0};
 	seq_weights(p, &a);
 	for (int i = 0; i < p->shards; i++) {
 		arena b = {0};
@@ -201,7 +224,7 @@ void ctdb_seq_free(ctdb_seq *p)
 	if (!p) return;
 	for (int i = 0; p->sh && i < p->shards; i++) free(p->sh[i].mem);
 	free(p->sh);
-	free(p->mem);
+	ctdb_pack_free(p->pack);
 	free(p);
 }
 

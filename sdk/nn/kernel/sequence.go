@@ -50,6 +50,8 @@ type Sequence[F Float] struct {
 	done  int // bins that a closed loop has stepped and not yet gone back over
 	in    SequenceInput[F]
 
+	packed *Packed[F] // nil where the weights are its own
+
 	wide *wide[F] // does the work where it is in double precision whatever F is; then plan is nil
 }
 
@@ -63,7 +65,9 @@ const (
 )
 
 // NewSequence plans a sequence and takes the memory for it, see SequenceBytes.
-func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
+func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) { return newSequence[F](c, nil) }
+
+func newSequence[F Float](c SequenceConfig, packed *Packed[F]) (*Sequence[F], error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -79,11 +83,18 @@ func NewSequence[F Float](c SequenceConfig) (*Sequence[F], error) {
 		return nil, err
 	}
 	shape := c.shape()
-	plan := C.ctdb_seq_new(ops, &shape)
+	var pack *C.ctdb_pack
+	if packed != nil {
+		if pack, err = packed.memory(c, ops, &shape); err != nil {
+			return nil, err
+		}
+	}
+	plan := C.ctdb_seq_new(ops, &shape, pack)
+	runtime.KeepAlive(packed)
 	if plan == nil {
 		return nil, fmt.Errorf("kernel: %s: no memory for the plan", c)
 	}
-	g := &Sequence[F]{cfg: c, plan: plan}
+	g := &Sequence[F]{cfg: c, plan: plan, packed: packed}
 	g.cleanup = runtime.AddCleanup(g, func(p *C.ctdb_seq) { C.ctdb_seq_free(p) }, plan)
 	return g, nil
 }
@@ -162,11 +173,19 @@ func (g *Sequence[F]) begin(w SequenceWeights[F], in SequenceInput[F], sequence 
 		return err
 	}
 	g.in = in
+	if g.packed != nil {
+		return g.packed.fill(g, w)
+	}
+	g.pack(w)
+	return nil
+}
+
+// pack writes the weights in the order of the kernels.
+func (g *Sequence[F]) pack(w SequenceWeights[F]) {
 	C.call_seq_pack(g.plan, ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout))
 	for l, m := range w.Maps {
 		C.call_seq_pack_layer(g.plan, C.int(l), ptr(m.Weight), ptr(m.Bias))
 	}
-	return nil
 }
 
 // start sets a shard's initial state.

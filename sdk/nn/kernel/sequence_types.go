@@ -180,6 +180,9 @@ type SequenceWeights[F Float] struct {
 	Maps []LinearWeights[F] // of a NODE, in their order, instead of those above; the first one's arguments are h, then x. Of a low-rank cell besides them
 	Wout []F                // (O, H), the readout's weight; needed if O > 0
 	Bout []F                // (O), its bias; nil is zero
+
+	// Version is another one whenever the values or the arrays are others; of a plan with Packed weights, which looks at nothing else, and 0 is not allowed.
+	Version uint64
 }
 
 // LinearWeights are the parameters of one linear map, or their gradients.
