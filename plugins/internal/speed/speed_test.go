@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -182,8 +183,9 @@ func python(t *testing.T, libraries string, says map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	text := "#!/bin/sh\nif [ \"$1\" = -c ]; then case \" " + libraries + " \" in *\" ${2#import } \"*) exit 0;; esac; exit 1; fi\necho \"$@\" >> " + filepath.Join(dir, "calls") + "\ncase \"$1\" in\n"
-	for script, what := range says {
-		text += "*" + script + ")\n" + what + "\n;;\n"
+	// A script in a folder before one of that name anywhere.
+	for _, script := range slices.SortedFunc(maps.Keys(says), func(a, b string) int { return len(b) - len(a) }) {
+		text += "*" + script + ")\n" + says[script] + "\n;;\n"
 	}
 	file := filepath.Join(dir, "python")
 	if err := os.WriteFile(file, []byte(text+"esac\n"), 0o700); err != nil {
