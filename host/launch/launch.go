@@ -204,7 +204,7 @@ func (p *Process) connect(ctx context.Context, token string) error {
 	result := make(chan error, 1)
 	go func() {
 		var err error
-		remote, err = p.dispense(token)
+		remote, err = client.Dispense(p.plugin, token)
 		result <- err
 	}()
 	select {
@@ -216,26 +216,6 @@ func (p *Process) connect(ctx context.Context, token string) error {
 		<-result
 		return ctx.Err()
 	}
-}
-
-func (p *Process) dispense(token string) (*client.Plugin, error) {
-	protocol, err := p.plugin.Client()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := protocol.Dispense(client.PluginName)
-	if err != nil {
-		return nil, err
-	}
-	remote, ok := raw.(*client.Plugin)
-	if !ok {
-		return nil, fmt.Errorf("%T was dispensed", raw)
-	}
-	addr, err := p.plugin.Start()
-	if err != nil {
-		return nil, err
-	}
-	return remote.At(addr.Network()+"://"+addr.String(), token), nil
 }
 
 // newToken is 256 random bits that no other process of the user's is told.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -52,6 +53,27 @@ func (dispenser) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 // GRPCClient returns a [*Plugin] without address and token.
 func (dispenser) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
 	return New(conn, "", ""), nil
+}
+
+// Dispense returns the plugin of a process that go-plugin has started or is to start, with a client made with [PluginSet], whose calls carry the token.
+func Dispense(c *plugin.Client, token string) (*Plugin, error) {
+	protocol, err := c.Client()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := protocol.Dispense(PluginName)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := raw.(*Plugin)
+	if !ok {
+		return nil, fmt.Errorf("client: %T was dispensed: a client made with PluginSet is needed", raw)
+	}
+	addr, err := c.Start()
+	if err != nil {
+		return nil, err
+	}
+	return p.At(addr.Network()+"://"+addr.String(), token), nil
 }
 
 // StreamWindow is what one stream may have on its way before the receiver has taken it: 4 MiB. It bounds the memory that a slow consumer costs.

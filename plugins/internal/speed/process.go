@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -59,30 +58,10 @@ func startBuiltin(threads int) (*client.Plugin, func(), error) {
 		// It is in the folder for temporary files: nothing is lost if it stays.
 		_ = os.RemoveAll(folder)
 	}
-	remote, err := dispense(c, token)
+	remote, err := client.Dispense(c, token)
 	if err != nil {
 		end()
 		return nil, nil, fmt.Errorf("a process of its own for the task: %w", err)
 	}
 	return remote, end, nil
-}
-
-func dispense(c *plugin.Client, token string) (*client.Plugin, error) {
-	protocol, err := c.Client()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := protocol.Dispense(client.PluginName)
-	if err != nil {
-		return nil, err
-	}
-	remote, ok := raw.(*client.Plugin)
-	if !ok {
-		return nil, fmt.Errorf("%T was dispensed", raw)
-	}
-	address := c.ReattachConfig().Addr
-	if _, ok := address.(*net.UnixAddr); !ok {
-		return nil, fmt.Errorf("it listens on %v, which is no socket", address)
-	}
-	return remote.At(address.Network()+"://"+address.String(), token), nil
 }
