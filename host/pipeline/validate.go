@@ -375,7 +375,10 @@ func (v *validation) distant(a, b *experiment.Use) (bool, error) {
 		return false, err
 	}
 	other, err := v.host.Catalog.Find(b.Ref.String())
-	return one.Plugin.Candidate.Path != other.Plugin.Candidate.Path, err
+	if err != nil {
+		return false, err
+	}
+	return one.Plugin.Candidate.Path != other.Plugin.Candidate.Path, nil
 }
 
 // plugin returns the process that serves a component.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 )
 
@@ -66,6 +67,15 @@ func BenchmarkRecompute(b *testing.B) {
 				}
 				b.ReportMetric(float64(n)/1e6, "MB")
 			})
+		}
+	}
+}
+
+// TestRecomputeOfEverything: a segment as long as the sequence, or as the largest integer, is none.
+func TestRecomputeOfEverything(t *testing.T) {
+	for _, n := range []int{7, 8, 1 << 40, math.MaxInt} {
+		if got := (SequenceConfig{Cell: CellGRU, B: 1, T: 7, H: 1, Recompute: n}).segment(); got != 0 {
+			t.Errorf("of %d bins of 7: segments of %d", n, got)
 		}
 	}
 }

@@ -348,7 +348,7 @@ func (c SequenceConfig) shape() C.ctdb_shape {
 
 // segment is the number of bins whose tape is kept at a time, 0 where all of it is.
 func (c SequenceConfig) segment() int {
-	if c.Inference || c.Dopri5 && c.Cell == CellNODE {
+	if c.Inference || c.Dopri5 && c.Cell == CellNODE || c.Recompute >= c.T {
 		return 0
 	}
 	if n := (c.Recompute + C.CTDB_FLUSH - 1) / C.CTDB_FLUSH * C.CTDB_FLUSH; n < c.T {
