@@ -52,6 +52,15 @@ func ParseRef(s string) (Ref, error) {
 	return r, nil
 }
 
+// ParsePluginRef reads a reference to a plugin alone: plugin or plugin@version.
+func ParsePluginRef(s string) (Ref, error) {
+	r, err := ParseRef(s + ":task/any")
+	if err != nil {
+		return Ref{}, fmt.Errorf("registry: %q: the name of a plugin, or plugin@version, is needed, e.g. mine@1.2.0 or mine@^1.2", s)
+	}
+	return Ref{Plugin: r.Plugin, Constraint: r.Constraint}, nil
+}
+
 // String returns the reference as it is written in an experiment file.
 func (r Ref) String() string {
 	switch {

@@ -39,6 +39,19 @@ func TestParseRef(t *testing.T) {
 	}
 }
 
+func TestParsePluginRef(t *testing.T) {
+	for text, want := range map[string]Ref{"p": {Plugin: "p"}, "my-plugin@^1.2": {Plugin: "my-plugin", Constraint: "^1.2"}} {
+		if r, err := ParsePluginRef(text); err != nil || r != want {
+			t.Errorf("%q is %+v, error %v", text, r, err)
+		}
+	}
+	for _, bad := range []string{"", "P", "p@", "p@latest", "p:task/nbff", "../p", "task/nbff", "a b"} {
+		if r, err := ParsePluginRef(bad); err == nil {
+			t.Errorf("%q is %+v", bad, r)
+		}
+	}
+}
+
 func TestMatches(t *testing.T) {
 	for _, c := range []struct {
 		ref, plugin, version string
