@@ -1,0 +1,171 @@
+package distance
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// ErrOperator is returned, wrapped, for a matrix that no distance can be had for.
+var ErrOperator = errors.New("distance: unusable operator")
+
+// Operator is a square matrix scaled to Frobenius norm 1, with what alignments and spectra need of it. It is not changed after it was made.
+type Operator struct {
+	n int
+	// a is (n, n), row-major.
+	a []float64
+	// symmetric are the eigenvalues of the symmetric part, skew the moduli of those of the skew part, singular the singular values; all ascending.
+	symmetric, skew, singular []float64
+	eigenvalues               []complex128
+	frames                    []frame
+}
+
+// frame is an orthonormal basis that turns as the operator turns: the eigenvectors of a symmetric matrix made of it.
+type frame struct {
+	// u has the vectors as columns, in is the operator in these coordinates; both (n, n).
+	u, in []float64
+}
+
+// NewOperator prepares a matrix. It must be square, finite and not zero; the error wraps [ErrOperator].
+func NewOperator(a mat.Matrix) (*Operator, error) {
+	n, c := a.Dims()
+	if n != c || n == 0 {
+		return nil, fmt.Errorf("%w: shape (%d, %d): it must be square and not empty", ErrOperator, n, c)
+	}
+	o := &Operator{n: n, a: make([]float64, n*n)}
+	largest := 0.0
+	for i := range n {
+		for j := range n {
+			v := a.At(i, j)
+			if v-v != 0 {
+				return nil, fmt.Errorf("%w: element (%d, %d) is %v: it must be finite", ErrOperator, i, j, v)
+			}
+			o.a[i*n+j] = v
+			largest = max(largest, math.Abs(v))
+		}
+	}
+	if largest == 0 {
+		return nil, fmt.Errorf("%w: all elements are 0: there is no direction to compare", ErrOperator)
+	}
+	if err := o.spectra(a); err != nil {
+		return nil, err
+	}
+	// By the largest element first, so that squares neither overflow nor vanish.
+	sum := 0.0
+	for i := range o.a {
+		o.a[i] /= largest
+		sum += o.a[i] * o.a[i]
+	}
+	for i := range o.a {
+		o.a[i] /= math.Sqrt(sum)
+	}
+	return o, o.prepare()
+}
+
+// spectra finds the eigenvalues of the matrix as it was given.
+func (o *Operator) spectra(a mat.Matrix) error {
+	var e mat.Eigen
+	if !e.Factorize(a, mat.EigenNone) {
+		return fmt.Errorf("%w: its eigenvalues were not found", ErrOperator)
+	}
+	o.eigenvalues = e.Values(nil)
+	slices.SortFunc(o.eigenvalues, compareComplex)
+	return nil
+}
+
+func compareComplex(x, y complex128) int {
+	switch {
+	case real(x) != real(y):
+		if real(x) < real(y) {
+			return -1
+		}
+		return 1
+	case imag(x) < imag(y):
+		return -1
+	case imag(x) > imag(y):
+		return 1
+	}
+	return 0
+}
+
+// Size is the number of rows.
+func (o *Operator) Size() int { return o.n }
+
+// Eigenvalues returns those of the matrix as it was given, before scaling, sorted by real, then imaginary part.
+func (o *Operator) Eigenvalues() []complex128 { return slices.Clone(o.eigenvalues) }
+
+// Matrix returns a copy of the scaled matrix.
+func (o *Operator) Matrix() *mat.Dense { return mat.NewDense(o.n, o.n, slices.Clone(o.a)) }
+
+// prepare finds the spectra of the bounds and the frames.
+func (o *Operator) prepare() error {
+	n := o.n
+	a := mat.NewDense(n, n, o.a)
+	var svd mat.SVD
+	if !svd.Factorize(a, mat.SVDNone) {
+		return fmt.Errorf("%w: its singular values were not found", ErrOperator)
+	}
+	o.singular = svd.Values(nil)
+	slices.Reverse(o.singular)
+	var k, kk mat.Dense
+	k.Sub(a, a.T())
+	k.Scale(0.5, &k)
+	// The moduli of the skew part's eigenvalues are its singular values; those of its square would lose half of the digits.
+	var skew mat.SVD
+	if !skew.Factorize(&k, mat.SVDNone) {
+		return fmt.Errorf("%w: the eigenvalues of its skew part were not found", ErrOperator)
+	}
+	o.skew = skew.Values(nil)
+	slices.Reverse(o.skew)
+	for i, w := range words(a, &k) {
+		s := mat.NewSymDense(n, nil)
+		for r := range n {
+			for c := r; c < n; c++ {
+				s.SetSym(r, c, (w.At(r, c)+w.At(c, r))/2)
+			}
+		}
+		var e mat.EigenSym
+		if !e.Factorize(s, true) {
+			return fmt.Errorf("%w: the eigenvectors of its symmetric part were not found", ErrOperator)
+		}
+		if i == 0 {
+			o.symmetric = e.Values(nil)
+		}
+		var u, in mat.Dense
+		e.VectorsTo(&u)
+		kk.Mul(a, &u)
+		in.Mul(u.T(), &kk)
+		o.frames = append(o.frames, frame{u.RawMatrix().Data, in.RawMatrix().Data})
+	}
+	return nil
+}
+
+// words are symmetric matrices that turn with the operator: if A = C B C^T then word(A) = C word(B) C^T. The first is the symmetric part of A itself. k is
+// the skew part.
+func words(a *mat.Dense, k *mat.Dense) []*mat.Dense {
+	n, _ := a.Dims()
+	product := func(x, y mat.Matrix) *mat.Dense {
+		p := mat.NewDense(n, n, nil)
+		p.Mul(x, y)
+		return p
+	}
+	sum := func(x *mat.Dense, factor float64, y *mat.Dense) *mat.Dense {
+		s := mat.NewDense(n, n, nil)
+		s.Scale(factor, y)
+		s.Add(x, s)
+		return s
+	}
+	s := sum(a, -1, k)
+	commutator := sum(product(s, k), -1, product(k, s))
+	return []*mat.Dense{
+		s,
+		product(a, a.T()),
+		product(a.T(), a),
+		product(a, a),
+		sum(s, 3, commutator),
+		sum(s, -3, commutator),
+	}
+}
