@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -26,15 +27,24 @@ func (e *embedding) basis(ctx context.Context, opt Options) (*basis, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s, u, err := e.decompose(ctx, opt)
-	if err != nil {
-		return nil, err
+	var s []float64
+	var u *mat.Dense
+	var err error
+	total, floor := 0.0, opt.Rank.Floor
+	if work := float64(e.rows) * float64(e.columns) * float64(min(e.rows, e.columns)); work > directWork {
+		floor = max(floor, gramFloor)
+		if s, u, total, err = e.fromMoments(ctx, opt); err != nil {
+			return nil, err
+		}
+	} else {
+		if s, u, err = e.decompose(); err != nil {
+			return nil, err
+		}
+		for _, v := range s {
+			total += v * v
+		}
 	}
-	total := 0.0
-	for _, v := range s {
-		total += v * v
-	}
-	held := numerical(s, e.rows, e.columns)
+	held := numerical(s, e.rows, e.columns, floor)
 	r, err := opt.Rank.of(s, held, total, e.rows, e.columns)
 	if err != nil {
 		return nil, err
@@ -56,7 +66,7 @@ func (e *embedding) basis(ctx context.Context, opt Options) (*basis, error) {
 }
 
 // decompose returns singular values, descending, and right singular vectors as columns.
-func (e *embedding) decompose(ctx context.Context, opt Options) ([]float64, *mat.Dense, error) {
+func (e *embedding) decompose() ([]float64, *mat.Dense, error) {
 	h := make([]float64, e.rows*e.columns)
 	e.block(h, 0, e.rows)
 	var svd mat.SVD
@@ -73,3 +83,9 @@ func (e *embedding) decompose(ctx context.Context, opt Options) ([]float64, *mat
 	}
 	return s, &v, nil
 }
+
+func dot(x, y []float64) float64 { return blas64.Dot(vec(x), vec(y)) }
+
+func axpy(alpha float64, x, y []float64) { blas64.Axpy(alpha, vec(x), vec(y)) }
+
+func vec(x []float64) blas64.Vector { return blas64.Vector{N: len(x), Data: x, Inc: 1} }

@@ -60,6 +60,9 @@ type Model struct {
 	encode, decode *mat.Dense
 	opt            Options
 	width          int
+	basis          *basis
+	// past and cross are the second moments of all whitened rows that were kept, and those with the rows steps later.
+	past, cross *mat.Dense
 }
 
 // Rank is the number of coordinates.
@@ -93,17 +96,36 @@ func Fit(ctx context.Context, trials []Trial, opt Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := len(b.kept)
-	past, cross := moments(z, p, opt.Steps)
-	whole, err := ridge(past, cross, opt.Ridge)
-	if err != nil {
-		return nil, err
+	m := &Model{Singular: b.singular, Rows: e.rows, Columns: e.columns, opt: opt, width: e.width, basis: b}
+	m.past, m.cross = moments(z, len(b.kept), opt.Steps)
+	return m, m.regress(b.rank)
+}
+
+// Reduce returns the operator of the same recording on fewer coordinates, which costs next to nothing: for operators that are compared, and so must have
+// one size, and for sweeps over ranks.
+func (m *Model) Reduce(rank int) (*Model, error) {
+	if rank < 1 || rank > m.Rank() {
+		return nil, fmt.Errorf("%w: rank %d: 1..%d for an operator of rank %d", ErrOption, rank, m.Rank(), m.Rank())
 	}
-	m := &Model{Singular: b.singular, Rows: e.rows, Columns: e.columns, opt: opt, width: e.width}
-	if !opt.ReducedRank {
+	r := *m
+	return &r, r.regress(rank)
+}
+
+// regress finds the operator of the given rank from the moments of whitened rows.
+func (m *Model) regress(r int) error {
+	p := r
+	if m.opt.ReducedRank {
+		p = len(m.basis.kept)
+	}
+	past, cross := m.past.Slice(0, p, 0, p), m.cross.Slice(0, p, 0, p)
+	whole, err := ridge(past, cross, m.opt.Ridge)
+	if err != nil {
+		return err
+	}
+	m.encode, m.decode = mat.DenseCopyOf(m.basis.encode.Slice(0, m.Columns, 0, p)), mat.DenseCopyOf(m.basis.decode.Slice(0, p, 0, m.Columns))
+	if !m.opt.ReducedRank {
 		m.A = mat.DenseCopyOf(whole.T())
-		m.encode, m.decode = b.encode, b.decode
-		return m, nil
+		return nil
 	}
 	// The right singular vectors P of the fitted rows V W: the best regression of rank r is W P P^T, and P^T W^T P is it in the coordinates P^T v.
 	var second mat.Dense
@@ -116,11 +138,10 @@ func Fit(ctx context.Context, trials []Trial, opt Options) (*Model, error) {
 	}
 	var es mat.EigenSym
 	if !es.Factorize(symmetric, true) {
-		return nil, fmt.Errorf("%w: the directions of the reduced-rank regression were not found", ErrData)
+		return fmt.Errorf("%w: the directions of the reduced-rank regression were not found", ErrData)
 	}
 	var v mat.Dense
 	es.VectorsTo(&v)
-	r := b.rank
 	lead := mat.NewDense(p, r, nil)
 	for i := range p {
 		for j := range r {
@@ -129,10 +150,10 @@ func Fit(ctx context.Context, trials []Trial, opt Options) (*Model, error) {
 	}
 	var a, encode, decode mat.Dense
 	a.Product(lead.T(), whole.T(), lead)
-	encode.Mul(b.encode, lead)
-	decode.Mul(lead.T(), b.decode)
+	encode.Mul(m.encode, lead)
+	decode.Mul(lead.T(), m.decode)
 	m.A, m.encode, m.decode = &a, &encode, &decode
-	return m, nil
+	return nil
 }
 
 // embedding is a recording with what its embedded rows are; the rows themselves are made as they are needed.
@@ -246,7 +267,7 @@ func moments(z []Trial, p, steps int) (past, cross *mat.Dense) {
 }
 
 // ridge solves (past + lambda I) W = cross.
-func ridge(past, cross *mat.Dense, lambda float64) (*mat.Dense, error) {
+func ridge(past, cross mat.Matrix, lambda float64) (*mat.Dense, error) {
 	p, _ := past.Dims()
 	s := mat.NewSymDense(p, nil)
 	for i := range p {

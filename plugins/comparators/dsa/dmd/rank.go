@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Rank says how many whitened coordinates an operator acts on. At most one of its fields is set; the zero value keeps all that the data has.
+// Rank says how many whitened coordinates an operator acts on. At most one of the four criteria is set; the zero value keeps all that the data has.
 type Rank struct {
 	// Number of coordinates.
 	Number int
@@ -15,6 +15,11 @@ type Rank struct {
 	Explained float64
 	// Optimal keeps those above the threshold that recovers a low-rank matrix best from white noise of unknown level (Gavish & Donoho 2014).
 	Optimal bool
+	// AtMost lowers Number to what the data holds where that is less, instead of refusing.
+	AtMost bool
+	// Floor is the share of the largest singular value below which the others are taken for rounding, e.g. 1e-6 for data that was rounded to float32; 0: what
+	// float64 leaves.
+	Floor float64
 }
 
 func (r Rank) check() error {
@@ -27,6 +32,8 @@ func (r Rank) check() error {
 	switch {
 	case set > 1:
 		return fmt.Errorf("%w: rank: number %d, threshold %v, explained %v, optimal %v: one criterion at most", ErrOption, r.Number, r.Threshold, r.Explained, r.Optimal)
+	case !(r.Floor >= 0 && r.Floor < 1):
+		return fmt.Errorf("%w: rank: floor %v: in [0, 1)", ErrOption, r.Floor)
 	case r.Number < 0:
 		return fmt.Errorf("%w: rank: number %d: at least 1, or 0 for all", ErrOption, r.Number)
 	case !(r.Threshold >= 0) || math.IsInf(r.Threshold, 0):
@@ -38,11 +45,11 @@ func (r Rank) check() error {
 }
 
 // numerical is the number of singular values that stand above rounding, of an embedding of so many rows and columns.
-func numerical(s []float64, rows, cols int) int {
+func numerical(s []float64, rows, cols int, share float64) int {
 	if len(s) == 0 {
 		return 0
 	}
-	floor := s[0] * float64(max(rows, cols)) * 0x1p-52
+	floor := s[0] * max(share, float64(max(rows, cols))*0x1p-52)
 	n := 0
 	for n < len(s) && s[n] > floor {
 		n++
@@ -55,10 +62,10 @@ func (r Rank) of(s []float64, held int, total float64, rows, cols int) (int, err
 	n := held
 	switch {
 	case r.Number > 0:
-		if r.Number > held {
+		if r.Number > held && !r.AtMost {
 			return 0, fmt.Errorf("%w: rank: number %d: the embedded data (%d rows, %d columns) has rank %d", ErrOption, r.Number, rows, cols, held)
 		}
-		return r.Number, nil
+		return min(r.Number, held), nil
 	case r.Threshold > 0:
 		for n = 0; n < held && s[n] > r.Threshold; {
 			n++

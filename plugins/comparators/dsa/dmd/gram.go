@@ -1,0 +1,286 @@
+package dmd
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+)
+
+// directWork is the number of multiplications, rows x columns x the smaller, up to which an embedding is decomposed itself. Beyond it its second moments
+// are: many times faster and in memory that does not grow with the rows, but what is below gramFloor of the largest singular value is lost in rounding.
+const (
+	directWork = 3e7
+	gramFloor  = 1e-7
+)
+
+// moments are H^T H (columns, columns) of the embedding H. The block of delays i and j is a sum of x(t-i) x(t-j)^T over a window of t, and that of i+1 and
+// j+1 the same sum over the window one delay earlier: only one row of blocks is summed in full, at 1/delays of the cost, the others differ by the
+// windows' ends.
+func (e *embedding) moments(ctx context.Context, threads int) (*mat.Dense, error) {
+	d, c := e.width, e.columns
+	g := mat.NewDense(c, c, nil)
+	whole := g.RawMatrix()
+	lost := (e.delays - 1) * e.interval
+	edge := 0 // Rows at each end of the windows, of all trials.
+	for _, t := range e.trials {
+		edge += min(e.interval, max(0, t.Bins()-lost))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(threads)
+	// One chain of blocks for each lag; chains share nothing.
+	for lag := range e.delays {
+		group.Go(func() error {
+			var w product.Workspace
+			block := make([]float64, d*d)
+			for _, t := range e.trials {
+				n := t.Bins() - lost
+				if n <= 0 {
+					continue
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				old, now := t.Data[(lost-lag*e.interval)*d:], t.Data[lost*d:]
+				w.Add(block, d, d, n, product.Operand{Data: old, Stride: d, T: true}, product.Operand{Data: now, Stride: d})
+			}
+			left, right := make([]float64, 0, 2*edge*d), make([]float64, 0, 2*edge*d)
+			for j := 0; ; j++ {
+				i := j + lag
+				for r := range d {
+					row := block[r*d : r*d+d]
+					copy(whole.Data[(i*d+r)*c+j*d:], row)
+					for q, v := range row {
+						whole.Data[(j*d+q)*c+i*d+r] = v
+					}
+				}
+				if i+1 == e.delays {
+					return ctx.Err()
+				}
+				left, right = left[:0], right[:0]
+				for _, t := range e.trials {
+					n := t.Bins() - lost
+					for q := range min(e.interval, max(0, n)) {
+						// What the window gains at its beginning and loses at its end.
+						gain, loss := q-e.interval, n-1-q
+						left = append(left, t.row(lost-i*e.interval+gain)...)
+						right = append(right, t.row(lost-j*e.interval+gain)...)
+						left = append(left, t.row(lost-i*e.interval+loss)...)
+						for _, v := range t.row(lost - j*e.interval + loss) {
+							right = append(right, -v)
+						}
+					}
+				}
+				w.Add(block, d, d, 2*edge, product.Operand{Data: left, Stride: d, T: true}, product.Operand{Data: right, Stride: d})
+			}
+		})
+	}
+	return g, group.Wait()
+}
+
+// fromMoments decomposes by second moments: as many singular values and vectors as the criterion needs.
+func (e *embedding) fromMoments(ctx context.Context, opt Options) (s []float64, u *mat.Dense, total float64, err error) {
+	g, err := e.moments(ctx, opt.Threads)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	for i := range e.columns {
+		total += g.At(i, i)
+	}
+	most := min(e.rows, e.columns)
+	rank := opt.Rank
+	if opt.ReducedRank || rank.Optimal || (rank.Number == 0 && rank.Threshold == 0 && rank.Explained == 0) {
+		s, u, err = everything(g)
+		return s[:min(most, len(s))], u, total, err
+	}
+	for r := min(most, max(rank.Number, 32)); ; r = min(most, 2*r) {
+		if rank.Number > 0 {
+			r = min(most, rank.Number)
+		}
+		s, u, err = leading(ctx, g, r)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		sum := 0.0
+		for _, v := range s {
+			sum += v * v
+		}
+		last := s[len(s)-1]
+		if r == most || rank.Number > 0 || last <= s[0]*max(gramFloor, rank.Floor) || (rank.Threshold > 0 && last <= rank.Threshold) || (rank.Explained > 0 && sum >= rank.Explained*total) {
+			return s, u, total, nil
+		}
+	}
+}
+
+// everything is the whole eigendecomposition of g, as singular values of what g are the moments of.
+func everything(g *mat.Dense) ([]float64, *mat.Dense, error) {
+	n, _ := g.Dims()
+	var es mat.EigenSym
+	if !es.Factorize(mat.NewSymDense(n, g.RawMatrix().Data), true) {
+		return nil, nil, fmt.Errorf("%w: the eigenvalues of %d x %d second moments did not converge", ErrData, n, n)
+	}
+	values := es.Values(nil)
+	var v mat.Dense
+	es.VectorsTo(&v)
+	u := mat.NewDense(n, n, nil)
+	s := make([]float64, n)
+	for k := range n {
+		s[k] = math.Sqrt(max(0, values[n-1-k]))
+		for i := range n {
+			u.Set(i, k, v.At(i, n-1-k))
+		}
+	}
+	return s, u, nil
+}
+
+// The block Krylov method: the width of a block, and the residual, as a share of the largest and of the last wanted eigenvalue, that counts as converged.
+const (
+	krylovBlock   = 16
+	residualFirst = 1e-14
+	residualLast  = 1e-8
+)
+
+// leading finds the r largest eigenvalues of g by block Lanczos with full reorthogonalisation (Golub & Underwood 1977; Saad 2011, 6.5), as singular values,
+// with their vectors. The first block is the same each time. Where the space would come near the whole, the whole is decomposed.
+func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, error) {
+	n, _ := g.Dims()
+	if n <= 200 || 3*r+4*krylovBlock > n {
+		s, u, err := everything(g)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s[:r], mat.DenseCopyOf(u.Slice(0, n, 0, r)), nil
+	}
+	raw := g.RawMatrix().Data
+	const b = krylovBlock
+	limit := n / 2 / b * b
+	// Basis vectors are rows of q, their images rows of gq.
+	var q, gq []float64
+	var w product.Workspace
+	next := make([]float64, b*n)
+	// Quasi-random, so that no eigenvector is orthogonal to it.
+	x := uint64(0x9e3779b97f4a7c15)
+	for i := range next {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		next[i] = float64(int64(x)) / (1 << 63)
+	}
+	check := max(2*r, 4*b)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		k := len(q) / n
+		added := orthonormal(&w, q, next, n)
+		q = append(q, next[:added*n]...)
+		image := make([]float64, added*n)
+		w.Mul(image, added, n, n, product.Operand{Data: q[k*n:], Stride: n}, product.Operand{Data: raw, Stride: n})
+		gq = append(gq, image...)
+		k += added
+		if k >= check || added < b || k >= limit {
+			s, u, converged, err := ritz(&w, q, gq, n, k, r)
+			if err != nil {
+				return nil, nil, err
+			}
+			if converged {
+				return s, u, nil
+			}
+			if added < b || k >= limit {
+				break
+			}
+			check = k + k/3
+		}
+		next = image
+	}
+	s, u, err := everything(g)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s[:r], mat.DenseCopyOf(u.Slice(0, n, 0, r)), nil
+}
+
+// orthonormal makes rows of next orthonormal and orthogonal to those of q, by classical Gram-Schmidt twice against q and modified within; rows of which
+// nothing is left are dropped. It returns how many there are.
+func orthonormal(w *product.Workspace, q, next []float64, n int) int {
+	k, b := len(q)/n, len(next)/n
+	before := make([]float64, b)
+	for i := range b {
+		before[i] = math.Sqrt(dot(next[i*n:i*n+n], next[i*n:i*n+n]))
+	}
+	if k > 0 {
+		inner, back := make([]float64, b*k), make([]float64, b*n)
+		for range 2 {
+			w.Mul(inner, b, k, n, product.Operand{Data: next, Stride: n}, product.Operand{Data: q, Stride: n, T: true})
+			w.Mul(back, b, n, k, product.Operand{Data: inner, Stride: k}, product.Operand{Data: q, Stride: n})
+			for i, v := range back {
+				next[i] -= v
+			}
+		}
+	}
+	kept := 0
+	for i := range b {
+		row := next[i*n : i*n+n]
+		for range 2 {
+			for j := range kept {
+				other := next[j*n : j*n+n]
+				axpy(-dot(row, other), other, row)
+			}
+		}
+		norm := math.Sqrt(dot(row, row))
+		if norm <= 1e-12*before[i] {
+			continue
+		}
+		to := next[kept*n : kept*n+n]
+		for j, v := range row {
+			to[j] = v / norm
+		}
+		kept++
+	}
+	return kept
+}
+
+// ritz finds the best approximations within the space of q's k rows, and whether they are good.
+func ritz(w *product.Workspace, q, gq []float64, n, k, r int) ([]float64, *mat.Dense, bool, error) {
+	if k < r {
+		return nil, nil, false, nil
+	}
+	t := make([]float64, k*k)
+	w.Mul(t, k, k, n, product.Operand{Data: q, Stride: n}, product.Operand{Data: gq, Stride: n, T: true})
+	var es mat.EigenSym
+	if !es.Factorize(mat.NewSymDense(k, t), true) {
+		return nil, nil, false, fmt.Errorf("%w: the eigenvalues of %d x %d second moments did not converge", ErrData, n, n)
+	}
+	values := es.Values(nil)
+	slices.Reverse(values)
+	var v mat.Dense
+	es.VectorsTo(&v)
+	pick := make([]float64, k*r)
+	for i := range k {
+		for j := range r {
+			pick[i*r+j] = v.At(i, k-1-j)
+		}
+	}
+	u, gu := make([]float64, n*r), make([]float64, n*r)
+	w.Mul(u, n, r, k, product.Operand{Data: q, Stride: n, T: true}, product.Operand{Data: pick, Stride: r})
+	w.Mul(gu, n, r, k, product.Operand{Data: gq, Stride: n, T: true}, product.Operand{Data: pick, Stride: r})
+	worst := 0.0
+	for j := range r {
+		sum := 0.0
+		for i := range n {
+			d := gu[i*r+j] - values[j]*u[i*r+j]
+			sum += d * d
+		}
+		worst = max(worst, sum)
+	}
+	s := make([]float64, r)
+	for j := range s {
+		s[j] = math.Sqrt(max(0, values[j]))
+	}
+	return s, mat.NewDense(n, r, u), math.Sqrt(worst) <= max(residualFirst*values[0], residualLast*values[r-1]), nil
+}
