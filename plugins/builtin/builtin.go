@@ -3,6 +3,7 @@ package builtin
 import (
 	"slices"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa"
 	"github.com/ctdb-host/ctdb/plugins/comparators/metrics"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/leaky"
@@ -34,7 +35,7 @@ func Plugin() serve.Plugin {
 		Tasks:       []task.Factory{multitask.Factory(), nbff.Factory(), reach.Factory()},
 		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), lowrank.Factory(), node.Factory()}, sae.Factories())),
 		Simulators:  []simulator.Factory{spikes.Factory()},
-		Comparators: []comparator.Factory{metrics.Factory()},
+		Comparators: []comparator.Factory{dsa.Factory(), metrics.Factory()},
 	}
 }
 

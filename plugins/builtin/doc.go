@@ -31,6 +31,8 @@
 //	spikes/mixing            neuron         the weights with which a neuron reads latents
 //	spikes/counts            trial          the spikes
 //	spikes/calcium           trial          the noise of fluorescence
+//	dsa/start                size, start    an orthogonal matrix that a descent begins from; the seed is 0
+//	dsa/null                 trial          the order in which the bins of a trial are shuffled for the null
 //	metrics/bootstrap        resample       the trials of a resample
 //	metrics/null/train       comparison     which training trials are paired for the null
 //	metrics/null/valid       comparison     the same for validation trials

@@ -1,0 +1,233 @@
+package dsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// comparison is one request at work.
+type comparison struct {
+	*dsa
+	subjects []comparator.Subject
+	report   component.Reporter
+	systems  []system
+	// rank is common to all operators; wanted is what was asked for, 0 where a criterion chose.
+	rank, wanted int
+	// pairs holds row i, column j, i < j, of all subjects, at i*n+j.
+	pairs []pair
+	// driven holds what the known inputs add, nil where they are not asked for.
+	driven []drivenPair
+	sweeps []sweep
+}
+
+// system is what a subject came to.
+type system struct {
+	model    *dmd.Model
+	operator *distance.Operator
+	trials   int
+	// null is the operator of shuffled bins, nil where there is none.
+	null *distance.Operator
+	err  error
+}
+
+// pair compares two subjects; null is against the second's shuffled bins.
+type pair struct {
+	distance.Alignment
+	wasserstein float64
+	null        nulls
+	// err says why there is no alignment; the spectra may still be compared.
+	err, spectraErr error
+}
+
+type nulls struct{ angular, euclidean, wasserstein float64 }
+
+func asOmission(err error, to *omission) bool { return errors.As(err, to) }
+
+func newComparison(d *dsa, req comparator.Request, report component.Reporter) (*comparison, error) {
+	if err := checkSubjects(req); err != nil {
+		return nil, err
+	}
+	return &comparison{dsa: d, subjects: req.Subjects, report: report}, nil
+}
+
+// each calls f for 0..n-1 on all threads and reports progress. A panic there is an error here.
+func (c *comparison) each(ctx context.Context, phase string, n int, f func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.threads)
+	var done atomic.Int64
+	for i := range n {
+		g.Go(func() (err error) {
+			defer func() {
+				if p := recover(); p != nil {
+					if c.log != nil {
+						c.log.Error("panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+					}
+					err = fmt.Errorf("dsa: panic: %v", p)
+				}
+			}()
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := f(ctx, i); err != nil {
+				return err
+			}
+			c.report.Progress(component.Progress{Phase: phase, Done: done.Add(1), Total: int64(n), Loss: math.NaN()})
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (c *comparison) run(ctx context.Context) error {
+	n := len(c.subjects)
+	c.systems = make([]system, n)
+	models, null := make([]*dmd.Model, n), make([]*dmd.Model, n)
+	if err := c.each(ctx, "operator", n, func(ctx context.Context, i int) (err error) {
+		s := &c.subjects[i]
+		sys := &c.systems[i]
+		models[i], null[i], sys.trials, err = c.fit(ctx, s)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			sys.err = why(s, err)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	c.rank = 0
+	if c.RankBy == "number" {
+		c.wanted = c.Rank
+	}
+	for _, m := range models {
+		if m != nil && (c.rank == 0 || m.Rank() < c.rank) {
+			c.rank = m.Rank()
+		}
+	}
+	if err := c.each(ctx, "spectrum", n, func(_ context.Context, i int) error {
+		c.prepare(i, models[i], null[i])
+		return nil
+	}); err != nil {
+		return err
+	}
+	c.pairs = make([]pair, n*n)
+	var list [][2]int
+	for i := range n {
+		for j := i + 1; j < n; j++ {
+			list = append(list, [2]int{i, j})
+		}
+	}
+	if err := c.each(ctx, "pair", len(list), func(ctx context.Context, k int) (err error) {
+		i, j := list[k][0], list[k][1]
+		c.pairs[i*n+j], err = c.compare(ctx, i, j)
+		return err
+	}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// fit estimates a subject's operator, and that of its shuffled bins where it is wanted.
+func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *dmd.Model, trials int, err error) {
+	x, err := c.trials(s, false, comparator.Latents)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if m, err = dmd.Fit(ctx, x, c.options(s)); err != nil {
+		return nil, nil, 0, err
+	}
+	if c.nulled(s) {
+		// Shuffled bins of the same values hold as many ranks or more; where they do not, there is no null.
+		o := c.options(s)
+		o.Rank = dmd.Rank{Number: m.Rank(), Floor: o.Rank.Floor}
+		null, err = dmd.Fit(ctx, c.shuffled(x), o)
+		if err != nil && ctx.Err() == nil {
+			null, err = nil, nil
+		}
+	}
+	return m, null, len(x), err
+}
+
+// nulled reports whether a subject has a null: those that are measured against a truth.
+func (c *comparison) nulled(s *comparator.Subject) bool {
+	return c.Nulls && s.Role == comparator.Fitted && c.subjects[0].Role == comparator.Truth
+}
+
+// prepare makes what pairs need of a subject.
+func (c *comparison) prepare(i int, m, null *dmd.Model) {
+	sys := &c.systems[i]
+	if m == nil {
+		return
+	}
+	rank := m.Rank()
+	if c.Common {
+		rank = c.rank
+	}
+	operator := func(m *dmd.Model) (*distance.Operator, *dmd.Model, error) {
+		if m.Rank() > rank {
+			r, err := m.Reduce(rank)
+			if err != nil {
+				return nil, nil, err
+			}
+			m = r
+		}
+		o, err := distance.NewOperator(m.A)
+		return o, m, err
+	}
+	var err error
+	if sys.operator, sys.model, err = operator(m); err != nil {
+		sys.err = why(&c.subjects[i], err)
+		return
+	}
+	if null != nil {
+		if o, _, err := operator(null); err == nil {
+			sys.null = o
+		}
+	}
+}
+
+// compare compares two subjects. What cannot be had is in the pair; an error ends the comparison.
+func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
+	a, b := &c.systems[i], &c.systems[j]
+	p := pair{wasserstein: math.NaN(), null: nulls{math.NaN(), math.NaN(), math.NaN()}}
+	if err := errors.Join(a.err, b.err); err != nil {
+		if a.err != nil {
+			err = a.err
+		}
+		p.err, p.spectraErr = err, err
+		return p, nil
+	}
+	p.wasserstein, p.spectraErr = distance.Wasserstein(a.operator.Eigenvalues(), b.operator.Eigenvalues())
+	if a.operator.Size() != b.operator.Size() {
+		p.err = omit("%s has an operator of rank %d, %s of %d: only equal ranks can be rotated onto each other (common_rank lowers them)", c.subjects[i].Label, a.operator.Size(), c.subjects[j].Label, b.operator.Size())
+		return p, nil
+	}
+	var err error
+	options := distance.Options{Starts: c.Starts}
+	if p.Alignment, err = distance.Align(ctx, a.operator, b.operator, options); err != nil {
+		return p, err
+	}
+	if i == 0 && b.null != nil && b.null.Size() == a.operator.Size() {
+		n, err := distance.Align(ctx, a.operator, b.null, options)
+		if err != nil {
+			return p, err
+		}
+		p.null.angular, p.null.euclidean = n.Angular, n.Euclidean
+		if w, err := distance.Wasserstein(a.operator.Eigenvalues(), b.null.Eigenvalues()); err == nil {
+			p.null.wasserstein = w
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,256 @@
+package dsa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+func open(t testing.TB, threads int, values param.Values) comparator.Comparator {
+	t.Helper()
+	f := Factory()
+	v, problems := f.Info.Params.Resolve(values)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	c, err := f.Open(t.Context(), v, component.Env{Seed: 5, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// spirals are (trials, bins, width) of a noisy linear system with the given rotations a bin, seen through a random readout.
+func spirals(seed uint64, trials, bins, width int, turns ...float64) *tensor.Tensor {
+	rng := random.New(seed, "dsa/test")
+	d := 2 * len(turns)
+	read := make([]float64, d*width)
+	for i := range read {
+		read[i] = rng.NormFloat64()
+	}
+	x := tensor.New32(comparator.Latents, trials, bins, width)
+	for k := range trials {
+		z := make([]float64, d)
+		for i := range z {
+			z[i] = rng.NormFloat64()
+		}
+		for b := range bins {
+			for i, w := range turns {
+				p, q := z[2*i], z[2*i+1]
+				z[2*i] = 0.98*(math.Cos(w)*p-math.Sin(w)*q) + 0.1*rng.NormFloat64()
+				z[2*i+1] = 0.98*(math.Sin(w)*p+math.Cos(w)*q) + 0.1*rng.NormFloat64()
+			}
+			for j := range width {
+				sum := 0.0
+				for i, v := range z {
+					sum += v * read[i*width+j]
+				}
+				x.F32[(k*bins+b)*width+j] = float32(sum)
+			}
+		}
+	}
+	return x
+}
+
+// turned is x in other coordinates: an orthogonal map.
+func turned(x *tensor.Tensor) *tensor.Tensor {
+	d := x.Shape[2]
+	rng := random.New(9, "dsa/turn")
+	m := mat.NewDense(d, d, nil)
+	for i := range d {
+		for j := range d {
+			m.Set(i, j, rng.NormFloat64())
+		}
+	}
+	var qr mat.QR
+	qr.Factorize(m)
+	var q mat.Dense
+	qr.QTo(&q)
+	out := x.Clone()
+	for r := 0; r < len(x.F32); r += d {
+		for j := range d {
+			sum := 0.0
+			for i := range d {
+				sum += float64(x.F32[r+i]) * q.At(i, j)
+			}
+			out.F32[r+j] = float32(sum)
+		}
+	}
+	return out
+}
+
+// request has a truth, the same in other coordinates, and another system.
+func request() comparator.Request {
+	x := spirals(1, 8, 120, 4, 0.1, 0.35)
+	return comparator.Request{Subjects: []comparator.Subject{
+		{Label: "truth", Role: comparator.Truth, Train: tensor.Set{x}, Valid: tensor.Set{spirals(1, 4, 120, 4, 0.1, 0.35)}},
+		{Label: "same", Role: comparator.Fitted, Train: tensor.Set{turned(x)}},
+		{Label: "other", Role: comparator.Fitted, Train: tensor.Set{spirals(2, 8, 120, 4, 0.7, 1.2)}},
+	}}
+}
+
+var small = param.Values{"n_delays": int64(3), "rank": int64(6)}
+
+func with(values ...any) param.Values {
+	v := param.Values{}
+	for k, x := range small {
+		v[k] = x
+	}
+	for i := 0; i < len(values); i += 2 {
+		v[values[i].(string)] = values[i+1]
+	}
+	return v
+}
+
+func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
+	t.Helper()
+	for _, r := range o.Results {
+		if r.Metric == metric && r.Subject == subject {
+			return r
+		}
+	}
+	t.Fatalf("no %s of %s among %d results", metric, subject, len(o.Results))
+	return component.Result{}
+}
+
+// TestCompare: the same dynamics in other coordinates are near, others far, shuffled ones far from both; the matrices are symmetric with a zero diagonal, and
+// nothing depends on the number of threads.
+func TestCompare(t *testing.T) {
+	o, err := open(t, 1, with("compat", true)).Compare(t.Context(), request(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, other := find(t, o, "dsa", "same"), find(t, o, "dsa", "other")
+	if !(same.Value < 1e-3) || !(other.Value > 0.2) || !(same.Null > 0.2) || same.Reference != "truth" || same.N != 8 {
+		t.Errorf("same %+v, other %+v", same, other)
+	}
+	if b := find(t, o, "dsa_lower_bound", "other"); !(b.Value <= other.Value && b.Value > 0) {
+		t.Errorf("bound %+v of %+v", b, other)
+	}
+	w, sq := find(t, o, "dsa_wasserstein", "other").Value, find(t, o, "dsa_wasserstein_squared", "other").Value
+	if math.Abs(w*w-sq) > 1e-12 {
+		t.Errorf("%v squared is reported as %v", w, sq)
+	}
+	for _, m := range o.Matrices {
+		for i := range 3 {
+			for j := range 3 {
+				if v := m.F64[3*i+j]; v != m.F64[3*j+i] || (i == j) != (v == 0) && m.Name != "dsa_gap" {
+					t.Errorf("%s: %v", m.Name, m.F64)
+				}
+			}
+		}
+	}
+	for _, f := range o.Figures {
+		if err := f.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	again, err := open(t, 3, with("compat", true)).Compare(t.Context(), request(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(again.Results) != fmt.Sprint(o.Results) || !reflect.DeepEqual(again.Matrices, o.Matrices) {
+		t.Error("with other threads the outcome is another")
+	}
+}
+
+// TestOmissions: what cannot be had is a result with a reason, and the others are there.
+func TestOmissions(t *testing.T) {
+	latents := func(trials, bins, width int, f func(i int) float32) *tensor.Tensor {
+		x := tensor.New32(comparator.Latents, trials, bins, width)
+		for i := range x.F32 {
+			x.F32[i] = f(i)
+		}
+		return x
+	}
+	rng := random.New(3, "dsa/omissions")
+	noise := func(int) float32 { return float32(rng.NormFloat64()) }
+	for name, c := range map[string]struct {
+		x      *tensor.Tensor
+		values param.Values
+		reason string
+	}{
+		"none":           {nil, small, "has no latents"},
+		"one bin":        {latents(8, 1, 4, noise), small, "more than 3 are needed"},
+		"constant":       {latents(8, 120, 4, func(int) float32 { return 2 }), small, "constant"},
+		"NaN":            {latents(8, 120, 4, func(i int) float32 { return float32(math.Log(float64(100 - i))) }), small, "not finite in trial"},
+		"empty":          {latents(0, 120, 4, noise), small, "holds nothing"},
+		"too few delays": {latents(8, 120, 1, noise), with("common_rank", false), "has rank 3"},
+	} {
+		req := request()
+		req.Subjects[1].Train = nil
+		if c.x != nil {
+			req.Subjects[1].Train = tensor.Set{c.x}
+		}
+		o, err := open(t, 2, c.values).Compare(t.Context(), req, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r := find(t, o, "dsa", "same")
+		if !math.IsNaN(r.Value) || !strings.Contains(r.Reason, c.reason) {
+			t.Errorf("%s: %+v", name, r)
+		}
+		if r := find(t, o, "dsa", "other"); math.IsNaN(r.Value) {
+			t.Errorf("%s: %+v", name, r)
+		}
+		for _, r := range o.Results {
+			if math.IsNaN(r.Value) && r.Reason == "" {
+				t.Errorf("%s: %+v has no reason", name, r)
+			}
+		}
+	}
+	// A single trial is enough for an operator; ranks are lowered where they may be.
+	req := request()
+	req.Subjects[1].Train = tensor.Set{latents(1, 60, 1, noise)}
+	o, err := open(t, 2, small).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !strings.Contains(r.Reason, "rank 3 in place of 6") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestInvalidRequests(t *testing.T) {
+	for name, change := range map[string]func(*comparator.Request){
+		"no subjects":  func(r *comparator.Request) { r.Subjects = nil },
+		"two labels":   func(r *comparator.Request) { r.Subjects[1].Label = "truth" },
+		"late truth":   func(r *comparator.Request) { r.Subjects[1].Role = comparator.Truth },
+		"unknown role": func(r *comparator.Request) { r.Subjects[1].Role = "friend" },
+		"two axes": func(r *comparator.Request) {
+			r.Subjects[1].Train = tensor.Set{tensor.New32(comparator.Latents, 8, 120)}
+		},
+		"lengths too few": func(r *comparator.Request) {
+			r.Subjects[0].Train = append(r.Subjects[0].Train, tensor.NewInt(comparator.Lengths, 3))
+		},
+		"negative length": func(r *comparator.Request) {
+			l := tensor.NewInt(comparator.Lengths, 8)
+			l.I64[2] = -1
+			r.Subjects[0].Train = append(r.Subjects[0].Train, l)
+		},
+	} {
+		req := request()
+		change(&req)
+		if _, err := open(t, 1, small).Compare(t.Context(), req, nil); !errors.Is(err, component.ErrInvalidArgument) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := open(t, 2, small).Compare(ctx, request(), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: error %v", err)
+	}
+}

@@ -1,0 +1,31 @@
+package dsa
+
+import (
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// memory is that of the subjects' arrays, with the garbage that their arrival leaves, and, for each thread, of a subject's latents in double precision, their
+// coordinates and the second moments of the embedding.
+func memory(p Params, s comparator.Sizes, threads int) component.Memory {
+	d, z := s.Data, s.Latents
+	trials := int(tensor.Total(int64(d.TrainTrials), int64(d.ValidTrials)))
+	neurons, inputs := int64(d.Neurons), int64(d.Inputs)
+	single, double := 4, 8
+	arrays := tensor.Total(
+		tensor.Elements(trials, d.Bins, int(tensor.Total(int64(z), neurons, neurons, inputs, inputs, inputs, inputs)), single),
+		tensor.Elements(s.Subjects-1, trials, d.Bins, int(tensor.Total(int64(z), neurons, inputs)), single),
+	)
+	busy := min(threads, max(1, s.Subjects))
+	columns := int(tensor.Elements(p.Delays, z))
+	rank := p.Rank
+	if p.RankBy != "number" {
+		rank = min(columns, 1000)
+	}
+	latents := tensor.Elements(d.TrainTrials, d.Bins, z, double)
+	coordinates := tensor.Elements(d.TrainTrials, d.Bins, min(rank, columns), double)
+	each := tensor.Total(latents, latents, coordinates, tensor.Elements(3, columns, columns, double))
+	perOperator := tensor.Elements(s.Subjects, 16, rank, rank, double)
+	return component.Memory{Bytes: tensor.Total(arrays, arrays/2, tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
+}

@@ -1,0 +1,96 @@
+package dsa
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// outcome collects what was found.
+func (c *comparison) outcome() comparator.Outcome {
+	n := len(c.subjects)
+	var out comparator.Outcome
+	angular, euclidean, gap, wasserstein := tensor.New64("dsa_angular", n, n), tensor.New64("dsa_euclidean", n, n), tensor.New64("dsa_gap", n, n), tensor.New64("dsa_wasserstein", n, n)
+	angular.Unit, gap.Unit = "rad", "rad"
+	for i := range n {
+		for j := i; j < n; j++ {
+			p := c.pairs[i*n+j]
+			values := [4]float64{p.Angular, p.Euclidean, p.Gap(), p.wasserstein}
+			switch {
+			case i == j && c.systems[i].err != nil:
+				values = [4]float64{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
+			case i == j:
+				values = [4]float64{}
+			case p.err != nil:
+				values = [4]float64{math.NaN(), math.NaN(), math.NaN(), p.wasserstein}
+			}
+			for k, m := range []*tensor.Tensor{angular, euclidean, gap, wasserstein} {
+				m.F64[i*n+j], m.F64[j*n+i] = values[k], values[k]
+			}
+		}
+	}
+	out.Matrices = tensor.Set{angular, euclidean, gap, wasserstein}
+	out.Results = c.results()
+	out.Figures = c.figures(angular)
+	return out
+}
+
+// results are those against the truth, or, without one, of each pair.
+func (c *comparison) results() []component.Result {
+	n := len(c.subjects)
+	var out []component.Result
+	if n == 1 {
+		return []component.Result{c.result("dsa", 0, 0, math.NaN(), math.NaN(), "rad", "one subject: a distance needs 2")}
+	}
+	for i := range n - 1 {
+		if i > 0 && c.subjects[0].Role != comparator.Fitted {
+			break
+		}
+		for j := i + 1; j < n; j++ {
+			p := c.pairs[i*n+j]
+			reason, spectra := "", ""
+			if p.err != nil {
+				reason = p.err.Error()
+				p.Angular, p.Euclidean, p.Bound = math.NaN(), math.NaN(), math.NaN()
+			} else {
+				reason = c.limit()
+			}
+			if p.spectraErr != nil {
+				spectra = p.spectraErr.Error()
+			}
+			out = append(out,
+				c.result("dsa", j, i, p.Angular, p.null.angular, "rad", reason),
+				c.result("dsa_lower_bound", j, i, p.Bound, math.NaN(), "rad", reason),
+				c.result("dsa_euclidean", j, i, p.Euclidean, p.null.euclidean, "", reason),
+				c.result("dsa_wasserstein", j, i, p.wasserstein, p.null.wasserstein, "", spectra),
+			)
+			if c.Compat {
+				out = append(out, c.result("dsa_wasserstein_squared", j, i, p.wasserstein*p.wasserstein, p.null.wasserstein*p.null.wasserstein, "", spectra))
+			}
+		}
+	}
+	return out
+}
+
+// limit says what was done to compare at all.
+func (c *comparison) limit() string {
+	if c.Common && c.wanted > c.rank {
+		return fmt.Sprintf("rank %d in place of %d: the embedding of a subject holds no more", c.rank, c.wanted)
+	}
+	return ""
+}
+
+func (c *comparison) result(metric string, subject, reference int, value, null float64, unit, reason string) component.Result {
+	r := component.Result{Metric: metric, Subject: c.subjects[subject].Label, Unit: unit, Better: component.Lower, Value: value, Low: math.NaN(), High: math.NaN(), Null: null,
+		N: int64(c.systems[subject].trials), Reason: reason}
+	if reference != subject {
+		r.Reference = c.subjects[reference].Label
+	}
+	if metric == "dsa_lower_bound" {
+		r.Better = component.Neither
+	}
+	return r
+}

@@ -1,0 +1,161 @@
+package dsa
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// checkSubjects reports what contradicts itself in a request.
+func checkSubjects(req comparator.Request) error {
+	if len(req.Subjects) == 0 {
+		return component.Invalid("subjects", "none are given: at least 1 is needed")
+	}
+	labels := map[string]bool{}
+	for i, s := range req.Subjects {
+		path := "subjects[" + strconv.Itoa(i) + "]"
+		switch {
+		case s.Label == "" || labels[s.Label]:
+			return component.Invalid(path+".label", "%q is empty or given twice", s.Label)
+		case s.Role != comparator.Fitted && s.Role != comparator.Truth && s.Role != comparator.Recording:
+			return component.Invalid(path+".role", "%q is not allowed: truth, recording or fitted", s.Role)
+		case s.Role != comparator.Fitted && i > 0:
+			return component.Invalid(path+".role", "%s %q is not the first subject: there is one truth or recording at most, and it comes first", s.Role, s.Label)
+		}
+		labels[s.Label] = true
+		for _, set := range []struct {
+			name   string
+			arrays tensor.Set
+		}{{"train", s.Train}, {"valid", s.Valid}} {
+			path := path + "." + set.name
+			if err := set.arrays.Check(); err != nil {
+				return component.Invalid(path, "%v", err)
+			}
+			trials, bins := -1, 0
+			for _, name := range []string{comparator.Latents, comparator.Inputs, comparator.TrueInputs} {
+				a := set.arrays.Get(name)
+				if a == nil {
+					continue
+				}
+				if len(a.Shape) != 3 {
+					return component.Invalid(path+"."+name, "shape %v is not allowed: (trials, bins, channels)", a.Shape)
+				}
+				if trials >= 0 && (a.Shape[0] != trials || a.Shape[1] != bins) {
+					return component.Invalid(path+"."+name, "shape %v does not go with %d trials of %d bins", a.Shape, trials, bins)
+				}
+				trials, bins = a.Shape[0], a.Shape[1]
+			}
+			if l := set.arrays.Get(comparator.Lengths); l != nil {
+				if len(l.Shape) != 1 || l.I64 == nil || (trials >= 0 && l.Shape[0] != trials) {
+					return component.Invalid(path+"."+comparator.Lengths, "shape %v of %s is not allowed: (%d trials), int64", l.Shape, l.DType(), trials)
+				}
+				for k, n := range l.I64 {
+					if n < 0 || (trials >= 0 && n > int64(bins)) {
+						return component.Invalid(path+"."+comparator.Lengths, "trial %d has length %d: 0..%d are allowed", k, n, bins)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// trials takes an array of a subject apart, each trial cut at its length, which is that of the subject or, where it has none, of the first subject.
+func (c *comparison) trials(s *comparator.Subject, valid bool, name string) ([]dmd.Trial, error) {
+	split, set, first := "train", s.Train, c.subjects[0].Train
+	if valid {
+		split, set, first = "valid", s.Valid, c.subjects[0].Valid
+	}
+	a := set.Get(name)
+	if a == nil {
+		return nil, omit("%s has no %s of %s trials", s.Label, name, split)
+	}
+	lengths := set.Get(comparator.Lengths)
+	if lengths == nil && c.subjects[0].Role != comparator.Fitted {
+		lengths = first.Get(comparator.Lengths)
+	}
+	if lengths != nil && lengths.Shape[0] != a.Shape[0] {
+		return nil, omit("%s has %d %s trials, the lengths of %s are for %d", s.Label, a.Shape[0], split, c.subjects[0].Label, lengths.Shape[0])
+	}
+	bins, width := a.Shape[1], a.Shape[2]
+	if a.Len() == 0 {
+		return nil, omit("%s of %s (%s trials): shape %v holds nothing", name, s.Label, split, a.Shape)
+	}
+	out := make([]dmd.Trial, a.Shape[0])
+	for k := range out {
+		n := bins
+		if lengths != nil {
+			n = min(bins, int(lengths.I64[k]))
+		}
+		x := make([]float64, n*width)
+		at := k * bins * width
+		switch {
+		case a.F64 != nil:
+			copy(x, a.F64[at:])
+		case a.F32 != nil:
+			for i, v := range a.F32[at : at+len(x)] {
+				x[i] = float64(v)
+			}
+		default:
+			for i, v := range a.I64[at : at+len(x)] {
+				x[i] = float64(v)
+			}
+		}
+		for i, v := range x {
+			if v-v != 0 {
+				return nil, omit("%s of %s (%s trials) is not finite in trial %d, bin %d, channel %d", name, s.Label, split, k, i/width, i%width)
+			}
+		}
+		out[k] = dmd.Trial{Data: x, Width: width}
+	}
+	return out, nil
+}
+
+// shuffled has the bins of each trial in another order, the same for all subjects.
+func (c *comparison) shuffled(trials []dmd.Trial) []dmd.Trial {
+	out := make([]dmd.Trial, len(trials))
+	for k, t := range trials {
+		x := make([]float64, len(t.Data))
+		for to, from := range random.New(c.seed, "dsa/null", uint64(k)).Perm(t.Bins()) {
+			copy(x[to*t.Width:][:t.Width], t.Data[from*t.Width:])
+		}
+		out[k] = dmd.Trial{Data: x, Width: t.Width}
+	}
+	return out
+}
+
+// rounding is the share of the largest singular value that float32 leaves in doubt.
+const rounding = 1e-6
+
+// options of a subject's fit.
+func (c *comparison) options(s *comparator.Subject) dmd.Options {
+	o := dmd.Options{Delays: c.Delays, Interval: c.Interval, Ridge: c.Ridge, ReducedRank: c.ReducedRank, Threads: 1}
+	switch c.RankBy {
+	case "number":
+		o.Rank.Number, o.Rank.AtMost = c.Rank, c.Common
+	case "threshold":
+		o.Rank.Threshold = c.Threshold
+	case "explained":
+		o.Rank.Explained = c.Explained
+	case "optimal":
+		o.Rank.Optimal = true
+	}
+	if a := s.Train.Get(comparator.Latents); a != nil && a.F32 != nil {
+		o.Rank.Floor = rounding
+	}
+	return o
+}
+
+// why turns a failed fit into the reason of an omission.
+func why(s *comparator.Subject, err error) error {
+	var o omission
+	if asOmission(err, &o) {
+		return err
+	}
+	return omission(fmt.Sprintf("%s: %v", s.Label, err))
+}
