@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -24,6 +26,8 @@ type Options struct {
 	Iterations int
 	// Seed of the random starts.
 	Seed uint64
+	// Threads to keep busy; 0: 1. The result does not depend on it.
+	Threads int
 }
 
 // Alignment is the best C that was found, and how good it is.
@@ -66,70 +70,122 @@ func Align(ctx context.Context, a, b *Operator, opt Options) (Alignment, error) 
 	if opt.Starts <= 0 {
 		opt.Starts = defaultStarts(a.n)
 	}
-	d := newDescent(a, b)
-	bound := angle(bound(a, b))
-	best := end{angular: math.Inf(1)}
-	made := 0
-	// Descents are first made to a rough end; those that are best there go on.
-	var rough []end
-	done := func() bool { return best.angular-bound <= proven }
-	consider := func(c []float64, iterations int, tolerance float64) (end, error) {
-		e, err := d.run(ctx, c, iterations, tolerance)
-		if err == nil && e.angular < best.angular {
-			best = e
-		}
-		return e, err
+	opt.Threads = max(1, opt.Threads)
+	r := search{a: a, b: b, opt: opt, best: end{angular: math.Inf(1)}, bound: angle(bound(a, b)), idle: make(chan *descent, opt.Threads)}
+	if err := r.run(ctx); err != nil {
+		return Alignment{}, err
 	}
-	for k := 0; made < opt.Starts && !done(); k++ {
-		for _, c := range d.start(opt.Seed, k) {
-			e, err := consider(c, min(opt.Iterations, roughIterations), roughTolerance)
-			if err != nil {
-				return Alignment{}, err
-			}
-			rough = append(rough, e)
-			made++
-			if done() || made >= opt.Starts {
-				break
-			}
-		}
-	}
-	slices.SortStableFunc(rough, func(x, y end) int {
-		switch {
-		case x.angular < y.angular:
-			return -1
-		case x.angular > y.angular:
-			return 1
-		}
-		return 0
-	})
-	for i := 0; i < min(len(rough), finalists) && !done(); i++ {
-		if _, err := consider(rough[i].c, opt.Iterations, fineTolerance); err != nil {
-			return Alignment{}, err
-		}
-	}
-	r := Alignment{
-		C: mat.NewDense(a.n, a.n, slices.Clone(best.c)), Angular: best.angular, Euclidean: 2 * math.Sin(best.angular/2), Bound: min(bound, best.angular), Starts: made,
-		Determinant: determinant(best.c, a.n),
-	}
-	return r, nil
+	return Alignment{
+		C: mat.NewDense(a.n, a.n, r.best.c), Angular: r.best.angular, Euclidean: 2 * math.Sin(r.best.angular/2), Bound: min(r.bound, r.best.angular), Starts: r.made,
+		Determinant: determinant(r.best.c, a.n),
+	}, nil
 }
 
-// The two passes: how far the first goes, and how many of its ends the second takes up.
+// search is one alignment at work. Descents are made in waves, whose size does not depend on the number of threads, so that what is found does not either.
+type search struct {
+	a, b  *Operator
+	opt   Options
+	best  end
+	bound float64
+	made  int
+	// idle descents, to be used again.
+	idle chan *descent
+}
+
+// The tolerances of the descents that compete, on the gradient's norm, and of the one that goes on from the best; and the sizes of waves.
 const (
-	roughIterations = 60
-	roughTolerance  = 1e-4
-	fineTolerance   = 1e-10
-	finalists       = 3
+	roughTolerance = 1e-5
+	fineTolerance  = 1e-10
+	wave           = 4
 )
+
+// run descends from matched eigenvectors and random points, then for a third of the budget from where the best is when turned in a few planes.
+func (s *search) run(ctx context.Context) error {
+	// The first start is exact for conjugate systems, and then the last.
+	units, fresh := 1, s.opt.Starts-s.opt.Starts/3
+	for k := 0; s.made < fresh && !s.proven(); k += units {
+		if k > 0 {
+			units = wave
+		}
+		if err := s.wave(ctx, k, units, func(d *descent, k int) [][]float64 { return d.start(s.opt.Seed, k) }); err != nil {
+			return err
+		}
+	}
+	for k := 0; s.made < s.opt.Starts && !s.proven(); k += wave {
+		best := s.best.c
+		if err := s.wave(ctx, k, wave, func(d *descent, k int) [][]float64 {
+			return [][]float64{d.turned(best, random.New(s.opt.Seed, "dsa/turn", uint64(d.n), uint64(k)))}
+		}); err != nil {
+			return err
+		}
+	}
+	if s.proven() {
+		return nil
+	}
+	d := s.take()
+	e, err := d.run(ctx, s.best.c, s.opt.Iterations, fineTolerance)
+	if err == nil && e.angular < s.best.angular {
+		s.best = e
+	}
+	return err
+}
+
+// proven reports that the best meets its bound.
+func (s *search) proven() bool { return s.best.angular-s.bound <= proven }
+
+func (s *search) take() *descent {
+	select {
+	case d := <-s.idle:
+		return d
+	default:
+		return newDescent(s.a, s.b)
+	}
+}
+
+// wave descends from units [k, k+n) and keeps the best, the first of equals.
+func (s *search) wave(ctx context.Context, k, n int, starts func(d *descent, k int) [][]float64) error {
+	ends := make([][]end, n)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.opt.Threads)
+	for i := range n {
+		g.Go(func() error {
+			d := s.take()
+			for _, c := range starts(d, k+i) {
+				e, err := d.run(ctx, c, s.opt.Iterations, roughTolerance)
+				if err != nil {
+					return err
+				}
+				ends[i] = append(ends[i], e)
+			}
+			select {
+			case s.idle <- d:
+			default:
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, es := range ends {
+		for _, e := range es {
+			s.made++
+			if e.angular < s.best.angular {
+				s.best = e
+			}
+		}
+	}
+	return nil
+}
 
 func defaultStarts(n int) int {
 	switch {
-	case n <= 12:
-		return 64
-	case n <= 32:
-		return 32
+	case n <= 24:
+		return 72
+	case n <= 40:
+		return 36
 	}
-	return 12
+	return 18
 }
 
 // bound is an upper bound on the inner product of a and C b C^T over orthogonal C: symmetric and skew parts are aligned apart, each at best
@@ -193,4 +249,35 @@ func determinant(c []float64, n int) int {
 		return -1
 	}
 	return 1
+}
+
+// turned is c turned by random angles in a few planes that two vectors of one of the first operator's frames span: far enough to leave where a descent
+// ended, near enough to keep most of what it found.
+func (d *descent) turned(c []float64, rng *rand.Rand) []float64 {
+	n := d.n
+	out := slices.Clone(c)
+	if n < 2 {
+		return out
+	}
+	u := d.x.frames[rng.IntN(len(d.x.frames))].u
+	pi, pj := make([]float64, n), make([]float64, n)
+	for range 2 + rng.IntN(3) {
+		i, j := rng.IntN(n), rng.IntN(n-1)
+		if j >= i {
+			j++
+		}
+		sin, cos := math.Sincos(2 * math.Pi * rng.Float64())
+		clear(pi)
+		clear(pj)
+		for k := range n {
+			axpy(u[k*n+i], out[k*n:k*n+n], pi)
+			axpy(u[k*n+j], out[k*n:k*n+n], pj)
+		}
+		for k := range n {
+			x, y := u[k*n+i], u[k*n+j]
+			axpy(x*(cos-1)+y*sin, pi, out[k*n:k*n+n])
+			axpy(y*(cos-1)-x*sin, pj, out[k*n:k*n+n])
+		}
+	}
+	return out
 }
