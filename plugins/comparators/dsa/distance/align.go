@@ -1,6 +1,7 @@
 package distance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,29 +93,48 @@ type search struct {
 	idle chan *descent
 }
 
-// The tolerances of the descents that compete, on the gradient's norm, and of the one that goes on from the best; and the sizes of waves.
+// The tolerances of the descents that compete, on the gradient's norm, and of the one that goes on from the best; the size of waves; and, for operators too
+// large for every descent to be followed to its end, how far each goes.
 const (
 	roughTolerance = 1e-5
-	fineTolerance  = 1e-10
+	fineTolerance  = 1e-8
 	wave           = 4
+	large          = 40
+	largeRough     = 60
 )
 
-// run descends from matched eigenvectors and random points, then for a third of the budget from where the best is when turned in a few planes.
+// run descends from matched eigenvectors, the best matches first, then from random points, then for a third of the budget from where the best is when turned
+// in a few planes.
 func (s *search) run(ctx context.Context) error {
-	// The first start is exact for conjugate systems, and then the last.
-	units, fresh := 1, s.opt.Starts-s.opt.Starts/3
-	for k := 0; s.made < fresh && !s.proven(); k += units {
-		if k > 0 {
-			units = wave
-		}
-		if err := s.wave(ctx, k, units, func(d *descent, k int) [][]float64 { return d.start(s.opt.Seed, k) }); err != nil {
+	d := s.take()
+	matched := d.candidates()
+	s.put(d)
+	// Matches are exact for conjugate systems, and then there is nothing to search.
+	if matched[0].angular-s.bound <= nearlyProven {
+		if err := s.wave(ctx, []int{0}, s.opt.Iterations, func(*descent, int) []float64 { return matched[0].c }); err != nil || s.proven() {
 			return err
 		}
 	}
-	for k := 0; s.made < s.opt.Starts && !s.proven(); k += wave {
+	iterations := s.opt.Iterations
+	if s.a.n > large {
+		iterations = min(iterations, largeRough)
+	}
+	fresh := s.opt.Starts - s.opt.Starts/3
+	for from := 0; s.made < s.opt.Starts && !s.proven(); {
+		var units []int
+		for k := range min(wave, s.opt.Starts-s.made) {
+			units = append(units, from+k)
+		}
+		from += len(units)
 		best := s.best.c
-		if err := s.wave(ctx, k, wave, func(d *descent, k int) [][]float64 {
-			return [][]float64{d.turned(best, random.New(s.opt.Seed, "dsa/turn", uint64(d.n), uint64(k)))}
+		if err := s.wave(ctx, units, iterations, func(d *descent, k int) []float64 {
+			switch {
+			case k < len(matched):
+				return matched[k].c
+			case k >= fresh && best != nil:
+				return d.turned(best, random.New(s.opt.Seed, "dsa/hop", uint64(d.n), uint64(k)))
+			}
+			return d.start(s.opt.Seed, k-len(matched))
 		}); err != nil {
 			return err
 		}
@@ -122,13 +142,16 @@ func (s *search) run(ctx context.Context) error {
 	if s.proven() {
 		return nil
 	}
-	d := s.take()
+	d = s.take()
 	e, err := d.run(ctx, s.best.c, s.opt.Iterations, fineTolerance)
 	if err == nil && e.angular < s.best.angular {
 		s.best = e
 	}
 	return err
 }
+
+// nearlyProven is how far above the bound a match may lie and be taken for exact but for rounding and the pairing of equal eigenvalues.
+const nearlyProven = 1e-3
 
 // proven reports that the best meets its bound.
 func (s *search) proven() bool { return s.best.angular-s.bound <= proven }
@@ -142,50 +165,47 @@ func (s *search) take() *descent {
 	}
 }
 
-// wave descends from units [k, k+n) and keeps the best, the first of equals.
-func (s *search) wave(ctx context.Context, k, n int, starts func(d *descent, k int) [][]float64) error {
-	ends := make([][]end, n)
+func (s *search) put(d *descent) {
+	select {
+	case s.idle <- d:
+	default:
+	}
+}
+
+// wave descends from the starts of the given numbers and keeps the best, the first of equals.
+func (s *search) wave(ctx context.Context, units []int, iterations int, start func(d *descent, k int) []float64) error {
+	ends := make([]end, len(units))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.opt.Threads)
-	for i := range n {
-		g.Go(func() error {
+	for i, k := range units {
+		g.Go(func() (err error) {
 			d := s.take()
-			for _, c := range starts(d, k+i) {
-				e, err := d.run(ctx, c, s.opt.Iterations, roughTolerance)
-				if err != nil {
-					return err
-				}
-				ends[i] = append(ends[i], e)
-			}
-			select {
-			case s.idle <- d:
-			default:
-			}
-			return nil
+			ends[i], err = d.run(ctx, start(d, k), iterations, roughTolerance)
+			s.put(d)
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, es := range ends {
-		for _, e := range es {
-			s.made++
-			if e.angular < s.best.angular {
-				s.best = e
-			}
+	for _, e := range ends {
+		s.made++
+		if e.angular < s.best.angular {
+			s.best = e
 		}
 	}
 	return nil
 }
 
+// defaultStarts: what many random starts find that few do not shrinks as operators grow, and each costs the cube of their size.
 func defaultStarts(n int) int {
 	switch {
 	case n <= 24:
 		return 72
-	case n <= 40:
-		return 36
+	case n <= large:
+		return 24
 	}
-	return 18
+	return 4
 }
 
 // bound is an upper bound on the inner product of a and C b C^T over orthogonal C: symmetric and skew parts are aligned apart, each at best
@@ -203,15 +223,25 @@ func bound(a, b *Operator) float64 {
 // angle is arccos, of what may lie outside [-1, 1] by rounding.
 func angle(cos float64) float64 { return math.Acos(max(-1, min(1, cos))) }
 
-// start number k: orthogonal matrices to descend from, one of each determinant where both matter.
-func (d *descent) start(seed uint64, k int) [][]float64 {
-	n := d.n
-	if k < len(d.x.frames) {
-		return d.matched(d.x.frames[k], d.y.frames[k])
+// candidates are the starts of all frames, the nearest first.
+func (d *descent) candidates() []end {
+	var out []end
+	for k, x := range d.x.frames {
+		for _, c := range d.matched(x, d.y.frames[k]) {
+			d.mul(d.t1, c, false, d.y.a, false)
+			d.mul(d.m, d.t1, false, c, true)
+			out = append(out, end{c, chordAngle(d.half(d.m))})
+		}
 	}
-	k -= len(d.x.frames)
+	slices.SortStableFunc(out, func(x, y end) int { return cmp.Compare(x.angular, y.angular) })
+	return out
+}
+
+// start number k that is no match: the identity, then orthogonal matrices drawn uniformly, with either determinant in turn.
+func (d *descent) start(seed uint64, k int) []float64 {
+	n := d.n
 	c := make([]float64, n*n)
-	if k == 0 {
+	if k < 2 {
 		for i := range n {
 			c[i*n+i] = 1
 		}
@@ -220,6 +250,7 @@ func (d *descent) start(seed uint64, k int) [][]float64 {
 		for i := range c {
 			c[i] = rng.NormFloat64()
 		}
+		// Q of a Gaussian matrix, with the signs that make R's diagonal positive, is uniform (Mezzadri 2007).
 		var qr mat.QR
 		qr.Factorize(mat.NewDense(n, n, c))
 		var q, r mat.Dense
@@ -227,21 +258,16 @@ func (d *descent) start(seed uint64, k int) [][]float64 {
 		qr.RTo(&r)
 		for i := range n {
 			for j := range n {
-				c[i*n+j] = q.At(i, j)
-				if r.At(j, j) < 0 {
-					c[i*n+j] = -c[i*n+j]
-				}
+				c[i*n+j] = math.Copysign(1, r.At(j, j)) * q.At(i, j)
 			}
 		}
 	}
-	if n%2 == 1 {
-		return [][]float64{c}
+	if (determinant(c, n) < 0) != (k%2 == 1) {
+		for i := range n {
+			c[i*n] = -c[i*n]
+		}
 	}
-	mirrored := slices.Clone(c)
-	for i := range n {
-		mirrored[i*n] = -mirrored[i*n]
-	}
-	return [][]float64{c, mirrored}
+	return c
 }
 
 func determinant(c []float64, n int) int {

@@ -158,7 +158,7 @@ func (d *descent) run(ctx context.Context, from []float64, iterations int, toler
 		}
 	}
 	f = d.refresh()
-	return end{append([]float64(nil), d.c...), 2 * math.Asin(min(1, math.Sqrt(f/2)))}, nil
+	return end{append([]float64(nil), d.c...), chordAngle(f)}, nil
 }
 
 // refresh makes C orthogonal to rounding and M what it stands for.
@@ -258,3 +258,6 @@ func (d *descent) orthogonalise(x []float64, times int) {
 		copy(x, d.t2)
 	}
 }
+
+// chordAngle is the angle between two matrices of norm 1 from half their squared distance.
+func chordAngle(half float64) float64 { return 2 * math.Asin(min(1, math.Sqrt(half/2))) }

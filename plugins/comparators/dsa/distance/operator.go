@@ -134,13 +134,71 @@ func (o *Operator) prepare() error {
 		if i == 0 {
 			o.symmetric = e.Values(nil)
 		}
-		var u, in mat.Dense
+		var u mat.Dense
 		e.VectorsTo(&u)
-		kk.Mul(a, &u)
-		in.Mul(u.T(), &kk)
-		o.frames = append(o.frames, frame{u.RawMatrix().Data, in.RawMatrix().Data})
+		o.frame(a, &u)
 	}
+	kk.Mul(&k, &k)
+	var e mat.EigenSym
+	if !e.Factorize(mat.NewSymDense(n, kk.RawMatrix().Data), true) {
+		return fmt.Errorf("%w: the invariant planes of its skew part were not found", ErrOperator)
+	}
+	var u mat.Dense
+	e.VectorsTo(&u)
+	o.frame(a, planes(&k, &u))
 	return nil
+}
+
+func (o *Operator) frame(a, u *mat.Dense) {
+	var au, in mat.Dense
+	au.Mul(a, u)
+	in.Mul(u.T(), &au)
+	o.frames = append(o.frames, frame{u.RawMatrix().Data, in.RawMatrix().Data})
+}
+
+// planes are orthonormal columns that span the invariant planes of the skew matrix k, two by two, in the order of the eigenvectors u of its square: what a
+// symmetric matrix made of k alone leaves open, since all its eigenvalues are there twice. Each plane is turned the same way.
+func planes(k, u *mat.Dense) *mat.Dense {
+	n, _ := k.Dims()
+	out := mat.NewDense(n, n, nil)
+	held := 0
+	rest := func(v *mat.VecDense) float64 {
+		for range 2 {
+			for j := range held {
+				v.AddScaledVec(v, -mat.Dot(v, out.ColView(j)), out.ColView(j))
+			}
+		}
+		return mat.Norm(v, 2)
+	}
+	put := func(v *mat.VecDense, norm float64) {
+		for i := range n {
+			out.Set(i, held, v.AtVec(i)/norm)
+		}
+		held++
+	}
+	scale := mat.Norm(k, 2)
+	// What is in doubt at first, because a plane cut through several eigenvectors, is filled up in a second pass.
+	for _, least := range []float64{0.5, 1e-6} {
+		for c := range n {
+			if held == n {
+				return out
+			}
+			v := mat.VecDenseCopyOf(u.ColView(c))
+			norm := rest(v)
+			if norm < least {
+				continue
+			}
+			put(v, norm)
+			var w mat.VecDense
+			w.MulVec(k, out.ColView(held-1))
+			if size := mat.Norm(&w, 2); size > 1e-9*scale && held < n {
+				if left := rest(&w); left > 0.5*size {
+					put(&w, left)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // words are symmetric matrices that turn with the operator: if A = C B C^T then word(A) = C word(B) C^T. The first is the symmetric part of A itself. k is
