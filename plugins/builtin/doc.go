@@ -32,6 +32,7 @@
 //	spikes/counts            trial          the spikes
 //	spikes/calcium           trial          the noise of fluorescence
 //	dsa/start                size, start    an orthogonal matrix that a descent begins from; the seed is 0
+//	dsa/hop                  size, start    how the best of an alignment is turned before another descent; the seed is 0
 //	dsa/null                 trial          the order in which the bins of a trial are shuffled for the null
 //	metrics/bootstrap        resample       the trials of a resample
 //	metrics/null/train       comparison     which training trials are paired for the null

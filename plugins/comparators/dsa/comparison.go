@@ -27,7 +27,7 @@ type comparison struct {
 	// pairs holds row i, column j, i < j, of all subjects, at i*n+j.
 	pairs []pair
 	// driven holds what the known inputs add, nil where they are not asked for.
-	driven []drivenPair
+	driven []driven
 	sweeps []sweep
 }
 
@@ -136,6 +136,22 @@ func (c *comparison) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if c.Inputs && c.rank > 0 {
+		c.driven = make([]driven, n)
+		if err := c.each(ctx, "driven operator", n, func(ctx context.Context, i int) (err error) {
+			c.driven[i], err = c.drive(ctx, &c.subjects[i])
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if c.Sweep {
+		c.sweeps = make([]sweep, n)
+		return c.each(ctx, "sweep", n, func(ctx context.Context, i int) (err error) {
+			c.sweeps[i], err = c.sweep(ctx, &c.subjects[i])
+			return err
+		})
+	}
 	return nil
 }
 
@@ -198,6 +214,12 @@ func (c *comparison) prepare(i int, m, null *dmd.Model) {
 	}
 }
 
+// perPair is the number of threads for one alignment: all where there are fewer pairs than threads.
+func (c *comparison) perPair() int {
+	n := len(c.subjects)
+	return max(1, c.threads/max(1, n*(n-1)/2))
+}
+
 // compare compares two subjects. What cannot be had is in the pair; an error ends the comparison.
 func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	a, b := &c.systems[i], &c.systems[j]
@@ -215,7 +237,7 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 		return p, nil
 	}
 	var err error
-	options := distance.Options{Starts: c.Starts}
+	options := distance.Options{Starts: c.Starts, Threads: c.perPair()}
 	if p.Alignment, err = distance.Align(ctx, a.operator, b.operator, options); err != nil {
 		return p, err
 	}

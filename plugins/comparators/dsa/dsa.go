@@ -49,9 +49,12 @@ func Factory() comparator.Factory {
 
 func check(p Params) []param.Problem {
 	var out []param.Problem
-	for name, list := range map[string][]int{"sweep_delays": p.SweepDelays, "sweep_ranks": p.SweepRanks} {
-		if p.Sweep && len(list) == 0 {
-			out = append(out, param.Problem{Path: name, Message: "it is empty: a sweep needs at least 1"})
+	for _, l := range []struct {
+		name   string
+		values []int
+	}{{"sweep_delays", p.SweepDelays}, {"sweep_ranks", p.SweepRanks}} {
+		if p.Sweep && len(l.values) == 0 {
+			out = append(out, param.Problem{Path: l.name, Message: "it is empty: a sweep needs at least 1"})
 		}
 	}
 	return out

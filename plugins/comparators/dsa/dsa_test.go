@@ -166,6 +166,51 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestSweepAndInputs: the sweep finds that two rotations need rank 4 and no more than a few delays, and driven systems are compared where inputs are known.
+func TestSweepAndInputs(t *testing.T) {
+	req := request()
+	rng := random.New(4, "dsa/inputs")
+	u := tensor.New32(comparator.Inputs, 8, 120, 2)
+	for i := range u.F32 {
+		u.F32[i] = float32(rng.NormFloat64())
+	}
+	values := with("sweep", true, "inputs", true, "sweep_delays", []int64{1, 3}, "sweep_ranks", []int64{2, 4, 8, 400})
+	o, err := open(t, 2, values).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := find(t, o, "input_dsa_joint", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "truth has no inputs") {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, o, "dsa_prediction_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, o, "dsa_prediction_mase", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
+		t.Errorf("%+v", r)
+	}
+	if m := o.Matrices.Get("dsa_sweep_mase"); m.F64[0] < m.F64[1] || !math.IsNaN(m.F64[3]) {
+		t.Errorf("rank 2 predicts better than 4, or rank 400 at all: %v", m.F64)
+	}
+	req.Subjects[0].Train = append(req.Subjects[0].Train, u)
+	if o, err = open(t, 2, values).Compare(t.Context(), req, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"input_dsa_joint", "input_dsa_state", "input_dsa_input"} {
+		same, other := find(t, o, metric, "same"), find(t, o, metric, "other")
+		if !(same.Value < 1e-3) || !(other.Value > 0.1) {
+			t.Errorf("%s: same %v, other %v", metric, same.Value, other.Value)
+		}
+	}
+	for _, f := range o.Figures {
+		if err := f.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(o.Figures) != 4 {
+		t.Errorf("%d figures: the matrix, the tree, the map and the sweep are wanted", len(o.Figures))
+	}
+}
+
 // TestOmissions: what cannot be had is a result with a reason, and the others are there.
 func TestOmissions(t *testing.T) {
 	latents := func(trials, bins, width int, f func(i int) float32) *tensor.Tensor {

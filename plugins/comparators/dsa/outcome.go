@@ -35,6 +35,7 @@ func (c *comparison) outcome() comparator.Outcome {
 	out.Matrices = tensor.Set{angular, euclidean, gap, wasserstein}
 	out.Results = c.results()
 	out.Figures = c.figures(angular)
+	c.swept(&out)
 	return out
 }
 
@@ -69,6 +70,9 @@ func (c *comparison) results() []component.Result {
 			)
 			if c.Compat {
 				out = append(out, c.result("dsa_wasserstein_squared", j, i, p.wasserstein*p.wasserstein, p.null.wasserstein*p.null.wasserstein, "", spectra))
+			}
+			if c.driven != nil {
+				out = append(out, c.drivenResults(i, j)...)
 			}
 		}
 	}

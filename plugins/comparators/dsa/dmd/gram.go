@@ -171,7 +171,8 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		x ^= x << 17
 		next[i] = float64(int64(x)) / (1 << 63)
 	}
-	check := max(2*r, 4*b)
+	check := max(3*r, 4*b)
+	packed := product.Pack(product.Operand{Data: raw, Stride: n}, n, n)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -180,7 +181,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		added := orthonormal(&w, q, next, n)
 		q = append(q, next[:added*n]...)
 		image := make([]float64, added*n)
-		w.Mul(image, added, n, n, product.Operand{Data: q[k*n:], Stride: n}, product.Operand{Data: raw, Stride: n})
+		w.MulRight(image, added, product.Operand{Data: q[k*n:], Stride: n}, packed)
 		gq = append(gq, image...)
 		k += added
 		if k >= check || added < b || k >= limit {

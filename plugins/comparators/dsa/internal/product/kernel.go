@@ -2,7 +2,7 @@ package product
 
 import "math"
 
-// kernelGo is the kernel in Go: the tile of panel a (k, 4) transposed times panel b (k, 8).
+// kernelGo is the kernel in Go: the tile of panel a (k, 8) transposed times panel b (k, 8).
 func kernelGo(tile *[rows * cols]float64, a, b []float64, k int) {
 	*tile = [rows * cols]float64{}
 	for q := range k {

@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// func kernelAVX2(tile *[32]float64, a, b *float64, k int)
-// Y0..Y7 accumulate the four rows of the tile, two registers each.
+// func kernelAVX2(tile, a, b *float64, k int)
+// Y0..Y7 accumulate four rows of the tile, two registers each.
 TEXT ·kernelAVX2(SB), NOSPLIT, $0-32
 	MOVQ tile+0(FP), DI
 	MOVQ a+8(FP), SI
@@ -31,7 +31,7 @@ loop:
 	VFMADD231PD Y9, Y12, Y5
 	VFMADD231PD Y8, Y13, Y6
 	VFMADD231PD Y9, Y13, Y7
-	ADDQ $32, SI
+	ADDQ $64, SI
 	ADDQ $64, DX
 	DECQ CX
 	JNZ  loop
@@ -44,5 +44,47 @@ loop:
 	VMOVUPD Y5, 160(DI)
 	VMOVUPD Y6, 192(DI)
 	VMOVUPD Y7, 224(DI)
+	VZEROUPPER
+	RET
+
+// func kernelAVX512(tile *[64]float64, a, b *float64, k int)
+// Z0..Z7 accumulate the eight rows of the tile.
+TEXT ·kernelAVX512(SB), NOSPLIT, $0-32
+	MOVQ tile+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ k+24(FP), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+
+wide:
+	VMOVUPD (DX), Z8
+	VFMADD231PD.BCST (SI), Z8, Z0
+	VFMADD231PD.BCST 8(SI), Z8, Z1
+	VFMADD231PD.BCST 16(SI), Z8, Z2
+	VFMADD231PD.BCST 24(SI), Z8, Z3
+	VFMADD231PD.BCST 32(SI), Z8, Z4
+	VFMADD231PD.BCST 40(SI), Z8, Z5
+	VFMADD231PD.BCST 48(SI), Z8, Z6
+	VFMADD231PD.BCST 56(SI), Z8, Z7
+	ADDQ $64, SI
+	ADDQ $64, DX
+	DECQ CX
+	JNZ  wide
+
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	VMOVUPD Z2, 128(DI)
+	VMOVUPD Z3, 192(DI)
+	VMOVUPD Z4, 256(DI)
+	VMOVUPD Z5, 320(DI)
+	VMOVUPD Z6, 384(DI)
+	VMOVUPD Z7, 448(DI)
 	VZEROUPPER
 	RET

@@ -6,7 +6,7 @@ package product
 
 // The block of the result that is computed at a time.
 const (
-	rows = 4
+	rows = 8
 	cols = 8
 )
 
@@ -33,29 +33,50 @@ func (w *Workspace) Mul(dst []float64, m, n, k int, a, b Operand) { w.run(dst, m
 // Add adds the product of a (m, k) and b (k, n) to dst (m, n).
 func (w *Workspace) Add(dst []float64, m, n, k int, a, b Operand) { w.run(dst, m, n, k, a, b, true) }
 
-func (w *Workspace) run(dst []float64, m, n, k int, a, b Operand, add bool) {
-	if m == 0 || n == 0 {
-		return
-	}
-	ma, nb := (m+rows-1)/rows, (n+cols-1)/cols
-	w.a = packed(w.a, ma*rows*k)
-	w.b = packed(w.b, nb*cols*k)
-	pack(w.a, a, m, k, rows)
+// Right is a right operand that was packed once, for many products.
+type Right struct {
+	n, k   int
+	panels []float64
+}
+
+// Pack packs b (k, n).
+func Pack(b Operand, k, n int) *Right {
+	r := &Right{n, k, make([]float64, (n+cols-1)/cols*cols*k)}
 	b.T = !b.T
-	pack(w.b, b, n, k, cols)
+	pack(r.panels, b, n, k)
+	return r
+}
+
+// MulRight writes the product of a (m, k) and b (k, n) to dst (m, n).
+func (w *Workspace) MulRight(dst []float64, m int, a Operand, b *Right) {
+	w.a = packed(w.a, (m+rows-1)/rows*rows*b.k)
+	pack(w.a, a, m, b.k)
+	w.tiles(dst, m, b.n, b.k, b.panels, false)
+}
+
+func (w *Workspace) run(dst []float64, m, n, k int, a, b Operand, add bool) {
+	w.a = packed(w.a, (m+rows-1)/rows*rows*k)
+	w.b = packed(w.b, (n+cols-1)/cols*cols*k)
+	pack(w.a, a, m, k)
+	b.T = !b.T
+	pack(w.b, b, n, k)
+	w.tiles(dst, m, n, k, w.b, add)
+}
+
+// tiles multiplies panels. One of b stays in the first-level cache while those of a pass.
+func (w *Workspace) tiles(dst []float64, m, n, k int, b []float64, add bool) {
 	var tile [rows * cols]float64
-	// A panel of b stays in the first-level cache while the panels of a pass.
-	for jb := range nb {
-		pb := w.b[jb*cols*k:]
-		width := min(cols, n-jb*cols)
-		for ib := range ma {
-			kernel(&tile, w.a[ib*rows*k:], pb, k)
-			for i := range min(rows, m-ib*rows) {
-				to := dst[(ib*rows+i)*n+jb*cols:][:width]
-				from := tile[i*cols:][:width]
+	for j := 0; j < n; j += cols {
+		pb := b[j*k:]
+		width := min(cols, n-j)
+		for i := 0; i < m; i += rows {
+			kernel(&tile, w.a[i*k:], pb, k)
+			for r := range min(rows, m-i) {
+				to := dst[(i+r)*n+j:][:width]
+				from := tile[r*cols:][:width]
 				if add {
-					for j, v := range from {
-						to[j] += v
+					for q, v := range from {
+						to[q] += v
 					}
 				} else {
 					copy(to, from)
@@ -72,24 +93,31 @@ func packed(buf []float64, n int) []float64 {
 	return buf[:n]
 }
 
-// pack lays out panels of so many rows of o (m, k): for each inner index, the panel's elements together, zeros beyond the last row.
-func pack(to []float64, o Operand, m, k, width int) {
-	for p := 0; p*width < m; p++ {
-		panel := to[p*width*k:][:width*k]
-		w := min(width, m-p*width)
-		if w < width {
+// pack lays out panels of eight rows of o (m, k): for each inner index, the panel's elements together, zeros beyond the last row.
+func pack(to []float64, o Operand, m, k int) {
+	for p := 0; p < m; p += rows {
+		panel := to[p*k:][:rows*k]
+		w := min(rows, m-p)
+		switch {
+		case w < rows:
 			clear(panel)
-		}
-		if o.T {
 			for q := range k {
-				copy(panel[q*width:], o.Data[q*o.Stride+p*width:][:w])
+				for i := range w {
+					panel[q*rows+i] = o.at(p+i, q)
+				}
 			}
-			continue
-		}
-		for i := range w {
-			row := o.Data[(p*width+i)*o.Stride:][:k]
-			for q, v := range row {
-				panel[q*width+i] = v
+		case o.T:
+			for q := range k {
+				*(*[rows]float64)(panel[q*rows:]) = *(*[rows]float64)(o.Data[q*o.Stride+p:])
+			}
+		default:
+			var r [rows][]float64
+			for i := range r {
+				r[i] = o.Data[(p+i)*o.Stride:][:k]
+			}
+			// Eight rows at once, so that writes are contiguous.
+			for q := range k {
+				*(*[rows]float64)(panel[q*rows:]) = [rows]float64{r[0][q], r[1][q], r[2][q], r[3][q], r[4][q], r[5][q], r[6][q], r[7][q]}
 			}
 		}
 	}
