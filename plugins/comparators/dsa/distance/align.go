@@ -101,6 +101,7 @@ const (
 	wave           = 4
 	large          = 40
 	largeRough     = 60
+	largeFine      = 1e-6
 )
 
 // run descends from matched eigenvectors, the best matches first, then from random points, then for a third of the budget from where the best is when turned
@@ -116,7 +117,7 @@ func (s *search) run(ctx context.Context) error {
 		}
 	}
 	iterations := s.opt.Iterations
-	if s.a.n > large {
+	if s.a.n > large && s.opt.Starts > 1 {
 		iterations = min(iterations, largeRough)
 	}
 	fresh := s.opt.Starts - s.opt.Starts/3
@@ -143,7 +144,11 @@ func (s *search) run(ctx context.Context) error {
 		return nil
 	}
 	d = s.take()
-	e, err := d.run(ctx, s.best.c, s.opt.Iterations, fineTolerance)
+	tolerance := fineTolerance
+	if s.a.n > large {
+		tolerance = largeFine
+	}
+	e, err := d.run(ctx, s.best.c, s.opt.Iterations, tolerance)
 	if err == nil && e.angular < s.best.angular {
 		s.best = e
 	}

@@ -226,14 +226,16 @@ func (d *descent) rotation(t float64) {
 			k++
 		}
 	}
-	d.mul(w2, w, false, w, false)
+	// W^T W = -W^2: transposed left operands are packed at the cost of a copy. W^2 is symmetric.
+	d.mul(w2, w, true, w, false)
 	for i, v := range w {
+		w2[i] = -w2[i]
 		d.t2[i] = v/6 + w2[i]/24
 	}
 	for i := range n {
 		d.t2[i*n+i] += 0.5
 	}
-	d.mul(d.r, w2, false, d.t2, false)
+	d.mul(d.r, w2, true, d.t2, false)
 	for i, v := range w {
 		d.r[i] += v
 	}

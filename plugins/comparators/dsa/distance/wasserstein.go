@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/cmplx"
 )
 
 // ErrSpectrum is returned, wrapped, for a spectrum that is empty or not finite.
@@ -18,7 +19,7 @@ func Wasserstein(x, y []complex128) (float64, error) {
 			return 0, fmt.Errorf("%w: spectrum %d has no eigenvalues: at least 1 is needed", ErrSpectrum, i+1)
 		}
 		for k, z := range s {
-			if z-z != 0 {
+			if cmplx.IsNaN(z) || cmplx.IsInf(z) {
 				return 0, fmt.Errorf("%w: eigenvalue %d of spectrum %d is %v: it must be finite", ErrSpectrum, k, i+1, z)
 			}
 		}

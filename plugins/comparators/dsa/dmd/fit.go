@@ -162,7 +162,6 @@ type embedding struct {
 	delays, interval     int
 	width, rows, columns int
 	first                []int // first embedded row of each trial
-	energy               float64
 }
 
 func newEmbedding(what string, trials []Trial, opt Options) (*embedding, error) {

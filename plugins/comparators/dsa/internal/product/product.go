@@ -111,13 +111,13 @@ func pack(to []float64, o Operand, m, k int) {
 				*(*[rows]float64)(panel[q*rows:]) = *(*[rows]float64)(o.Data[q*o.Stride+p:])
 			}
 		default:
-			var r [rows][]float64
-			for i := range r {
-				r[i] = o.Data[(p+i)*o.Stride:][:k]
-			}
-			// Eight rows at once, so that writes are contiguous.
-			for q := range k {
-				*(*[rows]float64)(panel[q*rows:]) = [rows]float64{r[0][q], r[1][q], r[2][q], r[3][q], r[4][q], r[5][q], r[6][q], r[7][q]}
+			// Eight rows at once, so that writes are contiguous; one variable each, so that none is checked for its bounds inside the loop.
+			row := func(i int) []float64 { return o.Data[(p+i)*o.Stride:][:k] }
+			r0, r1, r2, r3, r4, r5, r6, r7 := row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)
+			for q, v := range r0[:k] {
+				to := (*[rows]float64)(panel[q*rows:])
+				to[0], to[1], to[2], to[3] = v, r1[:k][q], r2[:k][q], r3[:k][q]
+				to[4], to[5], to[6], to[7] = r4[:k][q], r5[:k][q], r6[:k][q], r7[:k][q]
 			}
 		}
 	}
