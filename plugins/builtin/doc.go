@@ -34,6 +34,8 @@
 //	dsa/start                size, start    an orthogonal matrix that a descent begins from; the seed is 0
 //	dsa/hop                  size, start    how the best of an alignment is turned before another descent; the seed is 0
 //	dsa/null                 trial          the order in which the bins of a trial are shuffled for the null
+//	fixedpoints/starts       input, start   the states that a start of the search is made of, and its noise
+//	fixedpoints/null         draw           the visited states that take the place of points
 //	metrics/bootstrap        resample       the trials of a resample
 //	metrics/null/train       comparison     which training trials are paired for the null
 //	metrics/null/valid       comparison     the same for validation trials

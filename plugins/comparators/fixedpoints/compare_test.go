@@ -1,0 +1,160 @@
+package fixedpoints
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+func open(t testing.TB, threads int, seed uint64, given param.Values) comparator.Comparator {
+	t.Helper()
+	f := Factory()
+	v, problems := f.Info.Params.Resolve(given)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	c, err := f.Open(t.Context(), v, component.Env{Seed: seed, Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
+	t.Helper()
+	for _, r := range o.Results {
+		if r.Metric == metric && r.Subject == subject {
+			return r
+		}
+	}
+	t.Fatalf("no %s of %s among %v", metric, subject, o.Results)
+	return component.Result{}
+}
+
+// sound checks what holds of every outcome: no number that is not one without a reason, figures that can be drawn, matrices that are finite and named apart.
+func sound(t testing.TB, o comparator.Outcome) {
+	t.Helper()
+	for _, r := range o.Results {
+		if math.IsNaN(r.Value) != (r.Value-r.Value != 0) || (math.IsNaN(r.Value) && r.Reason == "") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if err := o.Matrices.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, m := range o.Matrices {
+		if err := m.CheckFinite(); err != nil {
+			t.Error(err)
+		}
+	}
+	names := map[string]bool{}
+	for _, f := range o.Figures {
+		if err := f.Check(); err != nil {
+			t.Error(err)
+		}
+		if names[f.Name] {
+			t.Errorf("two figures are named %s", f.Name)
+		}
+		names[f.Name] = true
+		for _, p := range f.Panels {
+			for _, m := range p.Marks {
+				if !finite(m.X) || !finite(m.Y) {
+					t.Errorf("%s: a mark is not finite", f.Name)
+				}
+			}
+		}
+	}
+}
+
+// trainedFlipFlop is the network in testdata and what it does in trials.
+func trainedFlipFlop(t testing.TB) comparator.Subject {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", flipflopFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, _, err := tensor.ReadSafetensors(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk, spec := flipflopTask(t)
+	m := flipflopModel(t, spec, 64)
+	if err := m.Load(t.Context(), weights); err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Dynamics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := comparator.Subject{Label: "truth", Role: comparator.Truth, InputChannels: 3, Dynamics: d}
+	for _, split := range []task.Split{task.Train, task.Valid} {
+		rolled, err := tensor.Collect(m.Rollout(t.Context(), model.RolloutRequest{Seed: 3, Noise: true, Split: split, Want: []string{model.Latents}}, tk.Trials(t.Context(), task.TrialRequest{Split: split})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trials, err := tensor.Collect(tk.Trials(t.Context(), task.TrialRequest{Split: split}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := tensor.Set{rolled.Arrays.Get(model.Latents), trials.Arrays.Get(task.Inputs).Named(comparator.Inputs)}
+		if split == task.Train {
+			s.Train = set
+		} else {
+			s.Valid = set
+		}
+	}
+	return s
+}
+
+// TestTrainedFlipFlop finds the 27 points of a trained 3-bit flip-flop, 8 memories and the saddles between them, for any seed.
+func TestTrainedFlipFlop(t *testing.T) {
+	s := trainedFlipFlop(t)
+	for seed := range uint64(4) {
+		began := time.Now()
+		o, err := open(t, 2, seed, nil).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("seed %d: %v", seed, time.Since(began))
+		sound(t, o)
+		for _, r := range o.Results {
+			if seed == 0 {
+				t.Logf("%s %v %s n=%d %s", r.Metric, r.Value, r.Unit, r.N, r.Reason)
+			}
+		}
+		for metric, want := range map[string]float64{"fixed_points": 27, "stable_fixed_points": 8, "fixed_points_1_unstable": 12, "fixed_points_2_unstable": 6, "fixed_points_3_unstable": 1} {
+			if r := find(t, o, metric, "truth"); r.Value != want {
+				t.Errorf("seed %d: %s is %v, want %v", seed, metric, r.Value, want)
+			}
+		}
+	}
+}
+
+func BenchmarkTrainedFlipFlop(b *testing.B) {
+	s := trainedFlipFlop(b)
+	for _, c := range []struct {
+		name   string
+		values param.Values
+	}{{"search", param.Values{"basin_steps": 0, "eigenvectors": 0}}, {"vectors", param.Values{"basin_steps": 0}}, {"all", nil}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := open(b, 2, 0, c.values).Compare(b.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+var _ = strings.Contains

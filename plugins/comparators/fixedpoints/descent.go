@@ -1,0 +1,204 @@
+package fixedpoints
+
+import (
+	"context"
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/lapack/lapack64"
+)
+
+// fate is what became of a start.
+type fate uint8
+
+const (
+	active    fate = iota
+	converged      // q is at most tol_q
+	captured       // it goes to a point that is known
+	stalled        // it rests where q is not 0
+	lost           // it left the finite numbers
+)
+
+// iterate is a start on its way.
+type iterate struct {
+	fate fate
+	// x is where it is, f = F(x) - x, q = |f|^2/2.
+	x, f []float64
+	q    float64
+	// damping of Levenberg and Marquardt, relative to the residual; grow is what a step that failed multiplies it by.
+	damping, grow float64
+	// before is q some iterations ago.
+	before float64
+	rounds int
+}
+
+const (
+	firstDamping = 0.1
+	// attempts at a step with one Jacobian, each with more damping.
+	attempts = 8
+	// chords are the further steps that one factorisation may serve for; each must divide q by chordGain.
+	chords    = 3
+	chordGain = 4
+	// flat is the cosine between f and what the Jacobian can do about it below which q is at a minimum.
+	flat = 1e-7
+	// patience is the number of iterations in which q must fall by a tenth.
+	patience = 12
+)
+
+func half2(f []float64) float64 {
+	q := blas64.Dot(blas64.Vector{N: len(f), Data: f, Inc: 1}, blas64.Vector{N: len(f), Data: f, Inc: 1}) / 2
+	if math.IsNaN(q) {
+		return math.Inf(1)
+	}
+	return q
+}
+
+// trial is a step that is being tried.
+type trial struct {
+	it *iterate
+	// a is J - 1, normal is A^T A, factor the Cholesky factor of what the last step was solved with.
+	a, normal, factor []float64
+	g, s              []float64
+	mu                float64
+	solved            bool
+	chords            int
+}
+
+// descend takes each start a Levenberg-Marquardt iteration further, and as many chord steps as pay. scale is the unit of |f|.
+func (s *system) descend(ctx context.Context, its []*iterate, scale float64) error {
+	return each(ctx, s.threads, len(its), jacobianRows, func(ctx context.Context, from, to int) error {
+		return s.descendRun(ctx, its[from:to], scale)
+	})
+}
+
+func (s *system) descendRun(ctx context.Context, its []*iterate, scale float64) error {
+	d := s.size()
+	x := make([]float64, 0, len(its)*d)
+	for _, it := range its {
+		x = append(x, it.x...)
+	}
+	js, _, err := s.jacobians(ctx, x)
+	if err != nil {
+		return err
+	}
+	var trials []*trial
+	for i, it := range its {
+		t := &trial{it: it, a: js[i*d*d : (i+1)*d*d], normal: make([]float64, d*d), factor: make([]float64, d*d), g: make([]float64, d), s: make([]float64, d)}
+		for k := range d {
+			t.a[k*d+k]--
+		}
+		norm := floats.Norm(t.a, 2)
+		if math.IsNaN(norm) || math.IsInf(norm, 0) {
+			it.fate = lost
+			continue
+		}
+		blas64.Syrk(blas.Trans, 1, t.general(d), 0, symmetric(t.normal, d))
+		t.gradient(it.f)
+		if floats.Norm(t.g, 2) <= flat*norm*math.Sqrt(2*it.q) {
+			it.fate = stalled
+			continue
+		}
+		trials = append(trials, t)
+	}
+	for attempt := 0; len(trials) > 0 && attempt < attempts+chords; attempt++ {
+		for _, t := range trials {
+			t.solve(scale)
+		}
+		if trials, err = s.try(ctx, trials); err != nil {
+			return err
+		}
+	}
+	for _, t := range trials {
+		if t.chords == 0 {
+			t.it.fate = stalled
+		}
+	}
+	return nil
+}
+
+func (t *trial) general(d int) blas64.General {
+	return blas64.General{Rows: d, Cols: d, Stride: d, Data: t.a}
+}
+
+func symmetric(a []float64, d int) blas64.Symmetric {
+	return blas64.Symmetric{N: d, Stride: d, Data: a, Uplo: blas.Upper}
+}
+
+func vector(x []float64) blas64.Vector { return blas64.Vector{N: len(x), Data: x, Inc: 1} }
+
+// gradient is A^T f.
+func (t *trial) gradient(f []float64) {
+	blas64.Gemv(blas.Trans, 1, t.general(len(f)), vector(f), 0, vector(t.g))
+}
+
+// solve makes the step s = -(A^T A + mu)^-1 A^T f. mu goes to 0 with |f|, which keeps the convergence quadratic (Yamashita & Fukushima 2001).
+func (t *trial) solve(scale float64) {
+	d := len(t.g)
+	for !t.solved {
+		t.mu = t.it.damping * min(1, math.Sqrt(2*t.it.q)/scale)
+		copy(t.factor, t.normal)
+		for k := range d {
+			t.factor[k*d+k] += t.mu
+		}
+		_, t.solved = lapack64.Potrf(symmetric(t.factor, d))
+		if !t.solved {
+			t.it.damping = max(t.it.damping, 1e-14) * 10
+			if t.it.damping > 1e30 {
+				break
+			}
+		}
+	}
+	for k, g := range t.g {
+		t.s[k] = -g
+	}
+	lapack64.Potrs(blas64.Triangular{N: d, Stride: d, Data: t.factor, Uplo: blas.Upper, Diag: blas.NonUnit}, blas64.General{Rows: d, Cols: 1, Stride: 1, Data: t.s})
+}
+
+// try evaluates the steps, takes those that lower q, and returns the trials that are to go on with the Jacobian they have.
+func (s *system) try(ctx context.Context, trials []*trial) ([]*trial, error) {
+	d := s.size()
+	x, f := make([]float64, len(trials)*d), make([]float64, len(trials)*d)
+	for i, t := range trials {
+		floats.AddTo(x[i*d:(i+1)*d], t.it.x, t.s)
+	}
+	if err := s.step(ctx, x, f); err != nil {
+		return nil, err
+	}
+	var on []*trial
+	for i, t := range trials {
+		it := t.it
+		fx := f[i*d : (i+1)*d]
+		floats.Sub(fx, x[i*d:(i+1)*d])
+		q := half2(fx)
+		if t.chords > 0 {
+			if q*chordGain > it.q {
+				continue
+			}
+			it.x, it.f, it.q = x[i*d:(i+1)*d], fx, q
+		} else {
+			foreseen := (t.mu*floats.Dot(t.s, t.s) - floats.Dot(t.s, t.g)) / 2
+			gain := (it.q - q) / foreseen
+			if !(q < it.q && gain > 1e-4) {
+				it.damping, it.grow, t.solved = it.damping*it.grow, it.grow*2, false
+				on = append(on, t)
+				continue
+			}
+			it.x, it.f, it.q = x[i*d:(i+1)*d], fx, q
+			it.grow = 4
+			switch {
+			case gain > 0.75:
+				it.damping = max(it.damping/10, 1e-12)
+			case gain < 0.25:
+				it.damping *= 4
+			}
+		}
+		t.chords++
+		if t.chords <= chords && it.q > 1e-28 {
+			t.gradient(it.f)
+			on = append(on, t)
+		}
+	}
+	return on, nil
+}

@@ -1,0 +1,28 @@
+// Package fixedpoints finds where a model's dynamics stand still, says what happens around those points, and compares what was found in two models.
+//
+// A fixed point of x' = F(x, u) under a constant input u is a state with F(x, u) = x; q(x) = 1/2 |F(x, u) - x|^2 measures how far from one a state is
+// (Sussillo & Barak 2013, "Opening the black box"; Golub & Sussillo 2018, "FixedPointFinder"). Everything goes through model.Dynamics, so a model of any plugin can be
+// examined. All arithmetic is in float64.
+//
+// # Search
+//
+// Starts are visited states and points between two visited states, with noise. Each descends q by Levenberg-Marquardt steps with the exact Jacobian; once factored, a
+// Jacobian serves for further steps while they pay. A start leaves the search as soon as it is known where it goes: where one chord step, with the inverse that is kept of
+// each point found, takes it ten times closer to that point (Kantorovich's condition, tested along the one direction that matters). So Jacobians are asked for only where something new may be found.
+// Points that are found are polished by Newton steps until rounding is all that is left; points nearer than tol_unique are one point. Then the search starts again from the
+// middle between any two of the points, until nothing new is found: with isolated points the same set comes out for any seed.
+//
+// A start that comes to rest at a minimum of q that is not 0 is a slow point, reported apart with its q, if q is at most slow_q. Points farther from the starts' centroid than
+// outlier times the mean distance of a start are dropped and counted.
+//
+// # What is said of a point
+//
+// Eigenvalues of the Jacobian in order of modulus (stable: all of modulus below 1; the unstable directions are those of modulus above 1), left and right eigenvectors, time
+// constants -dt/ln|lambda| (negative: of growth), input Jacobians, the number of starts whose search ended there, and for stable points the basin: the starts whose
+// forward iteration arrives there. Where inputs move, points are found under each of several constant inputs and followed from one to the next.
+//
+// # Comparison
+//
+// The points of two subjects are compared in the second one's latents: an affine map, fitted by least squares to the latents of training trials, carries those of the first
+// there; then points are paired by the optimal assignment. Distances are in units of the root mean square distance of the second's latents from their mean.
+package fixedpoints

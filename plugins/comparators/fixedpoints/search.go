@@ -1,0 +1,391 @@
+package fixedpoints
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+)
+
+// Search says how fixed points are looked for. The zero value of each field but Dynamics stands for the default of the comparator's parameter of that name.
+type Search struct {
+	Dynamics model.Dynamics
+	// Input is the constant input, zero where it is nil.
+	Input []float64
+	// TolQ is the q below which a state is a fixed point, SlowQ that below which a minimum of q is a slow point; a negative SlowQ reports none.
+	TolQ, SlowQ float64
+	// TolUnique is the distance below which two points are one.
+	TolUnique float64
+	// Outlier is how many times farther from the starts' centroid than the starts a point may be.
+	Outlier float64
+	// Iterations bounds those of a start, Rounds the further searches between the points found; negative Rounds are none.
+	Iterations, Rounds int
+	Threads            int
+	// Progress, where it is not nil, is called with the number of starts that are through and of all.
+	Progress func(done, total int)
+}
+
+// Point is a fixed or a slow point.
+type Point struct {
+	X []float64
+	// Q is 1/2 |F(X, u) - X|^2.
+	Q float64
+	// Hits is the number of the given starts that ended here.
+	Hits int
+}
+
+// Set is what a search found under one input.
+type Set struct {
+	// Fixed have q below TolQ, Slow are minima of q that are not; the slowest first. The order of Fixed does not depend on that of the starts.
+	Fixed, Slow []Point
+	// Starts were given; Outliers is the number of points that were dropped for their distance, Unfinished that of starts that came to no point.
+	Starts, Outliers, Unfinished int
+}
+
+func (s Search) defaults() Search {
+	or := func(v *float64, otherwise float64) {
+		if *v == 0 {
+			*v = otherwise
+		}
+	}
+	or(&s.TolQ, 1e-12)
+	or(&s.SlowQ, 1e-4)
+	or(&s.TolUnique, 1e-3)
+	or(&s.Outlier, 10)
+	if s.Iterations == 0 {
+		s.Iterations = 100
+	}
+	if s.Rounds == 0 {
+		s.Rounds = 3
+	}
+	s.Threads = max(1, s.Threads)
+	return s
+}
+
+// system checks what the dynamics say of themselves.
+func (s Search) system(ctx context.Context) (*system, error) {
+	if s.Dynamics == nil {
+		return nil, component.Invalid("dynamics", "is missing")
+	}
+	layout, err := s.Dynamics.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if layout.Size < 1 || layout.Inputs < 0 {
+		return nil, component.Invalid("layout", "a state of %d and an input of %d elements: at least 1 and 0 are needed", layout.Size, layout.Inputs)
+	}
+	input := s.Input
+	if input == nil {
+		input = make([]float64, layout.Inputs)
+	}
+	if len(input) != layout.Inputs || !finite(input) {
+		return nil, component.Invalid("input", "%v: %d finite values are needed", input, layout.Inputs)
+	}
+	return &system{s.Dynamics, layout, input, s.Threads}, nil
+}
+
+func finite(x []float64) bool {
+	return !slices.ContainsFunc(x, func(v float64) bool { return v-v != 0 })
+}
+
+// hunt is a search at work.
+type hunt struct {
+	Search
+	*system
+	known catalogue
+	slow  []Point
+	set   Set
+	// scale is the root mean square distance of the starts from their centroid, reach the largest distance of a point from it.
+	centroid []float64
+	// No slow point is farther than visited.
+	scale, reach, visited float64
+	done, total           int
+}
+
+// Find searches from starts, row-major (n, state).
+func (s Search) Find(ctx context.Context, starts []float64) (*Set, error) {
+	s = s.defaults()
+	sys, err := s.system(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := sys.size()
+	if len(starts) == 0 || len(starts)%d != 0 || !finite(starts) {
+		return nil, component.Invalid("starts", "%d values: finite states of %d values are needed, at least 1", len(starts), d)
+	}
+	h := &hunt{Search: s, system: sys, known: catalogue{unique: s.TolUnique}}
+	h.set.Starts = len(starts) / d
+	h.measure(starts)
+	first := 0
+	for round := 0; round == 0 || round <= s.Rounds; round++ {
+		if round > 0 {
+			starts = h.between(first, h.set.Starts)
+		}
+		if len(starts) == 0 {
+			break
+		}
+		first = len(h.known.points)
+		if err := h.round(ctx, starts, round == 0); err != nil {
+			return nil, err
+		}
+	}
+	return h.finish(), nil
+}
+
+func (h *hunt) measure(starts []float64) {
+	d, n := h.size(), h.set.Starts
+	h.centroid = make([]float64, d)
+	for i, v := range starts {
+		h.centroid[i%d] += v / float64(n)
+	}
+	mean := 0.0
+	for i := range n {
+		r := distance(starts[i*d:(i+1)*d], h.centroid)
+		h.scale += r * r / float64(n)
+		mean += r / float64(n)
+		h.visited = max(h.visited, r)
+	}
+	h.scale, h.reach = math.Sqrt(h.scale), h.Outlier*mean
+	if !(h.scale > 0) {
+		h.scale, h.reach, h.visited = 1, math.Inf(1), math.Inf(1)
+	}
+}
+
+func distance(x, y []float64) float64 {
+	sum := 0.0
+	for i, v := range x {
+		sum += (v - y[i]) * (v - y[i])
+	}
+	return math.Sqrt(sum)
+}
+
+// firstWave is the number of starts that are taken first. Each wave doubles: what the small ones found captures most of the large ones.
+const firstWave = 32
+
+// round sends out starts in waves.
+func (h *hunt) round(ctx context.Context, starts []float64, given bool) error {
+	d := h.size()
+	n := len(starts) / d
+	h.total += n
+	for from, wave := 0, firstWave; from < n; from, wave = from+wave, wave*2 {
+		to := min(n, from+wave)
+		if err := h.wave(ctx, starts[from*d:to*d], given); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hunt) report(through int) {
+	if h.Progress != nil {
+		h.Progress(h.done+through, h.total)
+	}
+}
+
+// wave takes starts to where they end.
+func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
+	d := h.size()
+	its := make([]*iterate, len(starts)/d)
+	f := make([]float64, len(starts))
+	if err := h.residuals(ctx, starts, f); err != nil {
+		return err
+	}
+	for i := range its {
+		it := &iterate{x: starts[i*d : (i+1)*d], f: f[i*d : (i+1)*d], damping: firstDamping, grow: 4}
+		if it.q = half2(it.f); math.IsInf(it.q, 1) {
+			it.fate = lost
+		}
+		it.before = it.q
+		its[i] = it
+	}
+	buffer := make([]float64, d)
+	for iteration := 0; ; iteration++ {
+		var on, there []*iterate
+		for _, it := range its {
+			switch {
+			case it.fate != active:
+			case it.q <= h.TolQ:
+				there = append(there, it)
+			default:
+				if p := h.known.captures(it.x, it.f, buffer); p != nil {
+					it.fate = captured
+					h.hit(p, given)
+				} else {
+					on = append(on, it)
+				}
+			}
+		}
+		if err := h.arrive(ctx, there, given); err != nil {
+			return err
+		}
+		h.report(len(its) - len(on))
+		if len(on) == 0 || iteration == h.Iterations {
+			break
+		}
+		if err := h.descend(ctx, on, h.scale); err != nil {
+			return err
+		}
+		for _, it := range on {
+			if it.fate == active && distance(it.x, h.centroid) > h.reach {
+				it.fate = lost
+			}
+			if it.rounds++; it.rounds%patience == 0 {
+				if it.fate == active && it.q > 0.9*it.before && it.q > h.TolQ {
+					it.fate = stalled
+				}
+				it.before = it.q
+			}
+		}
+	}
+	h.done += len(its)
+	for _, it := range its {
+		switch {
+		case it.fate == stalled && it.q <= h.TolQ:
+			if err := h.arrive(ctx, []*iterate{it}, given); err != nil {
+				return err
+			}
+		case it.fate == stalled && it.q <= h.SlowQ:
+			h.rest(it, given)
+		case it.fate == stalled, it.fate == active, it.fate == lost:
+			if given {
+				h.set.Unfinished++
+			}
+		}
+	}
+	return nil
+}
+
+func (h *hunt) hit(p *found, given bool) {
+	if given {
+		p.hits++
+	}
+}
+
+// arrive polishes what has converged and takes it into the catalogue, in order. What is near a known point needs no polish.
+func (h *hunt) arrive(ctx context.Context, there []*iterate, given bool) error {
+	var fresh, again []*iterate
+	for _, it := range there {
+		it.fate = converged
+		// Among those of one wave many are the same: the first is polished.
+		p, dist := h.known.nearest(it.x)
+		if p != nil && dist <= h.TolUnique/2 {
+			h.hit(p, given)
+			continue
+		}
+		if slices.ContainsFunc(fresh, func(o *iterate) bool { return distance(o.x, it.x) <= h.TolUnique/2 }) {
+			again = append(again, it)
+			continue
+		}
+		fresh = append(fresh, it)
+	}
+	results := make([]polished, len(fresh))
+	err := each(ctx, h.threads, len(fresh), 1, func(ctx context.Context, i, _ int) (err error) {
+		results[i], err = h.polish(ctx, fresh[i].x, fresh[i].f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, it := range fresh {
+		r := results[i]
+		// A nearly singular Jacobian may throw a state far along the direction in which it is: then it stays where it was.
+		if q := half2(r.f); q <= it.q && distance(r.x, it.x) <= h.scale {
+			it.x, it.f, it.q = r.x, r.f, q
+		}
+		if r.away > h.TolUnique {
+			h.rest(it, given)
+			continue
+		}
+		p, _ := h.known.add(it.x, it.q, r.inverse)
+		h.hit(p, given)
+	}
+	if len(again) > 0 {
+		return h.arrive(ctx, again, given)
+	}
+	return nil
+}
+
+// polish is that of one state.
+func (h *hunt) polish(ctx context.Context, x, f []float64) (polished, error) {
+	return polish(x, f, func(x, f []float64) error {
+		if err := h.step(ctx, x, f); err != nil {
+			return err
+		}
+		for k, v := range x {
+			f[k] -= v
+		}
+		return nil
+	}, func(x []float64) ([]float64, error) {
+		js, _, err := h.jacobians(ctx, x)
+		return js, err
+	})
+}
+
+// rest notes a slow point.
+func (h *hunt) rest(it *iterate, given bool) {
+	if distance(it.x, h.centroid) > 1.5*h.visited {
+		if given {
+			h.set.Unfinished++
+		}
+		return
+	}
+	hits := 0
+	if given {
+		hits = 1
+	}
+	for i, p := range h.slow {
+		if distance(p.X, it.x) <= h.TolUnique {
+			h.slow[i].Hits += hits
+			if it.q < p.Q {
+				h.slow[i].X, h.slow[i].Q = it.x, it.q
+			}
+			return
+		}
+	}
+	h.slow = append(h.slow, Point{it.x, it.q, hits})
+}
+
+// between returns the middles between two points of which one at least is new, the nearest pairs first, at most so many.
+func (h *hunt) between(first, most int) []float64 {
+	type pair struct {
+		a, b *found
+		r    float64
+	}
+	var pairs []pair
+	near := h.known.points
+	for i := first; i < len(near); i++ {
+		for k := range i {
+			pairs = append(pairs, pair{near[i], near[k], distance(near[i].x, near[k].x)})
+		}
+	}
+	slices.SortStableFunc(pairs, func(p, q pair) int { return cmp.Compare(p.r, q.r) })
+	var out []float64
+	for _, p := range pairs[:min(len(pairs), most)] {
+		for i, v := range p.a.x {
+			out = append(out, (v+p.b.x[i])/2)
+		}
+	}
+	return out
+}
+
+func (h *hunt) finish() *Set {
+	for _, p := range h.known.points {
+		if distance(p.x, h.centroid) > h.reach {
+			h.set.Outliers++
+			continue
+		}
+		h.set.Fixed = append(h.set.Fixed, Point{p.x, p.q, p.hits})
+	}
+	sortPoints(h.set.Fixed, func(Point) int { return 0 }, func(p Point) []float64 { return p.X }, h.TolUnique/10)
+	for _, p := range h.slow {
+		if near, r := h.known.nearest(p.X); near != nil && r <= h.TolUnique {
+			continue
+		}
+		h.set.Slow = append(h.set.Slow, p)
+	}
+	slices.SortStableFunc(h.set.Slow, func(a, b Point) int { return cmp.Compare(a.Q, b.Q) })
+	return &h.set
+}
