@@ -12,7 +12,7 @@ const nowhere = -1
 
 const (
 	// ball is the radius around a stable point within which a state that comes closer has arrived, as a share of the distance to the nearest other point.
-	ball = 0.05
+	ball = 0.25
 	// look is the number of steps between two looks at where the states are.
 	look = 5
 )

@@ -51,7 +51,7 @@ func (c *catalogue) nearest(x []float64) (*found, float64) {
 }
 
 // closer is by how much a chord step must take a start closer to a point for the start to be counted as the point's.
-const closer = 0.1
+const closer = 0.25
 
 // captures returns the point that x, where F(x) - x is f, goes to: the nearest, if a chord step takes x closer to it by far. buffer has the length of x.
 func (c *catalogue) captures(x, f, buffer []float64) *found {

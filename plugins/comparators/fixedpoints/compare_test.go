@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -156,5 +155,3 @@ func BenchmarkTrainedFlipFlop(b *testing.B) {
 		})
 	}
 }
-
-var _ = strings.Contains

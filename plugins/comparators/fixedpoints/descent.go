@@ -29,6 +29,8 @@ type iterate struct {
 	q    float64
 	// damping of Levenberg and Marquardt, relative to the residual; grow is what a step that failed multiplies it by.
 	damping, grow float64
+	// goal is the q at which it is looked at whether it has converged.
+	goal float64
 	// before is q some iterations ago.
 	before float64
 	rounds int
@@ -45,6 +47,8 @@ const (
 	flat = 1e-7
 	// patience is the number of iterations in which q must fall by a tenth.
 	patience = 12
+	// astray is the number of iterations after which it is looked at whether a start has gone twice as far as the farthest start.
+	astray = 6
 )
 
 func half2(f []float64) float64 {
@@ -61,7 +65,7 @@ type trial struct {
 	// a is J - 1, normal is A^T A, factor the Cholesky factor of what the last step was solved with.
 	a, normal, factor []float64
 	g, s              []float64
-	mu                float64
+	mu, foreseen      float64
 	solved            bool
 	chords            int
 }
@@ -105,6 +109,9 @@ func (s *system) descendRun(ctx context.Context, its []*iterate, scale float64) 
 	for attempt := 0; len(trials) > 0 && attempt < attempts+chords; attempt++ {
 		for _, t := range trials {
 			t.solve(scale)
+		}
+		if err := s.accelerate(ctx, trials); err != nil {
+			return err
 		}
 		if trials, err = s.try(ctx, trials); err != nil {
 			return err
@@ -150,10 +157,62 @@ func (t *trial) solve(scale float64) {
 			}
 		}
 	}
-	for k, g := range t.g {
-		t.s[k] = -g
+	t.back(t.s, t.g)
+}
+
+// back writes -(A^T A + mu)^-1 g to s.
+func (t *trial) back(s, g []float64) {
+	d := len(g)
+	for k, v := range g {
+		s[k] = -v
 	}
-	lapack64.Potrs(blas64.Triangular{N: d, Stride: d, Data: t.factor, Uplo: blas.Upper, Diag: blas.NonUnit}, blas64.General{Rows: d, Cols: 1, Stride: 1, Data: t.s})
+	// For one right-hand side two triangular solutions are four times faster than lapack64.Potrs.
+	u := blas64.Triangular{N: d, Stride: d, Data: t.factor, Uplo: blas.Upper, Diag: blas.NonUnit}
+	blas64.Trsv(blas.Trans, u, vector(s))
+	blas64.Trsv(blas.NoTrans, u, vector(s))
+}
+
+// probe is the share of a step at which its second derivative is measured, bend the largest correction by it, in lengths of the step.
+const (
+	probe = 0.1
+	bend  = 0.5
+)
+
+// accelerate adds the geodesic acceleration to first steps (Transtrum & Sethna 2012): half of a = -(A^T A + mu)^-1 A^T f”, where f” is the second derivative of f along
+// the step. In the narrow bent valleys of q that slow directions make, steps can so be many times longer. It costs one evaluation.
+func (s *system) accelerate(ctx context.Context, trials []*trial) error {
+	d := s.size()
+	first := make([]*trial, 0, len(trials))
+	var x []float64
+	for _, t := range trials {
+		if t.chords == 0 {
+			first = append(first, t)
+			for k, v := range t.it.x {
+				x = append(x, v+probe*t.s[k])
+			}
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	f := make([]float64, len(x))
+	if err := s.step(ctx, x, f); err != nil {
+		return err
+	}
+	second, g, a := make([]float64, d), make([]float64, d), make([]float64, d)
+	for i, t := range first {
+		t.foreseen = (t.mu*floats.Dot(t.s, t.s) - floats.Dot(t.s, t.g)) / 2
+		blas64.Gemv(blas.NoTrans, 1, t.general(d), vector(t.s), 0, vector(second))
+		for k := range d {
+			second[k] = 2 / probe * ((f[i*d+k]-x[i*d+k]-t.it.f[k])/probe - second[k])
+		}
+		blas64.Gemv(blas.Trans, 1, t.general(d), vector(second), 0, vector(g))
+		t.back(a, g)
+		if floats.Norm(a, 2)/2 <= bend*floats.Norm(t.s, 2) {
+			floats.AddScaled(t.s, 0.5, a)
+		}
+	}
+	return nil
 }
 
 // try evaluates the steps, takes those that lower q, and returns the trials that are to go on with the Jacobian they have.
@@ -178,8 +237,7 @@ func (s *system) try(ctx context.Context, trials []*trial) ([]*trial, error) {
 			}
 			it.x, it.f, it.q = x[i*d:(i+1)*d], fx, q
 		} else {
-			foreseen := (t.mu*floats.Dot(t.s, t.s) - floats.Dot(t.s, t.g)) / 2
-			gain := (it.q - q) / foreseen
+			gain := (it.q - q) / t.foreseen
 			if !(q < it.q && gain > 1e-4) {
 				it.damping, it.grow, t.solved = it.damping*it.grow, it.grow*2, false
 				on = append(on, t)

@@ -6,9 +6,9 @@
 //
 // # Search
 //
-// Starts are visited states and points between two visited states, with noise. Each descends q by Levenberg-Marquardt steps with the exact Jacobian; once factored, a
+// Starts are visited states and points between two visited states, with noise. Each descends q by Levenberg-Marquardt steps with the exact Jacobian and geodesic acceleration (Transtrum & Sethna 2012); once factored, a
 // Jacobian serves for further steps while they pay. A start leaves the search as soon as it is known where it goes: where one chord step, with the inverse that is kept of
-// each point found, takes it ten times closer to that point (Kantorovich's condition, tested along the one direction that matters). So Jacobians are asked for only where something new may be found.
+// each point found, takes it four times closer to that point (Kantorovich's condition, tested along the one direction that matters). So Jacobians are asked for only where something new may be found.
 // Points that are found are polished by Newton steps until rounding is all that is left; points nearer than tol_unique are one point. Then the search starts again from the
 // middle between any two of the points, until nothing new is found: with isolated points the same set comes out for any seed.
 //

@@ -21,14 +21,14 @@ type Params struct {
 	SlowQ       float64   `param:"slow_q" default:"1e-4" min:"0" doc:"a minimum of q that is at most this, but not 0, is reported as a slow point; 0 reports none"`
 	TolUnique   float64   `param:"tol_unique" default:"1e-3" above:"0" doc:"points nearer than this are one point"`
 	Outlier     float64   `param:"outlier" default:"10" above:"0" doc:"points farther from the starts' centroid than this times the mean distance of a start are dropped"`
-	Iterations  int       `param:"iterations" default:"100" min:"1" max:"100000" doc:"bound of the iterations of a start"`
+	Iterations  int       `param:"iterations" default:"60" min:"1" max:"100000" doc:"bound of the iterations of a start"`
 	Rounds      int       `param:"rounds" default:"3" min:"0" max:"100" doc:"bound of the further searches from the middles between the points found, which end when nothing new is found"`
 	Inputs      string    `param:"inputs" default:"zero" choices:"zero,mean,conditions,phases,given" doc:"constant inputs to search under: zero, the mean input, that of each condition, each that is held in a phase of a condition, or input_values"`
 	InputValues []float64 `param:"input_values" default:"" doc:"the inputs under inputs: given, one after the other, each as wide as the model's input"`
 	MaxInputs   int       `param:"max_inputs" default:"16" min:"1" max:"10000" doc:"most inputs to search under; of more, the first"`
 	Hold        int       `param:"hold" default:"10" min:"1" unit:"bin" doc:"under inputs: phases, for how long an input must be held"`
 	Continue    int       `param:"continuation" default:"0" min:"0" max:"10000" doc:"steps in which each input is moved to the next while the points are followed; 0 does not"`
-	BasinSteps  int       `param:"basin_steps" default:"500" min:"0" max:"1000000" unit:"bin" doc:"bound of the forward iteration that finds the basins; 0 reports none"`
+	BasinSteps  int       `param:"basin_steps" default:"200" min:"0" max:"1000000" unit:"bin" doc:"bound of the forward iteration that finds the basins; 0 reports none"`
 	Vectors     int       `param:"eigenvectors" default:"8" min:"0" max:"100000" doc:"leading eigenvectors, left and right, to store of each point"`
 	NullDraws   int       `param:"null_draws" default:"20" min:"0" max:"100000" doc:"draws of visited states in place of a subject's points whose mean distance is the null of a comparison; 0 gives none"`
 }

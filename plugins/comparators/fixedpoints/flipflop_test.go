@@ -22,7 +22,7 @@ const flipflopFile = "flipflop.safetensors"
 
 func flipflopTask(t testing.TB) (task.Task, task.Spec) {
 	t.Helper()
-	tk, err := nbff.Open(t.Context(), nbff.Params{Bits: 3, Bins: 100, SwitchProb: 0.02, Noise: 0.15, Blind: 4, Trials: 1000}, component.Env{Seed: 1, Threads: 2})
+	tk, err := nbff.Open(t.Context(), nbff.Params{Bits: 3, Bins: 150, SwitchProb: 0.012, Noise: 0.15, Blind: 4, Trials: 1000}, component.Env{Seed: 1, Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func flipflopTask(t testing.TB) (task.Task, task.Spec) {
 
 func flipflopModel(t testing.TB, spec task.Spec, units int) model.Model {
 	t.Helper()
-	training := recurrent.Training{Epochs: 500, BatchSize: 200, LR: 2e-3, WeightDecay: 1e-8, Clip: 1, Options: train.Options{Keep: "last"}}
+	training := recurrent.Training{Epochs: 900, BatchSize: 200, LR: 2e-3, WeightDecay: 1e-8, Clip: 1, Options: train.Options{Keep: "last"}}
 	m, err := recurrent.Open(gru.Design[float32](gru.Params{Hidden: units, ICNoise: 0.05, Training: training}, 0.01, 0), component.Env{Seed: 1, Threads: 2}, model.Target{Task: &spec})
 	if err != nil {
 		t.Fatal(err)

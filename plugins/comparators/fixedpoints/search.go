@@ -56,7 +56,7 @@ func (s Search) defaults() Search {
 	or(&s.TolUnique, 1e-3)
 	or(&s.Outlier, 10)
 	if s.Iterations == 0 {
-		s.Iterations = 100
+		s.Iterations = 60
 	}
 	if s.Rounds == 0 {
 		s.Rounds = 3
@@ -194,7 +194,7 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 		return err
 	}
 	for i := range its {
-		it := &iterate{x: starts[i*d : (i+1)*d], f: f[i*d : (i+1)*d], damping: firstDamping, grow: 4}
+		it := &iterate{x: starts[i*d : (i+1)*d], f: f[i*d : (i+1)*d], damping: firstDamping, grow: 4, goal: h.TolQ}
 		if it.q = half2(it.f); math.IsInf(it.q, 1) {
 			it.fate = lost
 		}
@@ -207,7 +207,7 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 		for _, it := range its {
 			switch {
 			case it.fate != active:
-			case it.q <= h.TolQ:
+			case it.q <= it.goal:
 				there = append(there, it)
 			default:
 				if p := h.known.captures(it.x, it.f, buffer); p != nil {
@@ -221,6 +221,11 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 		if err := h.arrive(ctx, there, given); err != nil {
 			return err
 		}
+		for _, it := range there {
+			if it.fate == active {
+				on = append(on, it)
+			}
+		}
 		h.report(len(its) - len(on))
 		if len(on) == 0 || iteration == h.Iterations {
 			break
@@ -232,8 +237,13 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 			if it.fate == active && distance(it.x, h.centroid) > h.reach {
 				it.fate = lost
 			}
-			if it.rounds++; it.rounds%patience == 0 {
-				if it.fate == active && it.q > 0.9*it.before && it.q > h.TolQ {
+			it.rounds++
+			// Where F comes ever closer to the identity far out, as a gate closes, q falls for ever.
+			if it.fate == active && it.rounds%astray == 0 && distance(it.x, h.centroid) > 2*h.visited {
+				it.fate = lost
+			}
+			if it.rounds%patience == 0 {
+				if it.fate == active && it.q > 0.9*it.before && it.q > it.goal {
 					it.fate = stalled
 				}
 				it.before = it.q
@@ -243,11 +253,7 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 	h.done += len(its)
 	for _, it := range its {
 		switch {
-		case it.fate == stalled && it.q <= h.TolQ:
-			if err := h.arrive(ctx, []*iterate{it}, given); err != nil {
-				return err
-			}
-		case it.fate == stalled && it.q <= h.SlowQ:
+		case (it.fate == stalled || it.fate == active && it.q <= h.TolQ) && it.q <= h.SlowQ:
 			h.rest(it, given)
 		case it.fate == stalled, it.fate == active, it.fate == lost:
 			if given {
@@ -296,7 +302,11 @@ func (h *hunt) arrive(ctx context.Context, there []*iterate, given bool) error {
 			it.x, it.f, it.q = r.x, r.f, q
 		}
 		if r.away > h.TolUnique {
-			h.rest(it, given)
+			// Small as q is, the point is not here: it may be further along a slow direction.
+			it.fate, it.goal = active, it.q*1e-4
+			if it.damping < firstDamping {
+				it.damping = firstDamping
+			}
 			continue
 		}
 		p, _ := h.known.add(it.x, it.q, r.inverse)

@@ -1,0 +1,412 @@
+package fixedpoints
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/cmplx"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// TestGoldenTanh finds the points of pairs of tanh units that are known in closed form, all of them for any seed, with their Jacobians and unstable directions.
+func TestGoldenTanh(t *testing.T) {
+	tested := 0
+	for _, c := range golden.Read(t, "fixed_points.json") {
+		if c.Tensors["W"] == nil {
+			continue
+		}
+		tested++
+		d := tanhNet(c.Floats(t, "W"), c.Floats(t, "b"))
+		want, jacobians, unstable := c.Tensors["points"], c.Floats(t, "jacobians"), c.Ints(t, "unstable_directions")
+		for seed := range uint64(3) {
+			set, err := Search{Dynamics: d, Threads: 2}.Find(t.Context(), box(seed, 200, 2, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(set.Fixed) != want.Shape[0] {
+				t.Fatalf("%s: %d points, want %d", c.Name, len(set.Fixed), want.Shape[0])
+			}
+			sys, err := Search{Dynamics: d}.system(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			linear, err := sys.linearise(t.Context(), set.Fixed, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want.Shape[0] {
+				x := want.F64[i*2 : i*2+2]
+				k := slices.IndexFunc(set.Fixed, func(p Point) bool { return distance(p.X, x) < 1e-9 })
+				if k < 0 {
+					t.Errorf("%s: %v was not found", c.Name, x)
+					continue
+				}
+				if linear[k].Unstable != int(unstable[i]) {
+					t.Errorf("%s: %v has %d unstable directions, want %d", c.Name, x, linear[k].Unstable, unstable[i])
+				}
+				for j, v := range linear[k].Jacobian {
+					if math.Abs(v-jacobians[i*4+j]) > 1e-9 {
+						t.Errorf("%s: Jacobian at %v: element %d is %v, want %v", c.Name, x, j, v, jacobians[i*4+j])
+					}
+				}
+			}
+		}
+	}
+	if tested != 3 {
+		t.Errorf("%d cases", tested)
+	}
+}
+
+// TestLinear: x' = A x + u has the one point (1 - A)^-1 u, with the eigenvalues of A, and its eigenvectors are those of A.
+func TestLinear(t *testing.T) {
+	// A rotation by 0.3 that shrinks to 0.9, beside a direction that grows.
+	c, s := 0.9*math.Cos(0.3), 0.9*math.Sin(0.3)
+	a := []float64{c, -s, 0, s, c, 0.2, 0, 0, 1.2}
+	d := linearNet(a, 3)
+	input := []float64{0.3, -0.1, 0.4}
+	set, err := Search{Dynamics: d, Input: input}.Find(t.Context(), box(1, 50, 3, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Fixed) != 1 || len(set.Slow) != 0 || set.Fixed[0].Hits != 50 || set.Unfinished != 0 {
+		t.Fatalf("%+v", set)
+	}
+	p := set.Fixed[0].X
+	next := make([]float64, 3)
+	if d.step(p, input, next); distance(next, p) > 1e-13 {
+		t.Errorf("%v goes to %v", p, next)
+	}
+	if want := -0.4 / 0.2; math.Abs(p[2]-want) > 1e-12 {
+		t.Errorf("element 2 is %v, want %v", p[2], want)
+	}
+	sys, err := Search{Dynamics: d, Input: input}.system(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	linear, err := sys.linearise(t.Context(), set.Fixed, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := linear[0]
+	for i, want := range []complex128{1.2, cmplx.Rect(0.9, 0.3), cmplx.Rect(0.9, -0.3)} {
+		if cmplx.Abs(l.Eigenvalues[i]-want) > 1e-12 {
+			t.Errorf("eigenvalue %d is %v, want %v", i, l.Eigenvalues[i], want)
+		}
+		for row := range 3 {
+			right, left := -l.Eigenvalues[i]*l.Right[i][row], -l.Eigenvalues[i]*cmplx.Conj(l.Left[i][row])
+			for k := range 3 {
+				right += complex(a[row*3+k], 0) * l.Right[i][k]
+				left += cmplx.Conj(l.Left[i][k]) * complex(a[k*3+row], 0)
+			}
+			if cmplx.Abs(right) > 1e-12 || cmplx.Abs(left) > 1e-12 {
+				t.Errorf("eigenvectors %d are off by %v and %v", i, right, left)
+			}
+		}
+	}
+	if l.Unstable != 1 || math.Abs(TimeConstant(l.Eigenvalues[1], 0.01)+0.01/math.Log(0.9)) > 1e-12 || TimeConstant(1.2, 1) >= 0 || TimeConstant(1, 1) != longest || TimeConstant(0, 1) != 0 {
+		t.Errorf("%d unstable, time constants %v %v", l.Unstable, TimeConstant(l.Eigenvalues[1], 0.01), TimeConstant(1.2, 1))
+	}
+}
+
+// TestSlow: x' = x + 0.1 (x^2 + c) has two points for c < 0 and none for c > 0, where a ghost stays at x = 0 with q = (0.1 c)^2 / 2.
+func TestSlow(t *testing.T) {
+	fold := func(c float64) toy {
+		return toy{size: 1, inputs: 0, step: func(x, _, next []float64) { next[0] = x[0] + 0.1*(x[0]*x[0]+c) },
+			jacobian: func(x, _, js, _ []float64) { js[0] = 1 + 0.2*x[0] }}
+	}
+	set, err := Search{Dynamics: fold(0.01)}.Find(t.Context(), box(1, 100, 1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Fixed) != 0 || len(set.Slow) != 1 || math.Abs(set.Slow[0].Q-5e-7) > 1e-9 || math.Abs(set.Slow[0].X[0]) > 1e-2 {
+		t.Errorf("a ghost: %+v", set)
+	}
+	if set, err = (Search{Dynamics: fold(-0.01)}).Find(t.Context(), box(1, 100, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Fixed) != 2 || math.Abs(set.Fixed[0].X[0]+0.1) > 1e-9 || math.Abs(set.Fixed[1].X[0]-0.1) > 1e-9 {
+		t.Errorf("a pair: %+v", set)
+	}
+	if set, err = (Search{Dynamics: fold(0.01), SlowQ: -1}).Find(t.Context(), box(1, 100, 1, 1)); err != nil || len(set.Slow) != 0 || set.Unfinished != 100 {
+		t.Errorf("no slow points asked for: %+v, %v", set, err)
+	}
+}
+
+// subject records trials of a toy that run freely from places in a box.
+func subject(t testing.TB, label string, d toy, trials, bins int) comparator.Subject {
+	t.Helper()
+	s := comparator.Subject{Label: label, Role: comparator.Fitted, Dynamics: d}
+	zero := make([]float64, d.inputs)
+	for split := range 2 {
+		z := tensor.New64(comparator.Latents, trials, bins, d.size)
+		r := random.New(uint64(split), "test")
+		for k := range trials {
+			x := make([]float64, d.size)
+			for i := range x {
+				x[i] = 2*r.Float64() - 1
+			}
+			for bin := range bins {
+				next := make([]float64, d.size)
+				d.step(x, zero, next)
+				x = next
+				copy(z.F64[(k*bins+bin)*d.size:], x)
+			}
+		}
+		if split == 0 {
+			s.Train = tensor.Set{z}
+		} else {
+			s.Valid = tensor.Set{z}
+		}
+	}
+	return s
+}
+
+// conjugated is a subject seen in other coordinates, y = R x + t with R a turn and a stretch: the same dynamics.
+func conjugated(s comparator.Subject, d toy, label string) comparator.Subject {
+	r, inverse, shift := []float64{1.2, -1.6, 1.6, 1.2}, []float64{0.3, 0.4, -0.4, 0.3}, []float64{0.7, -2}
+	times := func(m, v []float64) []float64 { return []float64{m[0]*v[0] + m[1]*v[1], m[2]*v[0] + m[3]*v[1]} }
+	there := func(x []float64) []float64 { y := times(r, x); return []float64{y[0] + shift[0], y[1] + shift[1]} }
+	back := func(y []float64) []float64 { return times(inverse, []float64{y[0] - shift[0], y[1] - shift[1]}) }
+	other := toy{size: 2, inputs: 2, step: func(y, u, next []float64) {
+		x := make([]float64, 2)
+		d.step(back(y), u, x)
+		copy(next, there(x))
+	}, jacobian: func(y, u, js, ju []float64) {
+		j, b := make([]float64, 4), make([]float64, 4)
+		d.jacobian(back(y), u, j, b)
+		mul := func(a, c []float64) []float64 {
+			return []float64{a[0]*c[0] + a[1]*c[2], a[0]*c[1] + a[1]*c[3], a[2]*c[0] + a[3]*c[2], a[2]*c[1] + a[3]*c[3]}
+		}
+		copy(js, mul(mul(r, j), inverse))
+		copy(ju, mul(r, b))
+	}}
+	out := comparator.Subject{Label: label, Role: comparator.Fitted, Dynamics: other}
+	for i, set := range []tensor.Set{s.Train, s.Valid} {
+		z := set.Get(comparator.Latents).Clone()
+		for row := 0; row < len(z.F64); row += 2 {
+			copy(z.F64[row:], there(z.F64[row:row+2]))
+		}
+		if i == 0 {
+			out.Train = tensor.Set{z}
+		} else {
+			out.Valid = tensor.Set{z}
+		}
+	}
+	return out
+}
+
+// TestCompareConjugates: two units that each hold a sign have 9 points, and the same dynamics in other coordinates have the same, at no distance and of the same spectra. The null is far away.
+func TestCompareConjugates(t *testing.T) {
+	d := tanhNet([]float64{2, 0, 0, 1.5}, []float64{0, 0})
+	truth := subject(t, "truth", d, 40, 20)
+	other := tanhNet([]float64{0.5, 0, 0, 0.4}, []float64{0, 0})
+	req := comparator.Request{Subjects: []comparator.Subject{truth, conjugated(truth, d, "same"), subject(t, "other", other, 40, 20), {Label: "none", Why: "it is a table"}}}
+	given := param.Values{"starts": 300, "noise": 0.3}
+	o, err := open(t, 2, 1, given).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound(t, o)
+	for metric, want := range map[string]float64{"fixed_points": 9, "stable_fixed_points": 4, "fixed_points_1_unstable": 4, "fixed_points_2_unstable": 1} {
+		for _, label := range []string{"truth", "same"} {
+			if r := find(t, o, metric, label); r.Value != want {
+				t.Errorf("%+v, want %v", r, want)
+			}
+		}
+	}
+	for metric, want := range map[string]float64{alignment: 1, matchDistance: 0, hausdorff: 0, countGap: 0, sameStability: 1, spectralGap: 0} {
+		if r := find(t, o, metric, "same"); !(math.Abs(r.Value-want) < 1e-8) || r.Reference != "truth" || r.N == 0 {
+			t.Errorf("%+v, want %v", r, want)
+		}
+	}
+	if r := find(t, o, matchDistance, "same"); !(r.Null > 0.05) {
+		t.Errorf("null: %+v", r)
+	}
+	if r := find(t, o, countGap, "other"); r.Value != -8 {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, o, "fixed_points", "none"); r.Reason != "it is a table" || !math.IsNaN(r.Value) {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, o, "starts_in_basins", "truth"); !(r.Value > 0.95) {
+		t.Errorf("%+v", r)
+	}
+	// Bits do not depend on threads.
+	again, err := open(t, 1, 1, given).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(o.Matrices, again.Matrices) || !reflect.DeepEqual(o.Figures, again.Figures) {
+		t.Error("one thread gives other bits than two")
+	}
+}
+
+// TestContinuation: x' = tanh(2 x + u) has three points at u = 0, and one at u = 1: a stable point and the saddle meet in a fold.
+func TestContinuation(t *testing.T) {
+	s := subject(t, "truth", tanhNet([]float64{2}, []float64{0}), 20, 10)
+	o, err := open(t, 2, 1, param.Values{"starts": 100, "inputs": "given", "input_values": []float64{0, 0.2, 1}, "continuation": 10}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound(t, o)
+	for metric, want := range map[string]float64{"fixed_points/given 1": 3, "fixed_points/given 2": 3, "fixed_points/given 3": 1, "continued_points/given 1 to given 2": 1, "continued_points/given 2 to given 3": 1. / 3} {
+		if r := find(t, o, metric, "truth"); math.Abs(r.Value-want) > 1e-12 {
+			t.Errorf("%+v, want %v", r, want)
+		}
+	}
+	if a := o.Matrices.Get("truth/given 1/path_arrives"); a == nil || !slices.Equal(a.I64, []int64{0, 1, 2}) {
+		t.Errorf("arrivals %+v", a)
+	}
+	// The fold is where 2 (1 - x^2) = 1 and u = atanh x - 2 x: u = 0.53284 at x = -0.70711; from 0.2 to 1 that is 0.41605 of the way.
+	if r := o.Matrices.Get("truth/given 2/path_reached"); r == nil || math.Abs(r.F64[0]-0.41605) > 2e-3 || r.F64[2] != 1 {
+		t.Errorf("reached %+v", r)
+	}
+}
+
+// TestInputs: the mean input, those of conditions, and those that are held.
+func TestInputs(t *testing.T) {
+	s := subject(t, "truth", tanhNet([]float64{2}, []float64{0}), 4, 40)
+	for _, set := range []*tensor.Set{&s.Train, &s.Valid} {
+		u := tensor.New64(comparator.TrueInputs, 4, 40, 1)
+		for k := range 4 {
+			for bin := 20; bin < 40; bin++ {
+				u.F64[k*40+bin] = float64(k%2) * 0.2
+			}
+		}
+		*set = append(*set, u, tensor.FromInt(comparator.Conditions, []int64{0, 1, 0, 1}, 4))
+	}
+	for inputs, want := range map[string]map[string]float64{
+		"mean":       {"mean": 0.05},
+		"conditions": {"condition 0": 0, "condition 1": 0.1},
+		"phases":     {"condition 0 phase 1": 0, "condition 1 phase 1": 0, "condition 1 phase 2": 0.2},
+	} {
+		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sound(t, o)
+		for name, u := range want {
+			if m := o.Matrices.Get("truth/" + name + "/input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
+				t.Errorf("%s: %s is %+v, want %v", inputs, name, m, u)
+			}
+		}
+	}
+}
+
+// TestRefuses: what cannot be computed says why, what is wrong is an error that names it, and a call ends when it is told to.
+func TestRefuses(t *testing.T) {
+	d := tanhNet([]float64{2, 0, 0, 1.5}, []float64{0, 0})
+	good := subject(t, "a", d, 3, 5)
+	run := func(ctx context.Context, given param.Values, subjects ...comparator.Subject) (comparator.Outcome, error) {
+		return open(t, 2, 1, given).Compare(ctx, comparator.Request{Subjects: subjects}, nil)
+	}
+	var invalid *component.InvalidArgumentError
+	if _, err := run(t.Context(), nil); !errors.As(err, &invalid) {
+		t.Errorf("no subjects: %v", err)
+	}
+	if _, err := run(t.Context(), nil, good, good); !errors.As(err, &invalid) || invalid.Problems[0].Path != "subjects[1].label" {
+		t.Errorf("a label twice: %v", err)
+	}
+	if _, err := run(t.Context(), param.Values{"inputs": "given", "input_values": []float64{1, 2, 3}}, good); !errors.As(err, &invalid) {
+		t.Errorf("three values for two inputs: %v", err)
+	}
+	if p := Factory().Check(mustResolve(t, param.Values{"inputs": "given"})); len(p) != 1 || p[0].Path != "input_values" {
+		t.Errorf("%v", p)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := run(ctx, nil, good); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	wrong := d
+	wrong.jacobian = func(_, _, js, _ []float64) { js[0] = math.NaN() }
+	for name, s := range map[string]comparator.Subject{
+		"no inputs":      {Label: "a", Dynamics: d, Train: good.Train},
+		"NaN states":     {Label: "a", Dynamics: d, Train: tensor.Set{tensor.From64(comparator.Latents, slices.Repeat([]float64{math.NaN()}, 8), 2, 2, 2)}},
+		"another width":  {Label: "a", Dynamics: d, Train: tensor.Set{tensor.New64(comparator.State, 2, 2, 5)}},
+		"NaN Jacobians":  {Label: "a", Dynamics: wrong, Train: good.Train},
+		"constant":       {Label: "a", Dynamics: d, Train: tensor.Set{tensor.New64(comparator.Latents, 2, 1, 2)}},
+		"no states":      {Label: "a", Dynamics: d},
+		"no dynamics":    {Label: "a"},
+		"no trials here": {Label: "a", Dynamics: d, Train: tensor.Set{tensor.New64(comparator.Latents, 0, 4, 2)}},
+	} {
+		given := param.Values{"starts": 20}
+		if name == "no inputs" {
+			given["inputs"] = "mean"
+		}
+		o, err := run(t.Context(), given, s)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		sound(t, o)
+		if name != "constant" && name != "NaN Jacobians" && find(t, o, "fixed_points", "a").Reason == "" {
+			t.Errorf("%s: no reason", name)
+		}
+	}
+	// A panic of a model on a goroutine is an error.
+	panics := d
+	panics.step = func(_, _, _ []float64) { panic("no") }
+	if _, err := run(t.Context(), nil, comparator.Subject{Label: "a", Dynamics: panics, Train: good.Train}); err == nil {
+		t.Error("a panic is no error")
+	}
+}
+
+func mustResolve(t testing.TB, given param.Values) param.Values {
+	t.Helper()
+	f := Factory()
+	v, problems := f.Info.Params.Resolve(given)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return v
+}
+
+// TestAssign compares the assignment with all permutations.
+func TestAssign(t *testing.T) {
+	r := random.New(1, "test")
+	for range 200 {
+		rows, cols := 1+r.IntN(5), 1+r.IntN(6)
+		cost := make([]float64, rows*cols)
+		for i := range cost {
+			cost[i] = float64(r.IntN(6))
+		}
+		at := func(i, j int) float64 { return cost[i*cols+j] }
+		got := 0.0
+		pairs := pairUp(rows, cols, at)
+		for _, p := range pairs {
+			got += at(p[0], p[1])
+		}
+		if want := cheapest(rows, cols, at, 0, make([]bool, cols), max(0, rows-cols)); got != want || len(pairs) != min(rows, cols) {
+			t.Fatalf("%d x %d %v: %v costs %v, want %v", rows, cols, cost, pairs, got, want)
+		}
+	}
+}
+
+// cheapest tries everything; skips is the number of rows that may be left out.
+func cheapest(rows, cols int, at func(i, j int) float64, i int, used []bool, skips int) float64 {
+	if i == rows {
+		return 0
+	}
+	best := math.Inf(1)
+	if skips > 0 {
+		best = cheapest(rows, cols, at, i+1, used, skips-1)
+	}
+	for j := range cols {
+		if !used[j] {
+			used[j] = true
+			best = min(best, at(i, j)+cheapest(rows, cols, at, i+1, used, skips))
+			used[j] = false
+		}
+	}
+	return best
+}
