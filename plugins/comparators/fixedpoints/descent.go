@@ -45,8 +45,8 @@ const (
 	chordGain = 4
 	// flat is the cosine between f and what the Jacobian can do about it below which q is at a minimum.
 	flat = 1e-7
-	// patience is the number of iterations in which q must fall by a tenth.
-	patience = 12
+	// patience is the number of iterations in which q must fall by half.
+	patience = 8
 	// astray is the number of iterations after which it is looked at whether a start has gone twice as far as the farthest start.
 	astray = 6
 )

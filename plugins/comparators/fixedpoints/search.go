@@ -243,7 +243,7 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 				it.fate = lost
 			}
 			if it.rounds%patience == 0 {
-				if it.fate == active && it.q > 0.9*it.before && it.q > it.goal {
+				if it.fate == active && it.q > it.before/2 && it.q > it.goal {
 					it.fate = stalled
 				}
 				it.before = it.q
