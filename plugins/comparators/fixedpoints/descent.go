@@ -41,8 +41,8 @@ const (
 	// attempts at a step with one Jacobian, each with more damping.
 	attempts = 8
 	// chords are the further steps that one factorisation may serve for; each must divide q by chordGain.
-	chords    = 3
-	chordGain = 4
+	chords    = 6
+	chordGain = 2
 	// flat is the cosine between f and what the Jacobian can do about it below which q is at a minimum.
 	flat = 1e-7
 	// patience is the number of iterations in which q must fall by half.

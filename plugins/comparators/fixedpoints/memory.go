@@ -7,7 +7,7 @@ import (
 )
 
 // likelyPoints is how many points of one input are counted on; a continuum may have as many as there are starts.
-const likelyPoints = 64
+const likelyPoints = 32
 
 // memory is that of the subjects' arrays with the garbage of their arrival, of the starts on their way, of the Jacobians in work, and of what is kept of each point.
 // A state is taken to be as wide as the latents.

@@ -21,8 +21,9 @@ type examined struct {
 	visited visited
 	found   []under
 	// limits says what limits all results of the subject; empty where nothing does.
-	limits  string
-	dropped int
+	limits string
+	// dropped is the number of inputs beyond max_inputs, basinSteps the bound of the forward iteration.
+	dropped, basinSteps int
 }
 
 // under is what was found under one input.
@@ -225,7 +226,7 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 	if err != nil {
 		return nil, err
 	}
-	e := &examined{Subject: s, system: sys}
+	e := &examined{Subject: s, system: sys, basinSteps: c.BasinSteps}
 	if err := e.visit(ctx, req); err != nil {
 		return nil, err
 	}
