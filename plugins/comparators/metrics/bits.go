@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"sync"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
 
 // bitsPerSpike is (NLL_null - NLL_model) / (number of spikes * ln 2) of Poisson counts, where the null model has each neuron's mean over the
@@ -19,9 +21,9 @@ type bitsPerSpike struct {
 // nullOffset is added to the null model's rate inside its logarithm, so that a silent neuron is not infinitely unlikely.
 const nullOffset = 1e-8
 
-func (b bitsPerSpike) trials() int { return len(b.bins) }
+func (b bitsPerSpike) Trials() int { return len(b.bins) }
 
-func (b bitsPerSpike) value(weights []float64) float64 {
+func (b bitsPerSpike) Value(weights []float64) float64 {
 	var n, model float64
 	sums := make([]float64, b.to-b.from)
 	for k, w := range weights {
@@ -52,9 +54,9 @@ func (b bitsPerSpike) only(from, to int) bitsPerSpike {
 }
 
 // likelihood sums up the likelihood of counts under rates, both (B, T, neurons), for all neurons.
-func likelihood(ctx context.Context, threads int, counts, rates series, pairs pairing) (bitsPerSpike, error) {
-	d := counts.width()
-	b := bitsPerSpike{bins: make([]float64, counts.trials()), nll: make([][]float64, counts.trials()), spikes: make([][]float64, counts.trials()), to: d}
+func likelihood(ctx context.Context, threads int, counts, rates trials.Series, pairs trials.Pairing) (bitsPerSpike, error) {
+	d := counts.Width()
+	b := bitsPerSpike{bins: make([]float64, counts.Trials()), nll: make([][]float64, counts.Trials()), spikes: make([][]float64, counts.Trials()), to: d}
 	var mu sync.Mutex
 	var wrong error
 	report := func(err error) {
@@ -64,20 +66,20 @@ func likelihood(ctx context.Context, threads int, counts, rates series, pairs pa
 			wrong = err
 		}
 	}
-	err := inShards(ctx, threads, counts.trials(), func(_, from, to int) {
-		bufCounts, bufRates := make([]float64, counts.longest()*d), make([]float64, rates.longest()*d)
+	err := trials.InShards(ctx, threads, counts.Trials(), func(_, from, to int) {
+		bufCounts, bufRates := make([]float64, counts.Longest()*d), make([]float64, rates.Longest()*d)
 		for k := from; k < to; k++ {
-			n := pairs.common(counts, rates, k)
-			spikes, rate := counts.read(bufCounts, k, n), rates.read(bufRates, pairs.of(k), n)
+			n := pairs.Common(counts, rates, k)
+			spikes, rate := counts.Read(bufCounts, k, n), rates.Read(bufRates, pairs.Of(k), n)
 			b.bins[k], b.nll[k], b.spikes[k] = float64(n), make([]float64, d), make([]float64, d)
 			for i, s := range spikes {
 				r := rate[i]
 				switch {
 				case s < 0 || s != math.Floor(s):
-					report(omit("what was observed are not counts, for which bits per spike are defined"))
+					report(trials.Omit("what was observed are not counts, for which bits per spike are defined"))
 					return
 				case r < 0 || (r == 0 && s > 0):
-					report(omit("some inferred rates are negative, or 0 where there are spikes"))
+					report(trials.Omit("some inferred rates are negative, or 0 where there are spikes"))
 					return
 				}
 				b.spikes[k][i%d] += s

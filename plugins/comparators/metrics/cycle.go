@@ -5,6 +5,9 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
 
 // projection takes latents (centred on the training trials) to r axes, and from there to what comes back of them through the log-rates. How much that is, is
@@ -22,28 +25,28 @@ type projection struct {
 
 // newProjection is given the moments of latents and log-rates of the training trials. Whitened, latents are first divided by their standard
 // deviations along their principal axes, so that no rescaling of latents changes the score; axes without variance are left out.
-func newProjection(m *moments, v float64, whitened bool) (*projection, error) {
-	d, n := len(m.meanX), len(m.meanY)
+func newProjection(m *moments.Moments, v float64, whitened bool) (*projection, error) {
+	d, n := len(m.MeanX), len(m.MeanY)
 	cov := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {
-			cov.SetSym(i, j, m.xx[i*d+j]/m.n)
+			cov.SetSym(i, j, m.XX[i*d+j]/m.N)
 		}
 	}
-	values, axes, err := eigen(cov)
+	values, axes, err := moments.Eigen(cov)
 	if err != nil {
 		return nil, err
 	}
 	top := values[d-1]
 	if !(top > 0) {
-		return nil, omit("the inferred latents do not vary over the training trials")
+		return nil, trials.Omit("the inferred latents do not vary over the training trials")
 	}
 	first := 0
-	for values[first] <= tolerance*top {
+	for values[first] <= moments.Tolerance*top {
 		first++
 	}
 	// W (log-rates, axes) by axes, weakest axis first; an axis without variance has no weight. rotate (latents, axes) takes a latent there.
-	cross := mat.NewDense(d, n, m.xy)
+	cross := mat.NewDense(d, n, m.XY)
 	var byAxis mat.Dense
 	byAxis.Mul(axes.T(), cross)
 	skip := 0
@@ -65,7 +68,7 @@ func newProjection(m *moments, v float64, whitened bool) (*projection, error) {
 			continue
 		}
 		for i := range n {
-			w.Set(i, a, byAxis.At(skip+a, i)/(m.n*value*scale))
+			w.Set(i, a, byAxis.At(skip+a, i)/(m.N*value*scale))
 		}
 	}
 	keep, err := leadingDirections(w, v)
@@ -76,7 +79,7 @@ func newProjection(m *moments, v float64, whitened bool) (*projection, error) {
 	var back mat.Dense
 	back.Mul(keep, keep.T())
 
-	return &projection{m.meanX, rotate, back.RawMatrix().Data, r}, nil
+	return &projection{m.MeanX, rotate, back.RawMatrix().Data, r}, nil
 }
 
 // leadingDirections gives the k leading right singular vectors of w in columns, where k is the least number whose squares sum up to 1-v of all, and
@@ -84,7 +87,7 @@ func newProjection(m *moments, v float64, whitened bool) (*projection, error) {
 func leadingDirections(w *mat.Dense, v float64) (*mat.Dense, error) {
 	var svd mat.SVD
 	if !svd.Factorize(w, mat.SVDThin) {
-		return nil, omit("the singular vectors of the map from latents to log-rates cannot be found")
+		return nil, trials.Omit("the singular vectors of the map from latents to log-rates cannot be found")
 	}
 	s := svd.Values(nil)
 	total := 0.0
@@ -92,7 +95,7 @@ func leadingDirections(w *mat.Dense, v float64) (*mat.Dense, error) {
 		total += x * x
 	}
 	if !(total > 0) {
-		return nil, omit("the inferred rates do not depend on the inferred latents")
+		return nil, trials.Omit("the inferred rates do not depend on the inferred latents")
 	}
 	rows, cols := w.Dims()
 	rank := 0
@@ -114,20 +117,20 @@ func leadingDirections(w *mat.Dense, v float64) (*mat.Dense, error) {
 }
 
 // explain scores what comes back of latents.
-func (p *projection) explain(ctx context.Context, threads int, z series) (*explained, error) {
-	d := z.width()
-	e := newExplained(z.trials(), p.r)
+func (p *projection) explain(ctx context.Context, threads int, z trials.Series) (*explained, error) {
+	d := z.Width()
+	e := newExplained(z.Trials(), p.r)
 	origin := make([]float64, p.r)
-	var residuals, squares [shardCount][]float64
-	err := inShards(ctx, threads, z.trials(), func(shard, from, to int) {
-		buf, at, again := make([]float64, z.longest()*d), make([]float64, z.longest()*p.r), make([]float64, z.longest()*p.r)
+	var residuals, squares [trials.Shards][]float64
+	err := trials.InShards(ctx, threads, z.Trials(), func(shard, from, to int) {
+		buf, at, again := make([]float64, z.Longest()*d), make([]float64, z.Longest()*p.r), make([]float64, z.Longest()*p.r)
 		residuals[shard], squares[shard] = make([]float64, p.r), make([]float64, p.r)
 		for k := from; k < to; k++ {
-			n := z.lengths[k]
-			rows := z.read(buf, k, n)
-			centre(rows, p.mean)
-			multiply(at[:n*p.r], rows, p.rotate, d, p.r)
-			multiply(again[:n*p.r], at[:n*p.r], p.back, p.r, p.r)
+			n := z.Lengths[k]
+			rows := z.Read(buf, k, n)
+			moments.Centre(rows, p.mean)
+			moments.Multiply(at[:n*p.r], rows, p.rotate, d, p.r)
+			moments.Multiply(again[:n*p.r], at[:n*p.r], p.back, p.r, p.r)
 			e.bins[k] = float64(n)
 			e.addTrial(k, at[:n*p.r], again[:n*p.r], origin, residuals[shard], squares[shard])
 		}
@@ -135,25 +138,25 @@ func (p *projection) explain(ctx context.Context, threads int, z series) (*expla
 	if err != nil {
 		return nil, err
 	}
-	for shard := range shardCount {
-		add(e.columnResidual, residuals[shard])
-		add(e.columnTotal, squares[shard])
+	for shard := range trials.Shards {
+		trials.Add(e.columnResidual, residuals[shard])
+		trials.Add(e.columnTotal, squares[shard])
 	}
 	return e, nil
 }
 
 // explained is the score from the moments of latents, their xx, alone.
-func (p *projection) explained(m *moments) float64 {
-	d := len(m.meanX)
+func (p *projection) explained(m *moments.Moments) float64 {
+	d := len(m.MeanX)
 	// The latents' sums of squares and products around the training mean, along the axes: c = R^T S R, and o their mean there.
-	s, o := mat.NewSymDense(d, m.xx), make([]float64, p.r)
+	s, o := mat.NewSymDense(d, m.XX), make([]float64, p.r)
 	r := mat.NewDense(d, p.r, p.rotate)
 	var sr, c mat.Dense
 	sr.Mul(s, r)
 	c.Mul(r.T(), &sr)
 	for a := range o {
 		for i := range d {
-			o[a] += (m.meanX[i] - p.mean[i]) * p.rotate[i*p.r+a]
+			o[a] += (m.MeanX[i] - p.mean[i]) * p.rotate[i*p.r+a]
 		}
 	}
 	// A symmetric projection P leaves tr((I-P) (c + n o o^T)) behind.
@@ -165,7 +168,7 @@ func (p *projection) explained(m *moments) float64 {
 			if a == b {
 				left++
 			}
-			residual += left * (c.At(a, b) + m.n*o[a]*o[b])
+			residual += left * (c.At(a, b) + m.N*o[a]*o[b])
 		}
 	}
 	return 1 - residual/total

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -108,7 +109,7 @@ func TestGoldenMetrics(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check("bits per spike of all neurons", s.value(ones(s.trials())), c.Floats(t, "out.bps")[0], 1e-9)
+			check("bits per spike of all neurons", s.Value(bootstrap.Ones(s.Trials())), c.Floats(t, "out.bps")[0], 1e-9)
 		})
 	}
 }

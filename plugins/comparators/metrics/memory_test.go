@@ -2,12 +2,8 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"runtime"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
@@ -84,40 +80,3 @@ func (p progress) Progress(component.Progress)     { p() }
 func (p progress) Metric(component.Metric)         {}
 func (p progress) Figure(component.Figure)         {}
 func (p progress) Checkpoint(component.Checkpoint) {}
-
-// A panic on a goroutine is an error of the comparison.
-func TestPanicInShards(t *testing.T) {
-	for _, threads := range []int{1, 4} {
-		err := inShards(t.Context(), threads, 100, func(shard, _, _ int) {
-			if shard == 3 {
-				var none []int
-				none[shard] = 0
-			}
-		})
-		var panicked *panicError
-		if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "out of range") || strings.Contains(err.Error(), "goroutine") || !strings.Contains(string(panicked.stack), "memory_test.go") {
-			t.Errorf("%d threads: error %v", threads, err)
-		}
-	}
-}
-
-// An interval over many resamples ends when it is told to.
-func TestIntervalEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if low, _, err := interval(ctx, average{1, 2, 3}, newResamples(1, 1_000_000, 3), false); !errors.Is(err, context.Canceled) || !math.IsNaN(low) {
-		t.Errorf("%v, error %v", low, err)
-	}
-	r := newResamples(1, 100, 5)
-	var kept, anew [][]float64
-	for w := range r.all {
-		kept = append(kept, slices.Clone(w))
-	}
-	r.kept = nil
-	for w := range r.all {
-		anew = append(anew, slices.Clone(w))
-	}
-	if !slices.EqualFunc(kept, anew, slices.Equal[[]float64]) {
-		t.Error("resamples that are not kept are others")
-	}
-}

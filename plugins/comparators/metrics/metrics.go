@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -59,9 +60,9 @@ func (m *metrics) Compare(ctx context.Context, req comparator.Request, report co
 		report = component.Discard{}
 	}
 	out, err := m.compare(ctx, req, report)
-	var panicked *panicError
+	var panicked *trials.PanicError
 	if errors.As(err, &panicked) && m.log != nil {
-		m.log.Error("panic", "panic", panicked.value, "stack", string(panicked.stack))
+		m.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -252,7 +253,7 @@ func TestInventedAndRescaledLatents(t *testing.T) {
 	}
 }
 
-// TestWeights: a statistic over weighted trials is the statistic of the trials so repeated.
+// TestWeights: a bootstrap.Statistic over weighted trials is the bootstrap.Statistic of the trials so repeated.
 func TestWeights(t *testing.T) {
 	req := simulated(10, 5, 20, 3, 4, 6, 4)
 	weights := []int{2, 0, 1, 3, 0}
@@ -273,12 +274,12 @@ func TestWeights(t *testing.T) {
 		}
 		s.Valid = set
 	}
-	statistics := func(req comparator.Request) map[string]statistic {
+	statistics := func(req comparator.Request) map[string]bootstrap.Statistic {
 		c, err := newComparison(&metrics{Params: Params{CycleV: 0.01}, threads: 1}, req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := map[string]statistic{}
+		out := map[string]bootstrap.Statistic{}
 		for _, q := range c.measures(1) {
 			if out[q.metric], err = q.compute(t.Context(), asTheyAre); err != nil {
 				t.Fatal(q.metric, err)
@@ -288,7 +289,7 @@ func TestWeights(t *testing.T) {
 	}
 	of := statistics(req)
 	for name, s := range statistics(repeated) {
-		if got, want := of[name].value([]float64{2, 0, 1, 3, 0}), s.value(ones(6)); math.Abs(got-want) > 1e-10 {
+		if got, want := of[name].Value([]float64{2, 0, 1, 3, 0}), s.Value(bootstrap.Ones(6)); math.Abs(got-want) > 1e-10 {
 			t.Errorf("%s is %v over weights, %v over repeated trials", name, got, want)
 		}
 	}
@@ -318,7 +319,7 @@ func TestMoments(t *testing.T) {
 			if err != nil {
 				t.Fatal(q.metric, err)
 			}
-			if a, b := rows.value(ones(5)), moments.value(ones(5)); math.Abs(a-b) > 1e-9 {
+			if a, b := rows.Value(bootstrap.Ones(5)), moments.Value(bootstrap.Ones(5)); math.Abs(a-b) > 1e-9 {
 				t.Errorf("ragged %v: %s is %v from rows, %v from moments", ragged, q.metric, a, b)
 			}
 		}

@@ -3,43 +3,10 @@ package metrics
 import (
 	"context"
 	"math"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
-
-// statistic is a metric of scored trials, in the form of sums over each trial, so that its value over any resample of trials costs little.
-type statistic interface {
-	trials() int
-	// value is the metric with trial k counted weights[k] times; NaN where it is not defined.
-	value(weights []float64) float64
-}
-
-// ones counts each trial once.
-func ones(n int) []float64 {
-	w := make([]float64, n)
-	for i := range w {
-		w[i] = 1
-	}
-	return w
-}
-
-// average is the mean of one number a trial.
-type average []float64
-
-func (a average) trials() int { return len(a) }
-
-func (a average) value(weights []float64) float64 {
-	var n, sum float64
-	for k, w := range weights {
-		n += w
-		sum += w * a[k]
-	}
-	return sum / n
-}
-
-// fixed is a value without trials, which is all that is needed of a shuffle.
-type fixed float64
-
-func (f fixed) trials() int             { return 0 }
-func (f fixed) value([]float64) float64 { return float64(f) }
 
 // explained is the variance-weighted R2: 1 - sum_j SSres_j / sum_j SStot_j over columns j, SStot around the columns' means over the very trials that are
 // counted. A column that does not vary adds its residual alone.
@@ -59,9 +26,9 @@ func newExplained(trials, width int) *explained {
 	}
 }
 
-func (e *explained) trials() int { return len(e.bins) }
+func (e *explained) Trials() int { return len(e.bins) }
 
-func (e *explained) value(weights []float64) float64 {
+func (e *explained) Value(weights []float64) float64 {
 	var n, residual, total float64
 	sums := make([]float64, len(e.columnTotal))
 	for k, w := range weights {
@@ -102,17 +69,17 @@ func (e *explained) columns() []float64 {
 type predictor func(to []float64, k, bins int)
 
 // explain scores predictions of y. bins gives the number of bins of each trial that count; newPredictor is called once for each goroutine.
-func explain(ctx context.Context, threads int, y series, bins func(k int) int, newPredictor func() predictor) (*explained, error) {
-	d := y.width()
-	e := newExplained(y.trials(), d)
-	var means [shardCount][]float64
-	err := inShards(ctx, threads, y.trials(), func(shard, from, to int) {
-		buf := make([]float64, y.longest()*d)
+func explain(ctx context.Context, threads int, y trials.Series, bins func(k int) int, newPredictor func() predictor) (*explained, error) {
+	d := y.Width()
+	e := newExplained(y.Trials(), d)
+	var means [trials.Shards][]float64
+	err := trials.InShards(ctx, threads, y.Trials(), func(shard, from, to int) {
+		buf := make([]float64, y.Longest()*d)
 		means[shard] = make([]float64, d)
 		for k := from; k < to; k++ {
 			n := bins(k)
 			e.bins[k] = float64(n)
-			sumRows(means[shard], y.read(buf, k, n))
+			moments.SumRows(means[shard], y.Read(buf, k, n))
 		}
 	})
 	if err != nil {
@@ -123,20 +90,20 @@ func explain(ctx context.Context, threads int, y series, bins func(k int) int, n
 		total += n
 	}
 	for _, m := range means[1:] {
-		add(mean, m)
+		trials.Add(mean, m)
 	}
 	for j := range mean {
 		mean[j] /= total
 	}
 
-	var residuals, squares [shardCount][]float64
-	err = inShards(ctx, threads, y.trials(), func(shard, from, to int) {
+	var residuals, squares [trials.Shards][]float64
+	err = trials.InShards(ctx, threads, y.Trials(), func(shard, from, to int) {
 		predict := newPredictor()
-		rows, predicted := make([]float64, y.longest()*d), make([]float64, y.longest()*d)
+		rows, predicted := make([]float64, y.Longest()*d), make([]float64, y.Longest()*d)
 		residuals[shard], squares[shard] = make([]float64, d), make([]float64, d)
 		for k := from; k < to; k++ {
 			n := bins(k)
-			truth, guess := y.read(rows, k, n), predicted[:n*d]
+			truth, guess := y.Read(rows, k, n), predicted[:n*d]
 			predict(guess, k, n)
 			e.addTrial(k, truth, guess, mean, residuals[shard], squares[shard])
 		}
@@ -144,9 +111,9 @@ func explain(ctx context.Context, threads int, y series, bins func(k int) int, n
 	if err != nil {
 		return nil, err
 	}
-	for shard := range shardCount {
-		add(e.columnResidual, residuals[shard])
-		add(e.columnTotal, squares[shard])
+	for shard := range trials.Shards {
+		trials.Add(e.columnResidual, residuals[shard])
+		trials.Add(e.columnTotal, squares[shard])
 	}
 	return e, nil
 }
