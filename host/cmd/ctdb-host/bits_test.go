@@ -24,6 +24,7 @@ fit:
   - {name: lds, use: model/sae-lds, params: {latent: 4, encoder_size: 5, epochs: 30, batch_size: 45}}
 compare:
   - {use: comparator/metrics}
+  - {use: comparator/fixedpoints, params: {starts: 64}}
 `
 
 // TestSameBytesFromTheProgram runs whole studies with other numbers of threads and jobs, one of them interrupted in its trainings and taken up again with other numbers: every file has the

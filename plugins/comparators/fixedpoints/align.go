@@ -275,7 +275,7 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 	add(sameStability, float64(same)/float64(len(pairs)), "", len(pairs), component.Higher)
 	add(spectralGap, gap/float64(counted), "", counted, component.Lower)
 	out.figures = append(out.figures, alignedFigure(a, b, u, v, x, y, suffix, m))
-	matrix := tensor.NewInt(fmt.Sprintf("%s/%s/pairs%s", b.Label, a.Label, suffix), len(pairs), 2)
+	matrix := tensor.NewInt(fmt.Sprintf("%s.%s.%s.pairs", b.Label, a.Label, u.name), len(pairs), 2)
 	for i, p := range pairs {
 		matrix.I64[2*i], matrix.I64[2*i+1] = int64(p[0]), int64(p[1])
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,9 @@ func sound(t testing.TB, o comparator.Outcome) {
 	for _, m := range o.Matrices {
 		if err := m.CheckFinite(); err != nil {
 			t.Error(err)
+		}
+		if strings.Contains(m.Name, "/") {
+			t.Errorf("%q cannot be stored: an HDF5 data set's name has no slash", m.Name)
 		}
 	}
 	names := map[string]bool{}

@@ -129,7 +129,7 @@ func (e *examined) matrices() tensor.Set {
 	dt, unit := e.binWidth()
 	for i := range e.found {
 		u := &e.found[i]
-		name := func(what string) string { return e.Label + "/" + u.name + "/" + what }
+		name := func(what string) string { return e.Label + "." + u.name + "." + what }
 		out = append(out, tensor.From64(name("input"), slices.Clone(u.input), inputs))
 		for _, s := range []struct {
 			of     string

@@ -263,11 +263,11 @@ func TestContinuation(t *testing.T) {
 			t.Errorf("%+v, want %v", r, want)
 		}
 	}
-	if a := o.Matrices.Get("truth/given 1/path_arrives"); a == nil || !slices.Equal(a.I64, []int64{0, 1, 2}) {
+	if a := o.Matrices.Get("truth.given 1.path_arrives"); a == nil || !slices.Equal(a.I64, []int64{0, 1, 2}) {
 		t.Errorf("arrivals %+v", a)
 	}
 	// The fold is where 2 (1 - x^2) = 1 and u = atanh x - 2 x: u = 0.53284 at x = -0.70711; from 0.2 to 1 that is 0.41605 of the way.
-	if r := o.Matrices.Get("truth/given 2/path_reached"); r == nil || math.Abs(r.F64[0]-0.41605) > 2e-3 || r.F64[2] != 1 {
+	if r := o.Matrices.Get("truth.given 2.path_reached"); r == nil || math.Abs(r.F64[0]-0.41605) > 2e-3 || r.F64[2] != 1 {
 		t.Errorf("reached %+v", r)
 	}
 }
@@ -295,7 +295,7 @@ func TestInputs(t *testing.T) {
 		}
 		sound(t, o)
 		for name, u := range want {
-			if m := o.Matrices.Get("truth/" + name + "/input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
+			if m := o.Matrices.Get("truth." + name + ".input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
 				t.Errorf("%s: %s is %+v, want %v", inputs, name, m, u)
 			}
 		}
