@@ -32,7 +32,7 @@ func TestManifest(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"task/multitask", "task/nbff", "task/random-target", "model/gru", "model/noisy-gru", "model/noisy-gru-latent-l2", "model/sae-gru", "simulator/spikes", "comparator/dsa", "comparator/fixedpoints", "comparator/metrics"} {
+	for _, name := range []string{"task/multitask", "task/nbff", "task/random-target", "model/gru", "model/noisy-gru", "model/noisy-gru-latent-l2", "model/sae-gru", "simulator/spikes", "comparator/dsa", "comparator/fixedpoints", "comparator/metrics", "comparator/shape"} {
 		n, err := component.ParseName(name)
 		if err != nil {
 			t.Fatal(err)

@@ -39,4 +39,7 @@
 //	metrics/bootstrap        resample       the trials of a resample
 //	metrics/null/train       comparison     which training trials are paired for the null
 //	metrics/null/valid       comparison     the same for validation trials
+//	shape/bootstrap          resample       the trials of a resample
+//	shape/null/train         comparison     which training trials are paired for the null
+//	shape/null/valid         comparison     the same for validation trials
 package builtin
