@@ -1,0 +1,3 @@
+package plugintest
+
+func modelChecks() []check { return nil }

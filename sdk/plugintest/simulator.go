@@ -1,0 +1,3 @@
+package plugintest
+
+func simulatorChecks() []check { return nil }
