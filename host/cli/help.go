@@ -118,6 +118,7 @@ func examplesOf(command string) []string {
 		"store gc":     {"ctdb-host store gc --older 90d --unreferenced --dry-run", "ctdb-host store gc --max-size 50GB"},
 		"store verify": {"ctdb-host store verify", "ctdb-host store verify 3fb0 --repair"},
 		"plugin list":  {"ctdb-host plugin list --plugin-dir ./build"},
+		"plugin check": {"ctdb-host plugin check ./ctdb-plugin-mine", "ctdb-host plugin check ./ctdb-plugin-mine --set model/mine.epochs=2 --json"},
 		"plugin info":  {"ctdb-host plugin info builtin", "ctdb-host plugin info mine@^1.2 --json"},
 		"bench":        {"ctdb-host bench", "ctdb-host bench --cases gru --cases lstm", "ctdb-host bench --json --threads 8 --cases gru/B=256/T=500/I=3/H=512"},
 		"doctor":       {"ctdb-host doctor", "ctdb-host doctor --json --store /scratch/me/store"},

@@ -8,6 +8,6 @@ import (
 func (p Program) pluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plugin", Usage: "see to plugins", OnUsageError: onUsage,
-		Subcommands: []*cli.Command{p.pluginListCommand(), p.pluginInfoCommand()},
+		Subcommands: []*cli.Command{p.pluginListCommand(), p.pluginInfoCommand(), p.pluginCheckCommand()},
 	}
 }

@@ -46,6 +46,11 @@ func environment(host []string, s Spec, token, folder string) []string {
 		"NUMEXPR_NUM_THREADS":  budget,
 		"OPENBLAS_NUM_THREADS": "1",
 	}
+	for name, value := range s.Set {
+		if _, fixed := ours[name]; !fixed {
+			ours[name] = value
+		}
+	}
 	if s.Memory > 0 {
 		ours["GOMEMLIMIT"] = strconv.FormatInt(int64(goMemory*float64(s.Memory)), 10)
 	}
@@ -59,5 +64,19 @@ func environment(host []string, s Spec, token, folder string) []string {
 		out = append(out, name+"="+value)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// byHand is an environment without what a host sets.
+func byHand(host []string, s Spec) []string {
+	handshake := client.Handshake()
+	out := slices.DeleteFunc(slices.Clone(host), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		_, set := s.Set[name]
+		return set || name == handshake.MagicCookieKey || name == client.TokenEnv || name == client.LifelineEnv || name == FolderEnv
+	})
+	for name, value := range s.Set {
+		out = append(out, name+"="+value)
+	}
 	return out
 }

@@ -11,6 +11,8 @@ import (
 // ownGroup is empty: there are no process groups here.
 func ownGroup() *syscall.SysProcAttr { return nil }
 
+func ledGroup() *syscall.SysProcAttr { return nil }
+
 func ownSession() *syscall.SysProcAttr { return nil }
 
 func awaitExit(int) bool { return false }

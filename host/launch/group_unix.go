@@ -70,3 +70,6 @@ func lockFile(f *os.File) (bool, error) {
 
 // isExempt reports whether files' rights do not bind this user.
 func isExempt() bool { return os.Geteuid() == 0 }
+
+// ledGroup makes the process the leader of a group of its own, and has no signal tell it that the host is gone.
+func ledGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

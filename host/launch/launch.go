@@ -60,6 +60,8 @@ type Spec struct {
 	Dir string
 	// Env names environment variables to hand on besides those that every plugin gets.
 	Env []string
+	// Set are variables that the process gets with these values rather than this process's.
+	Set map[string]string
 	// Threads is the budget that thread pools are told of, at least 1.
 	Threads int
 	// Log receives what the process logs and prints, with the attribute "plugin"; nil for none.

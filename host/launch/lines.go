@@ -146,6 +146,8 @@ func (l *lineLog) line(text, stream string, dropped int) {
 			level = slog.LevelError
 		}
 		attrs = []slog.Attr{slog.String("stream", stream)}
+	} else if stream != "stderr" {
+		attrs = append(attrs, slog.String("stream", stream))
 	}
 	if dropped > 0 {
 		attrs = append(attrs, slog.Int("bytes_dropped", dropped))

@@ -68,23 +68,39 @@ func (k puck) goal(trial int64) [2]float64 {
 
 func (k puck) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
 	from, to := k.numbers(req.Split)
-	targets, conds := tensor.New32(task.Targets, to-from, k.Bins, 2), tensor.NewInt(task.Conditions, to-from)
-	b := tensor.Block{Arrays: tensor.Set{targets, conds}}
-	for i := range to - from {
-		b.Trials = append(b.Trials, int64(from+i))
-		for t := range k.Bins {
-			for c, g := range k.goal(int64(from + i)) {
-				targets.F32[(i*k.Bins+t)*2+c] = float32(g)
+	return task.Generate(ctx, req, to-from, to-from, 1, func(i int) int64 { return int64(from + i) }, func(_ context.Context, b tensor.Block) (tensor.Block, error) {
+		n := len(b.Trials)
+		targets, conds := tensor.New32(task.Targets, n, k.Bins, 2), tensor.NewInt(task.Conditions, n)
+		for i, trial := range b.Trials {
+			for t := range k.Bins {
+				for c, g := range k.goal(trial) {
+					targets.F32[(i*k.Bins+t)*2+c] = float32(g)
+				}
 			}
 		}
-	}
-	return tensor.Of(b)
+		b.Arrays = tensor.Set{targets, conds}
+		return b, nil
+	})
 }
 
-func (k puck) Score(_ context.Context, _ task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
+// known refuses trials that are not of a split.
+func (k puck) known(s task.Split, trials []int64) error {
+	from, to := k.numbers(s)
+	for _, trial := range trials {
+		if trial < int64(from) || trial >= int64(to) {
+			return component.Invalid("trials", "trial %d is not one of split %s, which has %d to %d", trial, s, from, to-1)
+		}
+	}
+	return nil
+}
+
+func (k puck) Score(_ context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
 	s := task.Score{ConditionNames: []string{"push"}, MetricNames: []string{"final_distance"}, MetricUnits: []string{"m"}, Metrics: [][]float64{nil}}
 	for b, err := range outputs {
 		if err != nil {
+			return task.Score{}, err
+		}
+		if err := k.known(req.Split, b.Trials); err != nil {
 			return task.Score{}, err
 		}
 		place := b.Arrays.Get(task.Controlled)
@@ -121,6 +137,9 @@ type sliding struct {
 
 func (k puck) Begin(_ context.Context, req task.EpisodeRequest) (task.Episode, task.Observation, error) {
 	if err := dieOnce(k.Die); err != nil {
+		return nil, task.Observation{}, err
+	}
+	if err := k.known(req.Split, req.Trials); err != nil {
 		return nil, task.Observation{}, err
 	}
 	n := 2 * len(req.Trials)

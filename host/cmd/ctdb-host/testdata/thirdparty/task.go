@@ -88,9 +88,10 @@ func (t integration) Trials(ctx context.Context, req task.TrialRequest) tensor.B
 	}
 }
 
-func (t integration) Score(_ context.Context, _ task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
+func (t integration) Score(_ context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
 	var s task.Score
 	in, target := make([]float32, t.Bins), make([]float32, t.Bins)
+	from, to := t.numbers(req.Split)
 	for b, err := range outputs {
 		if err != nil {
 			return task.Score{}, err
@@ -103,6 +104,9 @@ func (t integration) Score(_ context.Context, _ task.ScoreRequest, outputs tenso
 			return task.Score{}, err
 		}
 		for i, k := range b.Trials {
+			if k < int64(from) || k >= int64(to) {
+				return task.Score{}, component.Invalid("trials", "trial %d is not one of split %s, which has %d to %d", k, req.Split, from, to-1)
+			}
 			t.trial(int(k), in, target)
 			var sq float64
 			for j, v := range y.Float32s()[i*t.Bins : (i+1)*t.Bins] {
