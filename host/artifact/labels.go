@@ -15,6 +15,8 @@ type Labels struct {
 	Outputs    []string `json:"outputs,omitempty"`
 	Extra      []string `json:"extra,omitempty"`
 	Conditions []string `json:"conditions,omitempty"`
+	// Neurons are the names of recorded ones.
+	Neurons []string `json:"neurons,omitempty"`
 }
 
 const (

@@ -26,7 +26,7 @@ func grouped(commands []*cli.Command) []*cli.Command {
 		}
 		c.Category = groupMachine
 		for group, names := range map[string][]string{
-			groupExperiments: {"run", "validate", "plan", "examples", "schema"},
+			groupExperiments: {"run", "validate", "plan", "import", "examples", "schema"},
 			groupRuns:        {"runs", "show", "report", "store"},
 			groupComponents:  {"components", "describe", "plugin"},
 		} {
@@ -105,6 +105,10 @@ func examplesOf(command string) []string {
 		},
 		"validate":   {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
 		"plan":       {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
+		"import": {
+			"ctdb-host import session.npz --held-out 0.25",
+			"ctdb-host import spikes.csv --trials trials.csv --bin-width 0.02 --held-out n7,n12 --out session.h5",
+		},
 		"components": {"ctdb-host components", "ctdb-host components model"},
 		"describe":   {"ctdb-host describe model/sae-gru"},
 		"examples":   {"ctdb-host examples", "ctdb-host examples nbff > study.yaml"},

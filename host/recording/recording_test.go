@@ -1,0 +1,323 @@
+package recording
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// The archives of testdata hold spikes (4, 5, 3) that count 0, 1, 2, 3, 0, 1, ... in C order, and trials of 5, 3, 4 and 5 bins, see testdata/make.py.
+var lengths = []int64{5, 3, 4, 5}
+
+// counted is what the archives hold; behind a trial's end it is 0 where cut is set.
+func counted(cut bool) []float32 {
+	out := make([]float32, 4*5*3)
+	for i := range out {
+		if !cut || int64(i/3%5) < lengths[i/15] {
+			out[i] = float32(i % 4)
+		}
+	}
+	return out
+}
+
+func TestReadArchive(t *testing.T) {
+	padded, err := ReadArchive("testdata/padded.npz", ArchiveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(padded.Counts, counted(true)) || !slices.Equal(padded.Lengths, lengths) {
+		t.Errorf("padded: counts %v, lengths %v", padded.Counts, padded.Lengths)
+	}
+	if !slices.Equal(padded.Neurons, []string{"a1", "a2", "b1"}) || padded.BinWidth != 0.02 {
+		t.Errorf("padded: neurons %v, bins of %v s", padded.Neurons, padded.BinWidth)
+	}
+	if !slices.Equal(padded.Conditions, []string{"left", "right", "up"}) || !slices.Equal(padded.Others.Get(task.Conditions).I64, []int64{0, 1, 0, 2}) {
+		t.Errorf("padded: conditions %v, %v", padded.Conditions, padded.Others.Get(task.Conditions))
+	}
+	rates := padded.Others.Get(simulator.Activity).F32
+	for i, c := range counted(true) {
+		if rates[i] != c/2 {
+			t.Fatalf("padded: rate %d is %v, not half of %v: the order of Fortran was not minded", i, rates[i], c)
+		}
+	}
+	if len(padded.Notes) != 1 || !strings.Contains(padded.Notes[0], "behaviour") {
+		t.Errorf("padded: notes %q", padded.Notes)
+	}
+
+	stacked, err := ReadArchive("testdata/stacked.npz", ArchiveOptions{Spikes: "counts", BinWidth: 0.01})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(stacked.Counts, counted(true)) || !slices.Equal(stacked.Lengths, lengths) || stacked.BinWidth != 0.01 || !slices.Equal(stacked.Neurons, []string{"0", "1", "2"}) {
+		t.Errorf("stacked: %+v", stacked)
+	}
+	inputs := stacked.Others.Get(task.Inputs)
+	if err := inputs.Expect(4, 5, 2); err != nil || inputs.F32[2] != 3-1 || inputs.F32[2*3] != 0 && inputs.F32[5*2+3*2] != 0 {
+		t.Errorf("stacked: inputs %v: %v", inputs, err)
+	}
+
+	fortran, err := ReadArchive("testdata/fortran.npz", ArchiveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(fortran.Counts, counted(false)) {
+		t.Errorf("fortran: %v", fortran.Counts)
+	}
+}
+
+func TestArchivesThatAreWrong(t *testing.T) {
+	whole, err := os.ReadFile("testdata/stacked.npz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	damaged := bytes.Clone(whole)
+	at := bytes.Index(damaged, []byte("PK\x03\x04"))
+	damaged[at+60] ^= 0x40
+	for _, c := range []struct {
+		name, path, spikes string
+		want               []string
+	}{
+		{"objects", "testdata/objects.npz", "", []string{"spikes", "Python objects", "lengths"}},
+		{"negative", "testdata/negative.npz", "", []string{"-1 in trial 0, bin 0, channel 0", "whole numbers from 0"}},
+		{"half", "testdata/half.npz", "", []string{"0.5", "whole numbers"}},
+		{"another name", "testdata/stacked.npz", "count", []string{`"count"`, `"counts"`}},
+		{"lengths of another array", "testdata/padded.npz", "behaviour", []string{"lengths", "5 bins in trial 0", "the 4 of behaviour"}},
+		{"one axis", "testdata/padded.npz", "lengths", []string{"lengths", "shape [4]", "(trials, bins, neurons)"}},
+		{"cut short", write("short.npz", whole[:len(whole)/2]), "", []string{"cut short"}},
+		{"damaged", write("damaged.npz", damaged), "counts", []string{"counts"}},
+		{"text", write("text.npz", []byte("neuron,time\n")), "", []string{"not a NumPy archive"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ReadArchive(c.path, ArchiveOptions{Spikes: c.spikes})
+			says(t, err, c.want...)
+		})
+	}
+	if _, err := ReadArchive("testdata/padded.npz", ArchiveOptions{BinWidth: 0.5}); err == nil || !strings.Contains(err.Error(), "0.02") {
+		t.Errorf("another width of bins: %v", err)
+	}
+	if _, err := ReadArchive(filepath.Join(dir, "none.npz"), ArchiveOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// says checks that err is an *Error with these words.
+func says(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var wrong *Error
+	if !errors.As(err, &wrong) {
+		t.Fatalf("%v: an *Error is wanted", err)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%q does not say %q", err, w)
+		}
+	}
+}
+
+func FuzzReadArchive(f *testing.F) {
+	for _, name := range []string{"padded", "stacked", "objects", "fortran"} {
+		b, err := os.ReadFile("testdata/" + name + ".npz")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "x.npz")
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		r, err := ReadArchive(path, ArchiveOptions{})
+		if err == nil && (len(r.Counts) != r.Trials*r.Bins*len(r.Neurons) || len(r.Lengths) != r.Trials) {
+			t.Errorf("%d counts for %d trials, %d bins, %d neurons, %d lengths", len(r.Counts), r.Trials, r.Bins, len(r.Neurons), len(r.Lengths))
+		}
+	})
+}
+
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReadTable(t *testing.T) {
+	// 0.06 / 0.02 is 2.9999999999999996: the spike belongs to bin 3.
+	spikes := file(t, "spikes.csv", "trial,unit,time\n10,n2,0.001\n2,n1,0.06\n2,n1,0.0799\n2,n2,0.1\n10,n1,-0.01\n")
+	r, err := ReadTable(spikes, TableOptions{BinWidth: 0.02, Duration: 0.1, Columns: map[string]string{"neuron": "unit"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Trials 2 and 10, in the order of numbers; neurons n1, n2; five bins.
+	want := make([]float32, 2*5*2)
+	want[3*2], want[10+1] = 2, 1
+	if !slices.Equal(r.Counts, want) || !slices.Equal(r.Lengths, []int64{5, 5}) || !slices.Equal(r.Neurons, []string{"n1", "n2"}) {
+		t.Errorf("counts %v, lengths %v, neurons %v", r.Counts, r.Lengths, r.Neurons)
+	}
+	if len(r.Notes) != 2 || !strings.Contains(r.Notes[1], "2 of 5 spikes") {
+		t.Errorf("notes %q", r.Notes)
+	}
+
+	// The trial's own clock with windows, among them a trial without a spike.
+	windows := file(t, "trials.csv", "trial,start,stop,condition\n2,0.05,0.11,b\n10,-0.02,0.05,a\n11,0,0.041,b\n")
+	r, err = ReadTable(spikes, TableOptions{BinWidth: 0.02, Trials: windows, Columns: map[string]string{"neuron": "unit"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = make([]float32, 3*3*2)
+	want[0], want[1*2], want[2*2+1] = 1, 1, 1 // trial 2: n1 at .06 and .0799, n2 at .1
+	want[6], want[6+2+1] = 1, 1               // trial 10: n1 at -.01, n2 at .001
+	if !slices.Equal(r.Counts, want) || !slices.Equal(r.Lengths, []int64{3, 3, 2}) {
+		t.Errorf("counts %v, lengths %v", r.Counts, r.Lengths)
+	}
+	if !slices.Equal(r.Conditions, []string{"a", "b"}) || !slices.Equal(r.Others.Get(task.Conditions).I64, []int64{1, 0, 1}) || len(r.Notes) != 0 {
+		t.Errorf("conditions %v, %v, notes %q", r.Conditions, r.Others, r.Notes)
+	}
+
+	// One clock, and windows that overlap: a spike counts in both.
+	spikes = file(t, "spikes.csv", "neuron,time\n7,1.5\n11,0.2\n7,2.25\n7,9\n")
+	windows = file(t, "trials.csv", "start\n1\n2\n0.0\n")
+	r, err = ReadTable(spikes, TableOptions{BinWidth: 0.5, Trials: windows, Duration: 1.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = make([]float32, 3*3*2)
+	want[1*2], want[2*2], want[6], want[12+1] = 1, 1, 1, 1
+	if !slices.Equal(r.Counts, want) || !slices.Equal(r.Neurons, []string{"7", "11"}) {
+		t.Errorf("counts %v, neurons %v", r.Counts, r.Neurons)
+	}
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "1 of 4 spikes") {
+		t.Errorf("notes %q", r.Notes)
+	}
+}
+
+func TestTablesThatAreWrong(t *testing.T) {
+	good := TableOptions{BinWidth: 0.02, Duration: 1}
+	for _, c := range []struct {
+		name, spikes, trials string
+		o                    TableOptions
+		want                 []string
+	}{
+		{"empty", "", "", good, []string{"empty", "neuron,time"}},
+		{"no spikes", "trial,neuron,time\n", "", good, []string{"no spikes"}},
+		{"column", "trial,cell,time\n1,a,2\n", "", good, []string{"line 1", `"neuron"`, "trial, cell, time", "--column neuron=NAME"}},
+		{"time", "trial,neuron,time\n1,a,2\n1,,nan\n1,b,x\n", "", good, []string{"line 3", `time "nan"`, `neuron ""`, "line 4", `time "x"`}},
+		{"fields", "trial,neuron,time\n1,a\n", "", good, []string{"line 2", "fields"}},
+		{"width", "trial,neuron,time\n1,a,2\n", "", TableOptions{}, []string{"--bin-width 0"}},
+		{"duration", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--duration", "--trials"}},
+		{"too short", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 0.01}, []string{"--duration", "0.01", "0.02"}},
+		{"one clock", "neuron,time\na,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--trials"}},
+		{"trial unknown", "trial,neuron,time\n1,a,2\n", "trial,stop\n2,1\n", TableOptions{BinWidth: 0.02}, []string{`trial "1"`}},
+		{"trial twice", "trial,neuron,time\n1,a,2\n", "trial,stop\n1,1\n1,2\n", TableOptions{BinWidth: 0.02}, []string{"line 3", `trial "1"`, "twice"}},
+		{"backwards", "trial,neuron,time\n1,a,2\n", "trial,start,stop\n1,2,1\n", TableOptions{BinWidth: 0.02}, []string{"line 2", "from 2 to 1"}},
+		{"endless", "trial,neuron,time\n1,a,2\n", "trial,start,stop\n1,2,1e300\n", TableOptions{BinWidth: 0.02}, []string{"too many"}},
+		{"column of none", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 1, Columns: map[string]string{"neurons": "x"}}, []string{"neurons=x", `"neuron"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.trials != "" {
+				c.o.Trials = file(t, "trials.csv", c.trials)
+			}
+			_, err := ReadTable(file(t, "spikes.csv", c.spikes), c.o)
+			says(t, err, c.want...)
+		})
+	}
+}
+
+func TestWrite(t *testing.T) {
+	r, err := ReadArchive("testdata/padded.npz", ArchiveOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "data.h5")
+	s, err := r.Write(t.Context(), path, Division{HeldOut: "a2", Valid: 0.25, Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.HeldIn != 2 || !slices.Equal(s.HeldOut, []string{"a2"}) || s.TrainTrials != 3 || s.ValidTrials != 1 || s.Shortest != 3 || s.Bins != 5 {
+		t.Errorf("summary %+v", s)
+	}
+	d, err := artifact.OpenDataset(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := d.Attributes().Labels(); !slices.Equal(got.Neurons, []string{"a1", "b1", "a2"}) || got.BinWidth != 0.02 {
+		t.Errorf("labels %+v", got)
+	}
+	b, err := tensor.Collect(d.Blocks(t.Context(), task.All, nil, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, in, rates := b.Arrays.Get(simulator.Reconstructed).Float64s(), b.Arrays.Get(simulator.Encoded).Float64s(), b.Arrays.Get(simulator.Activity).Float64s()
+	want := counted(true)
+	for i, trial := range b.Trials {
+		if got := b.Arrays.Get(task.Lengths).I64[i]; got != lengths[trial] {
+			t.Errorf("trial %d has %d bins, want %d", trial, got, lengths[trial])
+		}
+		for bin := range 5 {
+			for j, neuron := range []int{0, 2, 1} {
+				w := float64(want[(int(trial)*5+bin)*3+neuron])
+				if got := all[(i*5+bin)*3+j]; got != w {
+					t.Errorf("trial %d, bin %d, neuron %d: %v, want %v", trial, bin, neuron, got, w)
+				}
+				if got := rates[(i*5+bin)*3+j]; got != w/2 {
+					t.Errorf("trial %d, bin %d, neuron %d: rate %v, want %v", trial, bin, neuron, got, w/2)
+				}
+				if j < 2 && in[(i*5+bin)*2+j] != w {
+					t.Errorf("trial %d, bin %d, held-in neuron %d: %v, want %v", trial, bin, neuron, in[(i*5+bin)*2+j], w)
+				}
+			}
+		}
+	}
+	if sorted := slices.Sorted(slices.Values(b.Trials)); !slices.Equal(sorted, []int64{0, 1, 2, 3}) {
+		t.Errorf("trials %v", b.Trials)
+	}
+
+	// The same bytes again, and nothing left of what is refused.
+	again := filepath.Join(t.TempDir(), "again.h5")
+	if _, err := r.Write(t.Context(), again, Division{HeldOut: "a2", Valid: 0.25, Seed: 3}); err != nil {
+		t.Fatal(err)
+	}
+	one, err1 := os.ReadFile(path)
+	two, err2 := os.ReadFile(again)
+	if err := errors.Join(err1, err2); err != nil || !bytes.Equal(one, two) {
+		t.Errorf("the same recording gave other bytes: %v", err)
+	}
+	for _, c := range []struct {
+		d    Division
+		want []string
+	}{
+		{Division{HeldOut: "a3", Valid: 0.2}, []string{`held-out "a3"`, `"a1"`}},
+		{Division{HeldOut: "a1,a2,b1", Valid: 0.2}, []string{"all neurons"}},
+		{Division{HeldOut: "1.5", Valid: 0.2}, []string{`"1.5"`, "fraction", "a1, a2, b1"}},
+		{Division{Valid: 1}, []string{"valid 1"}},
+	} {
+		_, err := r.Write(t.Context(), filepath.Join(t.TempDir(), "no.h5"), c.d)
+		says(t, err, c.want...)
+	}
+	if s, err := r.Write(t.Context(), again, Division{HeldOut: "0.5", Valid: 0.5, InOrder: true}); err != nil || s.HeldIn != 1 || s.TrainTrials != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
