@@ -30,12 +30,17 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 	for _, s := range c.subjects {
 		labels = append(labels, s.Label)
 	}
-	axis := component.Axis{Ticks: labels}
+	// The first subject at the top, so that the diagonal falls as that of a table does.
+	down, z := slices.Clone(labels), make([]float64, 0, n*n)
+	slices.Reverse(down)
+	for i := range n {
+		z = append(z, angular.F64[(n-1-i)*n:][:n]...)
+	}
 	out := []component.Figure{{
 		Name: "dsa", Title: "Distance between dynamics",
 		Caption: fmt.Sprintf("Angle between the operators of each two subjects under the best rotation, on training trials: 0 where the dynamics are the same up to a rotation. %d delays, rank %d.", c.Delays, c.rank),
-		Panels: []component.Panel{{X: axis, Y: axis, Equal: true, Marks: []component.Mark{{
-			Kind: component.HeatMap, Rows: n, Cols: n, Z: angular.F64, ZLabel: "angle", ZUnit: "rad",
+		Panels: []component.Panel{{X: component.Axis{Ticks: labels}, Y: component.Axis{Ticks: down}, Equal: true, Marks: []component.Mark{{
+			Kind: component.HeatMap, Rows: n, Cols: n, Z: z, ZLabel: "angle", ZUnit: "rad",
 		}}}},
 	}}
 	// Subjects without an operator are in no tree and on no map; fewer than three need neither.
