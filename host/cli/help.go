@@ -103,8 +103,8 @@ func examplesOf(command string) []string {
 			"ctdb-host run study.yaml --set fit.gru-64.params.latent=16 --set seed=1",
 			"ctdb-host run study.yaml --dry-run",
 		},
-		"validate":   {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
-		"plan":       {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
+		"validate": {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
+		"plan":     {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
 		"import": {
 			"ctdb-host import session.npz --held-out 0.25",
 			"ctdb-host import spikes.csv --trials trials.csv --bin-width 0.02 --held-out n7,n12 --out session.h5",
