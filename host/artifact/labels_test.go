@@ -19,7 +19,7 @@ func TestLabels(t *testing.T) {
 		spec task.Spec
 		want Labels
 	}{
-		"some":     {spec, Labels{0.02, spec.InputLabels, spec.OutputLabels, spec.Extra, spec.ConditionNames}},
+		"some":     {spec, Labels{BinWidth: 0.02, Inputs: spec.InputLabels, Outputs: spec.OutputLabels, Extra: spec.Extra, Conditions: spec.ConditionNames}},
 		"none":     {task.Spec{}, Labels{}},
 		"too long": {long, Labels{}},
 	} {
