@@ -7,6 +7,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/fixedpoints"
 	"github.com/ctdb-host/ctdb/plugins/comparators/metrics"
 	"github.com/ctdb-host/ctdb/plugins/comparators/shape"
+	"github.com/ctdb-host/ctdb/plugins/comparators/spectra"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/leaky"
 	"github.com/ctdb-host/ctdb/plugins/models/lowrank"
@@ -37,7 +38,7 @@ func Plugin() serve.Plugin {
 		Tasks:       []task.Factory{multitask.Factory(), nbff.Factory(), reach.Factory()},
 		Models:      runnable(slices.Concat(gru.Factories(), []model.Factory{rnn.Factory(), leaky.Factory(), lstm.Factory(), lowrank.Factory(), node.Factory()}, sae.Factories())),
 		Simulators:  []simulator.Factory{spikes.Factory()},
-		Comparators: []comparator.Factory{dsa.Factory(), fixedpoints.Factory(), metrics.Factory(), shape.Factory()},
+		Comparators: []comparator.Factory{dsa.Factory(), fixedpoints.Factory(), metrics.Factory(), shape.Factory(), spectra.Factory()},
 	}
 }
 

@@ -32,7 +32,7 @@ func TestManifest(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"task/multitask", "task/nbff", "task/random-target", "model/gru", "model/noisy-gru", "model/noisy-gru-latent-l2", "model/sae-gru", "simulator/spikes", "comparator/dsa", "comparator/fixedpoints", "comparator/metrics", "comparator/shape"} {
+	for _, name := range []string{"task/multitask", "task/nbff", "task/random-target", "model/gru", "model/noisy-gru", "model/noisy-gru-latent-l2", "model/sae-gru", "simulator/spikes", "comparator/dsa", "comparator/fixedpoints", "comparator/metrics", "comparator/shape", "comparator/spectra"} {
 		n, err := component.ParseName(name)
 		if err != nil {
 			t.Fatal(err)

@@ -42,4 +42,7 @@
 //	shape/bootstrap          resample       the trials of a resample
 //	shape/null/train         comparison     which training trials are paired for the null
 //	shape/null/valid         comparison     the same for validation trials
+//	spectra/bootstrap        resample       the trials of a resample
+//	spectra/directions       direction      what the carried directions begin as
+//	spectra/null             trial          the order in which the bins of a trial are shuffled for the null
 package builtin

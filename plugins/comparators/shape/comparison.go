@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
@@ -151,7 +152,8 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 		}
 	}
 	for _, m := range c.metrics {
-		out.Matrices = append(out.Matrices, tensor.From64(m.name, of[m.name], n, n).With(m.unit, "subject", "subject"))
+		// An array's name in a file has no slash.
+		out.Matrices = append(out.Matrices, tensor.From64(strings.ReplaceAll(m.name, "/", "."), of[m.name], n, n).With(m.unit, "subject", "subject"))
 	}
 	out.Figures = c.figures(of)
 	aligned, err := c.aligned(ctx)

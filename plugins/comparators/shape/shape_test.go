@@ -162,7 +162,7 @@ func TestInvariance(t *testing.T) {
 		t.Errorf("%d figures", len(o.Figures))
 	}
 	// The angular form is a metric on shapes: it holds the triangle inequality (Williams et al. 2021).
-	m := o.Matrices.Get("shape_angular/alpha=0.5_insample").F64
+	m := o.Matrices.Get("shape_angular.alpha=0.5_insample").F64
 	for i := range 4 {
 		for j := range 4 {
 			for k := range 4 {

@@ -70,6 +70,24 @@ func (s Series) Read(to []float64, k, bins int) []float64 {
 	return to
 }
 
+// Row writes bin of trial k to to, in double precision.
+func (s Series) Row(to []float64, k, bin int) {
+	d := s.Width()
+	from := (k*s.Data.Shape[1] + bin) * d
+	switch {
+	case s.Data.F64 != nil:
+		copy(to, s.Data.F64[from:from+d])
+	case s.Data.F32 != nil:
+		for i, x := range s.Data.F32[from : from+d] {
+			to[i] = float64(x)
+		}
+	default:
+		for i, x := range s.Data.I64[from : from+d] {
+			to[i] = float64(x)
+		}
+	}
+}
+
 // CheckFinite looks at the valid bins alone: padding may hold anything.
 func (s Series) CheckFinite(of string) error {
 	if s.Data.I64 != nil {

@@ -1,0 +1,380 @@
+package spectra
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// comparison is one request at work. It is used by one goroutine, and starts others for what takes time.
+type comparison struct {
+	*spectra
+	*trials.Request
+	report component.Reporter
+	draws  map[int]*bootstrap.Resamples
+	found  []*examined
+	// dt is the bin width in seconds, 1 where no subject says it.
+	dt              float64
+	rate, frequency string
+}
+
+// perBin is the unit of rates where the bin width is not known.
+const perBin = "1/bin"
+
+func newComparison(s *spectra, r *trials.Request, report component.Reporter) *comparison {
+	return &comparison{spectra: s, Request: r, report: report, draws: map[int]*bootstrap.Resamples{}, dt: 1, rate: perBin, frequency: "cycles/bin"}
+}
+
+func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
+	var out comparator.Outcome
+	for i := range c.Subjects {
+		e, err := c.examine(ctx, &c.Subjects[i], i)
+		if err != nil {
+			return out, err
+		}
+		c.found = append(c.found, e)
+		if e.layout.BinWidth > 0 && c.rate == perBin {
+			c.dt, c.rate, c.frequency = e.layout.BinWidth, "1/s", "Hz"
+		}
+	}
+	for _, e := range c.found {
+		results, err := c.ofDynamics(ctx, e)
+		if err != nil {
+			return comparator.Outcome{}, err
+		}
+		out.Results = append(out.Results, results...)
+	}
+	if err := c.pairs(ctx, &out); err != nil {
+		return comparator.Outcome{}, err
+	}
+	for _, e := range c.found {
+		out.Matrices = append(out.Matrices, c.matrices(e)...)
+	}
+	out.Figures = append(out.Figures, c.figures(ctx, &out)...)
+	return out, nil
+}
+
+// interval is that of a statistic, NaN where there is none.
+func (c *comparison) interval(ctx context.Context, s bootstrap.Statistic) (low, high float64, err error) {
+	n := s.Trials()
+	if n < 2 || c.Resamples == 0 {
+		return math.NaN(), math.NaN(), nil
+	}
+	if c.draws[n] == nil {
+		c.draws[n] = bootstrap.NewResamples(c.seed, "spectra/bootstrap", c.Resamples, n)
+	}
+	return bootstrap.Interval(ctx, s, c.draws[n], c.Interval == "bca")
+}
+
+func result(metric, subject, unit string, better component.Better) component.Result {
+	return component.Result{Metric: metric, Subject: subject, Unit: unit, Better: better, Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Null: math.NaN()}
+}
+
+// scaled is a statistic in another unit.
+type scaled struct {
+	bootstrap.Statistic
+	by float64
+}
+
+func (s scaled) Value(weights []float64) float64 { return s.by * s.Statistic.Value(weights) }
+
+// ofDynamics are the Lyapunov exponents of a subject and what follows from them.
+func (c *comparison) ofDynamics(ctx context.Context, e *examined) ([]component.Result, error) {
+	if c.Exponents == 0 {
+		return nil, nil
+	}
+	var out []component.Result
+	add := func(metric, unit, reason string, s bootstrap.Statistic) error {
+		r := result(metric, e.Label, unit, component.Neither)
+		r.Reason = reason
+		if s != nil {
+			r.N = int64(s.Trials())
+			r.Value = s.Value(bootstrap.Ones(s.Trials()))
+			if r.Value-r.Value != 0 {
+				r.Value = math.NaN()
+			} else {
+				var err error
+				if r.Low, r.High, err = c.interval(ctx, s); err != nil {
+					return err
+				}
+			}
+		}
+		out = append(out, r)
+		return nil
+	}
+	if e.err != nil {
+		return out, errors.Join(add("lyapunov_1", c.rate, e.err.Error(), nil), add("kaplan_yorke_dimension", "", e.err.Error(), nil))
+	}
+	for j := range min(c.Reported, len(e.exponents)) {
+		s := e.sums.statistic(j)
+		reason := ""
+		if j == 0 {
+			reason = e.limits
+		}
+		if err := add(fmt.Sprintf("lyapunov_%d", j+1), c.rate, reason, scaled{s, 1 / c.dt}); err != nil {
+			return nil, err
+		}
+		if c.rate != perBin {
+			if err := add(fmt.Sprintf("lyapunov_%d_per_bin", j+1), perBin, "", s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	sum := e.sums.function(func(l []float64) float64 {
+		total := 0.0
+		for _, v := range l {
+			total += v
+		}
+		return total
+	})
+	reason := ""
+	if !e.all {
+		reason = fmt.Sprintf("of the leading %d exponents of a state of %d elements", len(e.exponents), e.layout.Size)
+	}
+	if err := add("lyapunov_sum", c.rate, reason, scaled{sum, 1 / c.dt}); err != nil {
+		return nil, err
+	}
+	dimension := e.sums.function(func(l []float64) float64 { return kaplanYorke(l, e.all) })
+	reason = ""
+	if v := dimension.Value(bootstrap.Ones(dimension.Trials())); math.IsNaN(v) {
+		reason = fmt.Sprintf("the sum of the first %d exponents is not negative: more are needed (exponents)", len(e.exponents))
+	}
+	if err := add("kaplan_yorke_dimension", "", reason, dimension); err != nil {
+		return nil, err
+	}
+	drift := result("lyapunov_drift", e.Label, c.rate, component.Neither)
+	if early, late, ok := e.halves(); ok {
+		drift.Value, drift.N = math.Abs(late-early)/c.dt, int64(len(e.sums.bins))
+	} else {
+		drift.Reason = "trials are too short for two halves"
+	}
+	return append(out, drift), nil
+}
+
+// halves are the first exponent before and after the middle of what counts of the longest trial.
+func (e *examined) halves() (early, late float64, ok bool) {
+	if len(e.sums.at) < 2 {
+		return 0, 0, false
+	}
+	middle, last := len(e.sums.at)-1, len(e.sums.at)-1
+	begin := e.sums.counted(e.drive.steps, last)
+	for middle > 0 && e.sums.counted(e.drive.steps, middle) > begin/2 {
+		middle--
+	}
+	nEarly, nLate := e.sums.counted(e.drive.steps, middle), begin-e.sums.counted(e.drive.steps, middle)
+	if nEarly == 0 || nLate == 0 {
+		return 0, 0, false
+	}
+	a, b := e.sums.summed(middle, 0), e.sums.summed(last, 0)
+	return a / nEarly, (b - a) / nLate, true
+}
+
+// counted is the number of bins that count until a mark, over all trials.
+func (e *exponents) counted(steps []int, mark int) float64 {
+	total := 0.0
+	for k, n := range steps {
+		begin := n - int(e.bins[k])
+		total += float64(max(0, min(e.at[mark], n)-begin))
+	}
+	return total
+}
+
+// summed is the sum of exponent j until a mark, over all trials.
+func (e *exponents) summed(mark, j int) float64 {
+	n, total := len(e.bins), 0.0
+	for k := range n {
+		total += e.running[(mark*n+k)*e.count+j]
+	}
+	return total
+}
+
+// comparisonOf is one of the distances between two subjects.
+type comparisonOf struct {
+	name, unit string
+	// of gives the statistic of a pair and that of its null, nil where there is none.
+	of func(x, y *examined) (value, null bootstrap.Statistic, err error)
+}
+
+func (c *comparison) distances() []comparisonOf {
+	powers := func(name, unit string, get func(e *examined) ([2]*power, error), distance func(df float64) func(p, q []float64) float64) comparisonOf {
+		return comparisonOf{name, unit, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+			a, err := get(x)
+			if err != nil {
+				return nil, nil, err
+			}
+			b, err := get(y)
+			if err != nil {
+				return nil, nil, err
+			}
+			switch {
+			case a[0].channels != b[0].channels:
+				return nil, nil, trials.Omit("%s has rates of %d neurons, %s of %d", y.Label, b[0].channels, x.Label, a[0].channels)
+			case a[0].segment != b[0].segment:
+				return nil, nil, trials.Omit("%s and %s have trials of other lengths", x.Label, y.Label)
+			}
+			d := distance(1 / (float64(a[0].segment) * c.dt))
+			if b[1] != nil {
+				null = apart{a[0], b[1], d}
+			}
+			return apart{a[0], b[0], d}, null, nil
+		}}
+	}
+	same := func(float64) func(p, q []float64) float64 { return hellinger }
+	moved := func(df float64) func(p, q []float64) float64 {
+		return func(p, q []float64) float64 { return wasserstein(p, q, df) }
+	}
+	latents := func(e *examined) ([2]*power, error) { return e.latents, e.latentsErr }
+	rates := func(e *examined) ([2]*power, error) { return e.rates, e.ratesErr }
+	out := []comparisonOf{
+		powers("power_hellinger", "", latents, same), powers("power_wasserstein", c.frequency, latents, moved),
+		powers("power_hellinger_rates", "", rates, same), powers("power_wasserstein_rates", c.frequency, rates, moved),
+	}
+	if c.Exponents == 0 {
+		return out
+	}
+	return append(out, comparisonOf{"lyapunov_distance", c.rate, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+		for _, e := range []*examined{x, y} {
+			if e.err != nil {
+				return nil, nil, trials.Omit("%s: %v", e.Label, e.err)
+			}
+		}
+		return exponentsApart{x.sums, y.sums, min(len(x.exponents), len(y.exponents)), c.dt}, nil, nil
+	}})
+}
+
+// exponentsApart is the mean difference of the n leading exponents of two subjects whose trials are the same where their numbers are.
+type exponentsApart struct {
+	x, y *exponents
+	n    int
+	dt   float64
+}
+
+// Trials implements [bootstrap.Statistic]: there is no interval where the trials are not the same.
+func (a exponentsApart) Trials() int {
+	if len(a.x.bins) != len(a.y.bins) {
+		return 1
+	}
+	return len(a.x.bins)
+}
+
+// Value implements [bootstrap.Statistic].
+func (a exponentsApart) Value(weights []float64) float64 {
+	of := func(e *exponents) (out []float64) {
+		w := weights
+		if len(w) != len(e.bins) {
+			w = bootstrap.Ones(len(e.bins))
+		}
+		e.function(func(l []float64) float64 {
+			out = l
+			return 0
+		}).Value(w)
+		return out
+	}
+	x, y, sum := of(a.x), of(a.y), 0.0
+	for j := range a.n {
+		sum += math.Abs(x[j]-y[j]) / a.dt
+	}
+	return sum / float64(a.n)
+}
+
+// pairs compares each two subjects: all are in the matrices, results are those against the truth or recording, or, without one, of all pairs.
+func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
+	n := len(c.found)
+	if n < 2 {
+		return nil
+	}
+	for _, d := range c.distances() {
+		m := tensor.New64(d.name, n, n).With(d.unit, "subject", "subject")
+		for i := range n {
+			// A subject without a spectrum is at no distance from itself either.
+			if _, _, err := d.of(c.found[i], c.found[i]); err != nil {
+				m.F64[i*n+i] = math.NaN()
+			}
+			for j := i + 1; j < n; j++ {
+				r := result(d.name, c.found[j].Label, d.unit, component.Lower)
+				r.Reference = c.found[i].Label
+				value, null, err := d.of(c.found[i], c.found[j])
+				var why trials.Omission
+				if err != nil && !errors.As(err, &why) {
+					return err
+				}
+				if err != nil {
+					r.Reason = string(why)
+				} else if err := c.fill(ctx, &r, value, null, d.name); err != nil {
+					return err
+				}
+				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
+				if c.reported(i) {
+					out.Results = append(out.Results, r)
+				}
+			}
+		}
+		out.Matrices = append(out.Matrices, m)
+	}
+	return nil
+}
+
+// reported is true of the subjects that others are measured against.
+func (c *comparison) reported(i int) bool {
+	return i == 0 || c.Reference == nil || c.Reference.Role == comparator.Recording
+}
+
+// fill writes the value of a statistic with its interval and null.
+func (c *comparison) fill(ctx context.Context, r *component.Result, value, null bootstrap.Statistic, metric string) (err error) {
+	n := value.Trials()
+	r.N = int64(n)
+	if v := value.Value(bootstrap.Ones(n)); v-v == 0 {
+		r.Value = v
+	} else {
+		r.Reason = "there is no power at any frequency: what is to be compared does not vary, or its trials are too short"
+		return nil
+	}
+	if a, ok := value.(apart); ok {
+		if r.N = int64(a.x.used); a.x.used < n {
+			r.Reason = fmt.Sprintf("%d of %d trials are shorter than the segments of %d bins and are left out", n-a.x.used, n, a.x.segment)
+		}
+	}
+	if null != nil {
+		if v := null.Value(bootstrap.Ones(n)); v-v == 0 {
+			r.Null = v
+		}
+	}
+	r.Low, r.High, err = c.interval(ctx, value)
+	return err
+}
+
+// matrices are what was found of a subject in full.
+func (c *comparison) matrices(e *examined) tensor.Set {
+	var out tensor.Set
+	// An array's name in a file has no slash.
+	name := func(what string) string { return strings.ReplaceAll(e.Label, "/", ".") + "." + what }
+	if e.sums != nil && len(e.exponents) > 0 {
+		n := len(e.exponents)
+		t, of := tensor.New64(name("lyapunov"), n), tensor.New64(name("lyapunov_by_trial"), len(e.sums.bins), n)
+		for j, l := range falling(e.exponents) {
+			t.F64[j] = l / c.dt
+			for k, b := range e.sums.bins {
+				of.F64[k*n+j] = e.sums.logs[k*e.sums.count+j] / b / c.dt
+			}
+		}
+		out = append(out, t.With(c.rate, "exponent"), of.With(c.rate, tensor.Trial, "exponent"))
+	}
+	if p := e.latents[0]; p != nil {
+		if d, ok := p.distribution(0, bootstrap.Ones(len(p.of))); ok {
+			f := tensor.New64(name("frequencies"), p.lines)
+			for i := range f.F64 {
+				f.F64[i] = float64(i+1) / (float64(p.segment) * c.dt)
+			}
+			out = append(out, f.With(c.frequency, "frequency"), tensor.From64(name("power"), d, p.lines).With("", "frequency"))
+		}
+	}
+	return out
+}

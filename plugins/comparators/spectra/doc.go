@@ -1,0 +1,29 @@
+// Package spectra compares models by two kinds of spectra: the Lyapunov exponents of their dynamics, which say how fast nearby states part or meet, and the power spectra of
+// their trajectories, which say how fast they move.
+//
+// # Lyapunov exponents
+//
+// A model is run through its Dynamics service from states of validation trials under the inputs of these (or under none, or a constant one), without noise. Orthonormal directions are
+// carried along by the exact Jacobians, V' = J V = Q R, and orthonormalised in each bin (Benettin et al. 1980; Shimada & Nagashima 1979): exponent i is the mean of ln R_ii over bins and trials,
+// per bin, or divided by the bin width per second. The first part of each trial (transient) turns the directions only. Positive exponents mean chaos, exponents near 0 a direction that
+// remembers, as along a line of attractors, negative ones a direction that forgets: -1/exponent is its time constant. Trials are short: what is found are finite-time exponents along the
+// trajectories that the data visits, and the figure shows whether they have settled. Exponents do not depend on coordinates, up to an end effect that falls with the trials' length.
+//
+//	lyapunov_1 ...          the leading exponents, 1/s (1/bin where the bin width is not known), and lyapunov_1_per_bin ...
+//	lyapunov_sum            of those computed: the rate at which volumes of that dimension grow
+//	kaplan_yorke_dimension  j + (l_1 + ... + l_j)/|l_j+1| for the largest j with a sum that is not negative; 0 where all exponents are (Kaplan & Yorke 1979)
+//	lyapunov_drift          how far the first exponent over the second half of the trials is from that over the first, in the exponents' unit
+//	lyapunov_distance       the mean difference of the leading exponents that both subjects have, in falling order: the 1-Wasserstein distance of the two sets
+//
+// # Power spectra
+//
+// Welch's estimate (Welch 1967): each validation trial is cut into segments that overlap by half, the mean of a segment is taken off, a Hann window put on, and squared Fourier coefficients are
+// averaged over segments and trials. Of latents the powers of all channels are added up, which no rotation, shift or scale of latents changes; of rates each neuron has its own spectrum. Without the
+// frequency 0 spectra are divided by their sum, so that p(f) and q(f) are compared as distributions:
+//
+//	power_hellinger    sqrt(1 - sum_f sqrt(p q)): 0 the same spectrum, 1 no frequency in common (Mikhaeil, Monfared & Durstewitz 2022 use it for reconstructed dynamics)
+//	power_wasserstein  sum_f |P(f) - Q(f)| df of the running sums P and Q, optimal transport over frequencies, Hz (cycles/bin): how far power has to be moved
+//
+// Those of rates, power_hellinger_rates and power_wasserstein_rates, are means over neurons. The null shuffles the bins within each trial of the second subject: the same values without dynamics.
+// Equal power spectra are necessary for equal dynamics, not sufficient: phases are not looked at.
+package spectra

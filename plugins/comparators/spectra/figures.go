@@ -1,0 +1,143 @@
+package spectra
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// drawn is the number of leading exponents whose convergence is drawn.
+const drawn = 3
+
+func (c *comparison) figures(ctx context.Context, out *comparator.Outcome) []component.Figure {
+	var figures []component.Figure
+	if f, ok := c.exponentFigure(ctx); ok {
+		figures = append(figures, f)
+	}
+	if f, ok := c.powerFigure(); ok {
+		figures = append(figures, f)
+	}
+	if f, ok := c.matrixFigure(out); ok {
+		figures = append(figures, f)
+	}
+	return figures
+}
+
+// exponentFigure shows the exponents of each subject, and how the first of them settle.
+func (c *comparison) exponentFigure(ctx context.Context) (component.Figure, bool) {
+	f := component.Figure{
+		Name: "lyapunov", Title: "Lyapunov exponents", Columns: 2,
+		Caption: "Left: exponents of each subject's dynamics along validation trials, in falling order; above 0 nearby states part, below they meet, at 0 differences last. " +
+			"Bands: 95% intervals over trials. Then, of each subject, the running mean of its first exponents since the transient: what still moves at the end has not settled.",
+	}
+	spectrum := component.Panel{Title: "exponents", X: component.Axis{Label: "exponent"}, Y: component.Axis{Label: "rate", Unit: c.rate}}
+	for _, e := range c.found {
+		if e.sums == nil || len(e.exponents) == 0 {
+			continue
+		}
+		m := component.Mark{Kind: component.Line, Label: e.Label, Group: e.Label, Dashed: e.Role == comparator.Fitted}
+		for j, l := range falling(e.exponents) {
+			m.X, m.Y = append(m.X, float64(j+1)), append(m.Y, l/c.dt)
+			low, high, err := c.interval(ctx, e.sums.statistic(j))
+			if err == nil && low-low == 0 {
+				m.Low, m.High = append(m.Low, low/c.dt), append(m.High, high/c.dt)
+			}
+		}
+		if len(m.Low) != len(m.Y) {
+			m.Low, m.High = nil, nil
+		}
+		spectrum.Marks = append(spectrum.Marks, m)
+		p := component.Panel{Title: e.Label + ", convergence", X: component.Axis{Label: "time", Unit: "bin"}, Y: component.Axis{Label: "running mean", Unit: c.rate}}
+		for j := range min(drawn, len(e.exponents)) {
+			label := fmt.Sprintf("exponent %d", j+1)
+			line := component.Mark{Kind: component.Line, Label: label, Group: label}
+			for mark, at := range e.sums.at {
+				if n := e.sums.counted(e.drive.steps, mark); n > 0 {
+					line.X, line.Y = append(line.X, float64(at)), append(line.Y, e.sums.summed(mark, j)/n/c.dt)
+				}
+			}
+			p.Marks = append(p.Marks, line)
+		}
+		f.Panels = append(f.Panels, p)
+	}
+	if len(spectrum.Marks) == 0 {
+		return f, false
+	}
+	f.Panels = append([]component.Panel{spectrum}, f.Panels...)
+	return f, true
+}
+
+// powerFigure shows the power spectra of latents and the mean of those of rates.
+func (c *comparison) powerFigure() (component.Figure, bool) {
+	f := component.Figure{
+		Name: "power", Title: "Power spectra", Columns: 2,
+		Caption: "Share of the power at each frequency, of all latents together and of rates (mean over neurons), by Welch's method on validation trials. Faint: with the bins of each trial shuffled, where no dynamics are left.",
+	}
+	for _, of := range []struct {
+		title string
+		get   func(e *examined) [2]*power
+	}{{"latents", func(e *examined) [2]*power { return e.latents }}, {"rates", func(e *examined) [2]*power { return e.rates }}} {
+		p := component.Panel{Title: of.title, X: component.Axis{Label: "frequency", Unit: c.frequency, Log: true}, Y: component.Axis{Label: "share of power", Log: true}}
+		for _, e := range c.found {
+			for i, w := range of.get(e) {
+				if w == nil {
+					continue
+				}
+				mean, n := make([]float64, w.lines), 0.0
+				for channel := range w.channels {
+					if d, ok := w.distribution(channel, bootstrap.Ones(len(w.of))); ok {
+						n++
+						for k, v := range d {
+							mean[k] += v
+						}
+					}
+				}
+				m := component.Mark{Kind: component.Line, Group: e.Label, Dashed: e.Role == comparator.Fitted, Faint: i == 1}
+				if i == 0 {
+					m.Label = e.Label
+				}
+				for k, v := range mean {
+					if v > 0 {
+						m.X, m.Y = append(m.X, float64(k+1)/(float64(w.segment)*c.dt)), append(m.Y, v/n)
+					}
+				}
+				if len(m.X) > 0 {
+					p.Marks = append(p.Marks, m)
+				}
+			}
+		}
+		if len(p.Marks) > 0 {
+			f.Panels = append(f.Panels, p)
+		}
+	}
+	return f, len(f.Panels) > 0
+}
+
+// matrixFigure shows the distances of each two subjects.
+func (c *comparison) matrixFigure(out *comparator.Outcome) (component.Figure, bool) {
+	n := len(c.found)
+	f := component.Figure{Name: "spectra", Title: "Distances between spectra", Columns: 3, Caption: "Each two subjects: 0 for the same spectrum. The Hellinger distance is 1 where no frequency is shared."}
+	var ticks []string
+	for _, e := range c.found {
+		ticks = append(ticks, e.Label)
+	}
+	for _, m := range out.Matrices {
+		if len(m.Shape) != 2 || m.Shape[0] != n || m.Shape[1] != n || len(m.Axes) != 2 || m.Axes[0] != "subject" {
+			continue
+		}
+		known := false
+		for i, v := range m.F64 {
+			known = known || (i%(n+1) != 0 && !math.IsNaN(v))
+		}
+		if known {
+			f.Panels = append(f.Panels, component.Panel{Title: m.Name, X: component.Axis{Ticks: ticks}, Y: component.Axis{Ticks: ticks}, Equal: true, Marks: []component.Mark{{
+				Kind: component.HeatMap, Rows: n, Cols: n, Z: m.F64, ZLabel: "distance", ZUnit: m.Unit,
+			}}})
+		}
+	}
+	return f, len(f.Panels) > 0
+}
