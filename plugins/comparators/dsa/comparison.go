@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
@@ -29,6 +30,8 @@ type comparison struct {
 	// driven holds what the known inputs add, nil where they are not asked for.
 	driven []driven
 	sweeps []sweep
+	// halves are the subjects' distances to themselves, nil where they are not wanted.
+	halves []half
 }
 
 // system is what a subject came to.
@@ -38,7 +41,10 @@ type system struct {
 	trials   int
 	// null is the operator of shuffled bins, nil where there is none.
 	null *distance.Operator
-	err  error
+	// resampled are the operators of draws of the trials, spectra their eigenvalues; nil where there are none.
+	resampled []*mat.Dense
+	spectra   [][]complex128
+	err       error
 }
 
 // pair compares two subjects; null is against the second's shuffled bins.
@@ -46,6 +52,8 @@ type pair struct {
 	distance.Alignment
 	wasserstein float64
 	null        nulls
+	// The 95% intervals of the angle and of wasserstein; NaN where there are none.
+	low, high, wassersteinLow, wassersteinHigh float64
 	// err says why there is no alignment; the spectra may still be compared.
 	err, spectraErr error
 }
@@ -122,6 +130,9 @@ func (c *comparison) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := c.spread(ctx); err != nil {
+		return err
+	}
 	c.pairs = make([]pair, n*n)
 	var list [][2]int
 	for i := range n {
@@ -176,9 +187,9 @@ func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *d
 	return m, null, len(x), err
 }
 
-// nulled reports whether a subject has a null: those that are measured against a truth.
+// nulled reports whether a subject has a null: those that are the second of a pair of which the distance is a result.
 func (c *comparison) nulled(s *comparator.Subject) bool {
-	return c.Nulls && s.Role == comparator.Fitted && c.subjects[0].Role == comparator.Truth
+	return c.Nulls && c.thorough() && s != &c.subjects[0]
 }
 
 // prepare makes what pairs need of a subject.
@@ -223,7 +234,8 @@ func (c *comparison) perPair() int {
 // compare compares two subjects. What cannot be had is in the pair; an error ends the comparison.
 func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	a, b := &c.systems[i], &c.systems[j]
-	p := pair{wasserstein: math.NaN(), null: nulls{math.NaN(), math.NaN(), math.NaN()}}
+	nan := math.NaN()
+	p := pair{wasserstein: nan, null: nulls{nan, nan, nan}, low: nan, high: nan, wassersteinLow: nan, wassersteinHigh: nan}
 	if err := errors.Join(a.err, b.err); err != nil {
 		if a.err != nil {
 			err = a.err
@@ -241,7 +253,13 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	if p.Alignment, err = distance.Align(ctx, a.operator, b.operator, options); err != nil {
 		return p, err
 	}
-	if i == 0 && b.null != nil && b.null.Size() == a.operator.Size() {
+	if !c.reported(i, j) {
+		return p, nil
+	}
+	if err := c.intervals(ctx, i, j, &p); err != nil {
+		return p, err
+	}
+	if b.null != nil && b.null.Size() == a.operator.Size() {
 		n, err := distance.Align(ctx, a.operator, b.null, options)
 		if err != nil {
 			return p, err

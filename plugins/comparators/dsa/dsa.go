@@ -2,8 +2,9 @@
 // similarity analysis (Ostrow, Eisen, Kozachkov & Fiete 2023).
 //
 // Each subject's latents of training trials are delay-embedded and the linear operator that advances them is estimated (package dmd); two subjects are
-// as far apart as their operators are under the best orthogonal change of coordinates (package distance). Beside the distance stands what it would be for
-// latents with the same values and no dynamics: the bins of each trial shuffled. With inputs, driven systems are compared (Huang et al. 2025, InputDSA).
+// as far apart as their operators are under the best orthogonal change of coordinates (package distance). Beside the distance stand its
+// bootstrap interval over trials, the bound that no rotation can pass, what it would be for latents with the same values and no dynamics (the bins of each trial shuffled), and
+// the distance of each subject to itself from halves of its trials, below which so many trials cannot tell from 0. With inputs, driven systems are compared (Huang et al. 2025, InputDSA).
 package dsa
 
 import (
@@ -29,6 +30,8 @@ type Params struct {
 	ReducedRank bool    `param:"reduced_rank_regression" default:"false" doc:"keep the directions that predict best instead of those that vary most"`
 	Starts      int     `param:"starts" default:"0" min:"0" max:"100000" doc:"descents behind each distance; 0: chosen by size"`
 	Nulls       bool    `param:"null" default:"true" doc:"also compare with latents whose bins are shuffled within trials"`
+	Split       bool    `param:"split_half" default:"true" doc:"also report each subject's distance to itself, from one half of its trials to the other: what sampling alone makes of 0"`
+	Resamples   int     `param:"bootstrap" default:"100" min:"0" max:"10000" doc:"resamples of trials behind each 95% interval; 0 gives none, nor does reduced_rank_regression"`
 	Inputs      bool    `param:"inputs" default:"false" doc:"also compare as systems driven by the known inputs of the truth or recording (InputDSA)"`
 	Sweep       bool    `param:"sweep" default:"false" doc:"also report the error of predicting validation trials over delays and ranks"`
 	SweepDelays []int   `param:"sweep_delays" default:"1,2,5,10,20" min:"1" max:"1000" unit:"bin" doc:"delays of the sweep"`

@@ -206,8 +206,8 @@ func TestSweepAndInputs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(o.Figures) != 4 {
-		t.Errorf("%d figures: the matrix, the tree, the map and the sweep are wanted", len(o.Figures))
+	if len(o.Figures) != 5 {
+		t.Errorf("%d figures: the matrix, the distances from the truth, the tree, the map and the sweep are wanted", len(o.Figures))
 	}
 }
 

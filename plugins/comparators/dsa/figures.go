@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -43,6 +44,9 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 			Kind: component.HeatMap, Rows: n, Cols: n, Z: z, ZLabel: "angle", ZUnit: "rad",
 		}}}},
 	}}
+	if f, ok := c.against(); ok {
+		out = append(out, f)
+	}
 	// Subjects without an operator are in no tree and on no map; fewer than three need neither.
 	var held []int
 	for i := range n {
@@ -72,6 +76,65 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 		out = append(out, f)
 	}
 	return out
+}
+
+// against shows each model's distance to the truth or recording between what it would be at best and without dynamics: ok is false where there is neither.
+func (c *comparison) against() (f component.Figure, ok bool) {
+	if c.subjects[0].Role == comparator.Fitted {
+		return f, false
+	}
+	p := component.Panel{Y: component.Axis{Label: "angle", Unit: "rad"}}
+	bars := component.Mark{Kind: component.Bars, Group: "distance"}
+	null := component.Mark{Kind: component.Scatter, Label: "bins shuffled", Group: "bins shuffled"}
+	floor := component.Mark{Kind: component.Scatter, Label: "half of its trials to the other half", Group: "half"}
+	bound := component.Mark{Kind: component.Scatter, Label: "lower bound", Group: "bound"}
+	point := func(m *component.Mark, x, y float64) {
+		if !math.IsNaN(y) {
+			m.X, m.Y = append(m.X, x), append(m.Y, y)
+		}
+	}
+	for j := 1; j < len(c.subjects); j++ {
+		q := &c.pairs[j]
+		if q.err != nil {
+			continue
+		}
+		x := float64(len(p.X.Ticks))
+		p.X.Ticks = append(p.X.Ticks, c.subjects[j].Label)
+		low, high := q.low, q.high
+		if math.IsNaN(low) {
+			low, high = q.Angular, q.Angular
+		}
+		bars.X, bars.Y, bars.Low, bars.High = append(bars.X, x), append(bars.Y, q.Angular), append(bars.Low, low), append(bars.High, high)
+		point(&null, x, q.null.angular)
+		// Beside the bar, where they are seen.
+		point(&bound, x+0.2, q.Bound)
+		if c.halves != nil {
+			point(&floor, x-0.2, c.halves[j].angular)
+		}
+	}
+	if len(bars.X) == 0 {
+		return f, false
+	}
+	p.Marks = []component.Mark{bars}
+	for _, m := range []component.Mark{null, floor, bound} {
+		if len(m.X) > 0 {
+			p.Marks = append(p.Marks, m)
+		}
+	}
+	caption := fmt.Sprintf("Bars: angle between the operators of a model and of %s", c.subjects[0].Label)
+	if c.Resamples > 0 && !c.ReducedRank {
+		caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials", c.Resamples)
+	}
+	if len(null.X) > 0 {
+		caption += "; what it would be if the model's latents had the same values and no dynamics (bins shuffled)"
+	}
+	if len(floor.X) > 0 {
+		caption += "; what two halves of the model's own trials differ by, the least that so many trials can tell from 0"
+	}
+	return component.Figure{
+		Name: "dsa-against", Title: "Distance from the dynamics of " + c.subjects[0].Label,
+		Caption: caption + "; the bound that no rotation can pass (from the spectra of the operators' parts).", Panels: []component.Panel{p},
+	}, true
 }
 
 // dendrogram joins the nearest clusters again and again, the distance of two being the mean over their members (average linkage; Sokal & Michener 1958).

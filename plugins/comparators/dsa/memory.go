@@ -26,6 +26,6 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	latents := tensor.Elements(d.TrainTrials, d.Bins, z, double)
 	coordinates := tensor.Elements(d.TrainTrials, d.Bins, min(rank, columns), double)
 	each := tensor.Total(latents, latents, coordinates, tensor.Elements(3, columns, columns, double))
-	perOperator := tensor.Elements(s.Subjects, 16, rank, rank, double)
+	perOperator := tensor.Elements(s.Subjects, int(tensor.Total(16, int64(p.Resamples))), rank, rank, double)
 	return component.Memory{Bytes: tensor.Total(arrays, arrays/2, tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
 }

@@ -47,10 +47,10 @@ func (c *comparison) results() []component.Result {
 		return []component.Result{c.result("dsa", 0, 0, math.NaN(), math.NaN(), "rad", "one subject: a distance needs 2")}
 	}
 	for i := range n - 1 {
-		if i > 0 && c.subjects[0].Role != comparator.Fitted {
-			break
-		}
 		for j := i + 1; j < n; j++ {
+			if !c.reported(i, j) {
+				continue
+			}
 			p := c.pairs[i*n+j]
 			reason, spectra := "", ""
 			if p.err != nil {
@@ -62,22 +62,31 @@ func (c *comparison) results() []component.Result {
 			if p.spectraErr != nil {
 				spectra = p.spectraErr.Error()
 			}
-			out = append(out,
-				c.result("dsa", j, i, p.Angular, p.null.angular, "rad", reason),
-				c.result("dsa_lower_bound", j, i, p.Bound, math.NaN(), "rad", reason),
-				c.result("dsa_euclidean", j, i, p.Euclidean, p.null.euclidean, "", reason),
-				c.result("dsa_wasserstein", j, i, p.wasserstein, p.null.wasserstein, "", spectra),
-			)
+			add := func(metric string, value, low, high, null float64, unit, reason string) {
+				r := c.result(metric, j, i, value, null, unit, reason)
+				r.Low, r.High = low, high
+				out = append(out, r)
+			}
+			nan := math.NaN()
+			add("dsa", p.Angular, p.low, p.high, p.null.angular, "rad", reason)
+			add("dsa_lower_bound", p.Bound, nan, nan, nan, "rad", reason)
+			add("dsa_gap", p.Angular-p.Bound, nan, nan, nan, "rad", reason)
+			add("dsa_euclidean", p.Euclidean, chord(p.low), chord(p.high), p.null.euclidean, "", reason)
+			add("dsa_wasserstein", p.wasserstein, p.wassersteinLow, p.wassersteinHigh, p.null.wasserstein, "", spectra)
 			if c.Compat {
-				out = append(out, c.result("dsa_wasserstein_squared", j, i, p.wasserstein*p.wasserstein, p.null.wasserstein*p.null.wasserstein, "", spectra))
+				square := func(v float64) float64 { return v * v }
+				add("dsa_wasserstein_squared", square(p.wasserstein), square(p.wassersteinLow), square(p.wassersteinHigh), square(p.null.wasserstein), "", spectra)
 			}
 			if c.driven != nil {
 				out = append(out, c.drivenResults(i, j)...)
 			}
 		}
 	}
-	return out
+	return append(out, c.floors()...)
 }
+
+// chord is the Euclidean distance of two matrices of norm 1 at an angle.
+func chord(angle float64) float64 { return 2 * math.Sin(angle/2) }
 
 // limit says what was done to compare at all.
 func (c *comparison) limit() string {
@@ -93,7 +102,7 @@ func (c *comparison) result(metric string, subject, reference int, value, null f
 	if reference != subject {
 		r.Reference = c.subjects[reference].Label
 	}
-	if metric == "dsa_lower_bound" {
+	if metric == "dsa_lower_bound" || metric == "dsa_gap" {
 		r.Better = component.Neither
 	}
 	return r

@@ -3,7 +3,6 @@ package distance
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
@@ -31,36 +30,12 @@ type frame struct {
 
 // NewOperator prepares a matrix. It must be square, finite and not zero; the error wraps [ErrOperator].
 func NewOperator(a mat.Matrix) (*Operator, error) {
-	n, c := a.Dims()
-	if n != c || n == 0 {
-		return nil, fmt.Errorf("%w: shape (%d, %d): it must be square and not empty", ErrOperator, n, c)
-	}
-	o := &Operator{n: n, a: make([]float64, n*n)}
-	largest := 0.0
-	for i := range n {
-		for j := range n {
-			v := a.At(i, j)
-			if v-v != 0 {
-				return nil, fmt.Errorf("%w: element (%d, %d) is %v: it must be finite", ErrOperator, i, j, v)
-			}
-			o.a[i*n+j] = v
-			largest = max(largest, math.Abs(v))
-		}
-	}
-	if largest == 0 {
-		return nil, fmt.Errorf("%w: all elements are 0: there is no direction to compare", ErrOperator)
+	o, err := scaled(a)
+	if err != nil {
+		return nil, err
 	}
 	if err := o.spectra(a); err != nil {
 		return nil, err
-	}
-	// By the largest element first, so that squares neither overflow nor vanish.
-	sum := 0.0
-	for i := range o.a {
-		o.a[i] /= largest
-		sum += o.a[i] * o.a[i]
-	}
-	for i := range o.a {
-		o.a[i] /= math.Sqrt(sum)
 	}
 	return o, o.prepare()
 }

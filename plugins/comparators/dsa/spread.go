@@ -1,0 +1,203 @@
+package dsa
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/random"
+)
+
+// fewSubjects is up to how many subjects without a truth or recording every pair has its interval and null, and every subject its floor: their cost grows with the pairs.
+const fewSubjects = 10
+
+// reported tells whether the distance of subjects i < j is a result of its own, beside the matrix.
+func (c *comparison) reported(i, j int) bool {
+	return i == 0 || c.subjects[0].Role == comparator.Fitted
+}
+
+// thorough tells whether results have intervals, nulls and floors.
+func (c *comparison) thorough() bool {
+	return len(c.subjects) > 1 && (c.subjects[0].Role != comparator.Fitted || len(c.subjects) <= fewSubjects)
+}
+
+// half is the distance of a subject to itself.
+type half struct {
+	angular, wasserstein float64
+	reason               string
+}
+
+// splitHalf is the distance between the operators of one half of a subject's trials and of the other, drawn at random, the same for all subjects: what sampling alone
+// makes of a distance of 0.
+func (c *comparison) splitHalf(ctx context.Context, i int) (half, error) {
+	out := half{angular: math.NaN(), wasserstein: math.NaN()}
+	s, sys := &c.subjects[i], &c.systems[i]
+	if sys.err != nil {
+		out.reason = sys.err.Error()
+		return out, nil
+	}
+	x, err := c.trials(s, false, comparator.Latents)
+	if err != nil {
+		return half{}, err
+	}
+	if len(x) < 2 {
+		out.reason = fmt.Sprintf("%s has 1 trial of train: two halves need 2", s.Label)
+		return out, nil
+	}
+	var sides [2]*distance.Operator
+	order := random.New(c.seed, "dsa/split", 0).Perm(len(x))
+	for k := range sides {
+		var part []dmd.Trial
+		for _, q := range order[k*len(x)/2 : (k+1)*len(x)/2] {
+			part = append(part, x[q])
+		}
+		o := c.options(s)
+		o.Rank = dmd.Rank{Number: sys.operator.Size(), Floor: o.Rank.Floor}
+		m, err := dmd.Fit(ctx, part, o)
+		if ctx.Err() != nil {
+			return half{}, ctx.Err()
+		}
+		if err == nil {
+			sides[k], err = distance.NewOperator(m.A)
+		}
+		if err != nil {
+			out.reason = fmt.Sprintf("half of the trials of %s: %v", s.Label, err)
+			return out, nil
+		}
+	}
+	a, err := distance.Align(ctx, sides[0], sides[1], distance.Options{Starts: c.Starts})
+	if err != nil {
+		return half{}, err
+	}
+	out.angular = a.Angular
+	if w, err := distance.Wasserstein(sides[0].Eigenvalues(), sides[1].Eigenvalues()); err == nil {
+		out.wasserstein = w
+	}
+	return out, nil
+}
+
+// resample keeps a subject's operators on each draw of trials, nil where there are none.
+func (c *comparison) resample(ctx context.Context, i int) ([]*mat.Dense, error) {
+	s, sys := &c.subjects[i], &c.systems[i]
+	if sys.err != nil || c.ReducedRank || sys.trials < 2 {
+		return nil, nil
+	}
+	x, err := c.trials(s, false, comparator.Latents)
+	if err != nil {
+		return nil, err
+	}
+	var weights [][]float64
+	for w := range bootstrap.NewResamples(c.seed, "dsa/bootstrap", c.Resamples, len(x)).All {
+		weights = append(weights, append([]float64(nil), w...))
+	}
+	a, err := sys.model.Resample(ctx, x, weights)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		// Draws that do not hold the rank leave the value without an interval.
+		return nil, nil
+	}
+	return a, nil
+}
+
+// spectrumOf are the eigenvalues of each resample.
+func spectrumOf(a []*mat.Dense) [][]complex128 {
+	out := make([][]complex128, len(a))
+	for b, m := range a {
+		// What has no spectrum is left out of the interval.
+		out[b], _ = distance.Spectrum(m)
+	}
+	return out
+}
+
+// intervals finds those of a pair from the resamples of both. A distance of resampled operators lies above that of the whole ones, by as much as sampling adds once more,
+// so that its quantiles say where such distances lie, not this one: they are moved by what the resamples' mean differs, which leaves their spread.
+func (c *comparison) intervals(ctx context.Context, i, j int, p *pair) error {
+	a, b := &c.systems[i], &c.systems[j]
+	p.low, p.high, p.wassersteinLow, p.wassersteinHigh = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	if a.resampled == nil || len(a.resampled) != len(b.resampled) {
+		return nil
+	}
+	angles, spectra := make([]float64, len(a.resampled)), make([]float64, len(a.resampled))
+	for k := range a.resampled {
+		v, err := distance.Follow(ctx, a.resampled[k], b.resampled[k], p.C)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			v = math.NaN()
+		}
+		angles[k] = v
+		if v, err = distance.Wasserstein(a.spectra[k], b.spectra[k]); err != nil {
+			v = math.NaN()
+		}
+		spectra[k] = v
+	}
+	p.low, p.high = around(p.Angular, angles)
+	p.high = min(p.high, math.Pi)
+	p.wassersteinLow, p.wassersteinHigh = around(p.wasserstein, spectra)
+	return nil
+}
+
+// around is the 95% interval of values, moved so that it stands around the value as it stood around their mean. No distance is below 0.
+func around(value float64, values []float64) (low, high float64) {
+	low, high = bootstrap.Bounds(value, values, nil)
+	sum, n := 0.0, 0
+	for _, v := range values {
+		if v-v == 0 {
+			sum, n = sum+v, n+1
+		}
+	}
+	if n == 0 || math.IsNaN(low) {
+		return math.NaN(), math.NaN()
+	}
+	move := value - sum/float64(n)
+	return min(value, max(0, low+move)), max(value, high+move)
+}
+
+// spread makes floors and resamples of all subjects.
+func (c *comparison) spread(ctx context.Context) error {
+	n := len(c.subjects)
+	if !c.thorough() {
+		return nil
+	}
+	if c.Split {
+		c.halves = make([]half, n)
+		if err := c.each(ctx, "split half", n, func(ctx context.Context, i int) (err error) {
+			c.halves[i], err = c.splitHalf(ctx, i)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if c.Resamples == 0 {
+		return nil
+	}
+	return c.each(ctx, "resample", n, func(ctx context.Context, i int) (err error) {
+		sys := &c.systems[i]
+		if sys.resampled, err = c.resample(ctx, i); err == nil {
+			sys.spectra = spectrumOf(sys.resampled)
+		}
+		return err
+	})
+}
+
+// floors are the results of the subjects' halves.
+func (c *comparison) floors() []component.Result {
+	var out []component.Result
+	for i, h := range c.halves {
+		angular := c.result("dsa_split_half", i, i, h.angular, math.NaN(), "rad", h.reason)
+		spectra := c.result("dsa_split_half_wasserstein", i, i, h.wasserstein, math.NaN(), "", h.reason)
+		angular.Better, spectra.Better = component.Neither, component.Neither
+		out = append(out, angular, spectra)
+	}
+	return out
+}

@@ -1,0 +1,76 @@
+package dsa
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+// TestSpread: the value stands in its interval, which more trials narrow; a subject is nearer to itself than to another system, and its floor sinks with more trials;
+// without resamples or halves there are none.
+func TestSpread(t *testing.T) {
+	width := func(r component.Result) float64 { return r.High - r.Low }
+	var wide, floor float64
+	for _, trials := range []int{8, 128} {
+		x := spirals(1, trials, 120, 4, 0.1, 0.35)
+		req := comparator.Request{Subjects: []comparator.Subject{
+			{Label: "truth", Role: comparator.Truth, Train: tensor.Set{x}},
+			{Label: "other", Role: comparator.Fitted, Train: tensor.Set{spirals(2, trials, 120, 4, 0.2, 0.4)}},
+		}}
+		o, err := open(t, 2, with("compat", true)).Compare(t.Context(), req, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, metric := range []string{"dsa", "dsa_euclidean", "dsa_wasserstein", "dsa_wasserstein_squared"} {
+			r := find(t, o, metric, "other")
+			if !(0 <= r.Low && r.Low <= r.Value && r.Value <= r.High && r.Low < r.High) || !(r.Null > r.High) {
+				t.Errorf("%d trials: %+v", trials, r)
+			}
+		}
+		r, h := find(t, o, "dsa", "other"), find(t, o, "dsa_split_half", "truth")
+		if !(h.Value < r.Value) || h.Reference != "" || h.Better != component.Neither {
+			t.Errorf("%d trials: %+v to itself, %+v", trials, h, r)
+		}
+		if trials == 8 {
+			wide, floor = width(r), h.Value
+		} else if !(width(r) < 0.7*wide) || !(h.Value < 0.7*floor) {
+			t.Errorf("interval %v wide of 8 trials, %v of %d; floors %v and %v", wide, width(r), trials, floor, h.Value)
+		}
+		for _, f := range o.Figures {
+			if err := f.Check(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	o, err := open(t, 2, with("bootstrap", 0, "split_half", false, "null", false)).Compare(t.Context(), request(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := find(t, o, "dsa", "same"); !math.IsNaN(r.Low) || !math.IsNaN(r.High) || !math.IsNaN(r.Null) {
+		t.Errorf("%+v", r)
+	}
+	for _, r := range o.Results {
+		if strings.HasPrefix(r.Metric, "dsa_split_half") {
+			t.Errorf("%+v", r)
+		}
+	}
+	// A single trial has neither halves nor resamples, and says so.
+	req := request()
+	for i := range req.Subjects {
+		x := req.Subjects[i].Train[0]
+		req.Subjects[i].Train = tensor.Set{tensor.From32(comparator.Latents, x.F32[:120*4], 1, 120, 4)}
+	}
+	if o, err = open(t, 2, small).Compare(t.Context(), req, nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := find(t, o, "dsa_split_half", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "two halves need 2") {
+		t.Errorf("%+v", r)
+	}
+	if r := find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) {
+		t.Errorf("%+v", r)
+	}
+}
