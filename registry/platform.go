@@ -1,14 +1,20 @@
 package registry
 
 import (
+	"bufio"
 	"debug/elf"
 	"debug/macho"
 	"debug/pe"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 )
 
 // executable reports whether somebody may run the file. Windows has no such bit.
@@ -18,38 +24,99 @@ func executable(info fs.FileInfo) bool {
 
 // foreign reads the head of an executable and returns why it cannot run here; empty where it can, or where nothing can be said.
 func foreign(path string) string {
+	of, why := platformOf(path)
+	switch {
+	case why != "":
+		return why
+	case of == AnyPlatform:
+		return unaided(path)
+	}
+	system, arch, _ := strings.Cut(of, "/")
+	return unlike(system, arch)
+}
+
+// platform is what an executable runs on, e.g. "linux/amd64"; "any" for a script.
+func platform(path string) string {
+	of, _ := platformOf(path)
+	return of
+}
+
+// platformOf reads the head of an executable; the reason says why it is none.
+func platformOf(path string) (of, reasonNot string) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "cannot be read: " + reason(err)
+		return "", "cannot be read: " + reason(err)
 	}
 	defer f.Close()
 	head := make([]byte, 4)
 	n, err := io.ReadFull(f, head)
 	switch {
 	case err != nil && n == 0:
-		return "is empty"
+		return "", "is empty"
 	case n >= 2 && string(head[:2]) == "#!":
-		return ""
+		return AnyPlatform, ""
 	case n >= 4 && string(head) == elf.ELFMAG:
 		e, err := elf.NewFile(f)
 		if err != nil {
-			return "is a damaged executable: " + err.Error()
+			return "", "is a damaged executable: " + err.Error()
 		}
-		return unlike("linux", elfArch(e.Machine))
+		return "linux/" + elfArch(e.Machine), ""
 	case n >= 2 && string(head[:2]) == "MZ":
 		e, err := pe.NewFile(f)
 		if err != nil {
-			return "is a damaged executable: " + err.Error()
+			return "", "is a damaged executable: " + err.Error()
 		}
-		return unlike("windows", peArch(e.Machine))
+		return "windows/" + peArch(e.Machine), ""
 	case n >= 4 && (string(head) == "\xcf\xfa\xed\xfe" || string(head) == "\xce\xfa\xed\xfe"):
 		e, err := macho.NewFile(f)
 		if err != nil {
-			return "is a damaged executable: " + err.Error()
+			return "", "is a damaged executable: " + err.Error()
 		}
-		return unlike("darwin", machoArch(e.Cpu))
+		return "darwin/" + machoArch(e.Cpu), ""
 	}
-	return "is neither a program nor a script that starts with #!"
+	return "", "is neither a program nor a script that starts with #!"
+}
+
+// unaided says that what a script's first line names is not there; empty where it is.
+func unaided(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return "cannot be read: " + reason(err)
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
+	words := strings.Fields(strings.TrimPrefix(line, "#!"))
+	if len(words) == 0 {
+		return "is a script whose first line names no interpreter: a line such as #!/usr/bin/env python3 is needed"
+	}
+	if strings.HasSuffix(line, "\r\n") {
+		return "is a script with the line ends of Windows: its interpreter is not found so; save it with line feeds alone"
+	}
+	if _, err := os.Stat(words[0]); err != nil {
+		return interpreterMissing(words[0], "does not exist")
+	}
+	if filepath.Base(words[0]) != "env" {
+		return ""
+	}
+	for _, w := range words[1:] {
+		// Options of env, and variables that it sets.
+		if strings.HasPrefix(w, "-") || strings.Contains(w, "=") {
+			continue
+		}
+		if _, err := exec.LookPath(w); err != nil && !errors.Is(err, exec.ErrDot) {
+			return interpreterMissing(w, "is not on the PATH")
+		}
+		return ""
+	}
+	return ""
+}
+
+func interpreterMissing(name, what string) string {
+	do := "install it"
+	if strings.HasPrefix(filepath.Base(name), "python") {
+		do = "install Python, or activate the environment that the plugin was made for"
+	}
+	return fmt.Sprintf("needs %s, which its first line names and which %s: %s", strconv.QuoteToGraphic(name), what, do)
 }
 
 func unlike(system, arch string) string {

@@ -1,4 +1,4 @@
-// Package registry says where plugins are found and how their components are referred to. It reads folders and files' heads; it starts no
+// Package registry says where plugins are found and how their components are referred to, and installs, verifies and pins them. It reads and writes folders; it starts no
 // process and knows nothing of the protocol that plugins speak.
 package registry
 

@@ -133,7 +133,7 @@ func TestFind(t *testing.T) {
 		return r
 	}
 	want := []Candidate{
-		{Path: real(one), Source: FlagDir, SHA256: hex.EncodeToString(sum[:])},
+		{Path: real(one), Source: FlagDir, SHA256: hex.EncodeToString(sum[:]), Script: true},
 		{Path: real(self), Source: FlagDir, SHA256: selfSum},
 		{Path: self, Args: []string{"serve"}, Source: Builtin, SHA256: selfSum},
 	}

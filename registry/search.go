@@ -55,6 +55,18 @@ type Candidate struct {
 	Source Source
 	// SHA256 of the executable, in hexadecimal.
 	SHA256 string
+	// Script is true where the executable is read by an interpreter: what it does depends on more than its checksum.
+	Script bool
+	// Package is what was installed; nil for an executable by itself.
+	Package *Package
+}
+
+// Sum stands for all that the plugin consists of: the checksum of its executable or, of a package with further files, of them all.
+func (c Candidate) Sum() string {
+	if c.Package != nil {
+		return c.Package.Manifest.Sum()
+	}
+	return c.SHA256
 }
 
 // Name is the plugin's name as its file name has it; the manifest's name counts.
@@ -72,11 +84,14 @@ type Skip struct {
 	Reason string
 }
 
-func skip(path, reason string) Skip {
+func skip(path, reason string) Skip { return Skip{shown(path), reason} }
+
+// shown is a path, quoted where it has characters that a terminal would obey.
+func shown(path string) string {
 	if component.CheckText("", path, len(path)) != nil {
-		path = strconv.Quote(path)
+		return strconv.Quote(path)
 	}
-	return Skip{path, reason}
+	return path
 }
 
 // Search is where to look.
@@ -108,7 +123,7 @@ func NewSearch(flagDirs []string, pathList string, builtin *Candidate) Search {
 func UserFolder() string { return filepath.Join(xdg.DataHome, "ctdb", "plugins") }
 
 // Find lists the plugins on the path, in its order and by name within a folder, and what was passed over and why. A file that is
-// found twice is listed once, where it was found first. A folder that does not exist is a Skip only if it was named on the
+// found twice is listed once, where it was found first. Of what was installed every file is compared with its package's manifest. A folder that does not exist is a Skip only if it was named on the
 // command line or in $CTDB_PLUGIN_PATH. The error is the context's.
 func (s Search) Find(ctx context.Context) ([]Candidate, []Skip, error) {
 	var found []Candidate
@@ -126,11 +141,17 @@ func (s Search) Find(ctx context.Context) ([]Candidate, []Skip, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, nil, err
 			}
-			if !strings.HasPrefix(e.Name(), Prefix) {
+			path := filepath.Join(d.Path, e.Name())
+			var c Candidate
+			var why string
+			switch {
+			case d.Source == UserDir && isPackage(e):
+				c, why = inspectInstalled(path)
+			case strings.HasPrefix(e.Name(), Prefix):
+				c, why = inspect(path, d.Source)
+			default:
 				continue
 			}
-			path := filepath.Join(d.Path, e.Name())
-			c, why := inspect(path, d.Source)
 			if why != "" {
 				skipped = append(skipped, skip(path, why))
 				continue
@@ -186,6 +207,7 @@ func inspect(path string, source Source) (Candidate, string) {
 	if why := foreign(real); why != "" {
 		return Candidate{}, why
 	}
+	c.Script = platform(real) == AnyPlatform
 	if c.SHA256, err = Checksum(real); err != nil {
 		return Candidate{}, "cannot be read: " + reason(err)
 	}

@@ -42,7 +42,7 @@ type PluginUse struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Path    string `json:"path"`
-	// SHA256 of the executable, in hexadecimal.
+	// SHA256 of the executable or, of a package of several files, of them all, in hexadecimal.
 	SHA256   string            `json:"sha256"`
 	Language string            `json:"language"`
 	Build    string            `json:"build"`

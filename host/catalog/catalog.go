@@ -20,13 +20,23 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
-// Describe asks an executable for its manifest.
-type Describe func(ctx context.Context, c registry.Candidate) (component.Manifest, error)
+// Checked is a Describe whose manifests are fit to be used and shown.
+func Checked(d registry.Describe) registry.Describe {
+	return func(ctx context.Context, c registry.Candidate) (component.Manifest, error) {
+		m, err := d(ctx, c)
+		if err == nil {
+			err = check(m)
+		}
+		return m, err
+	}
+}
 
 // ByProcess starts the plugin, asks it, and stops it.
-func ByProcess(log *slog.Logger) Describe {
+func ByProcess(log *slog.Logger) registry.Describe {
 	return func(ctx context.Context, c registry.Candidate) (m component.Manifest, err error) {
-		p, err := launch.Start(ctx, launch.Spec{Path: c.Path, Args: c.Args, Name: c.Name(), SHA256: c.SHA256, Log: log})
+		s := launch.Of(c)
+		s.Log = log
+		p, err := launch.Start(ctx, s)
 		if err != nil {
 			return m, err
 		}
@@ -41,7 +51,7 @@ type Options struct {
 	// CacheDir is where manifests are kept; empty for none, see DefaultCacheDir.
 	CacheDir string
 	// Describe asks a plugin; nil for ByProcess.
-	Describe Describe
+	Describe registry.Describe
 	// Jobs is how many plugins are asked at once; at least 1.
 	Jobs int
 	// Log hears what plugins say while they are asked; nil for none.
@@ -83,6 +93,27 @@ func (c Component) Qualified() string { return c.Plugin.Title() + ":" + c.Name.S
 type Catalog struct {
 	plugins []*Plugin
 	skipped []registry.Skip
+	// lock pins plugins; nil pins none. Where it is not strict it only chooses between versions.
+	lock   *registry.Lock
+	strict bool
+}
+
+// Locked is the catalog for experiments whose plugins a lock pins, which may be nil: Find takes the pinned version where several are there, and refuses a plugin that is not the
+// pinned one, but for those from --plugin-dir.
+func (c *Catalog) Locked(l *registry.Lock) *Catalog {
+	out := *c
+	out.lock, out.strict = l, true
+	return &out
+}
+
+// IsLocked reports whether a lock pins the plugins.
+func (c *Catalog) IsLocked() bool { return c.lock != nil && c.strict }
+
+// Preferring is the catalog in which Find takes the version that a lock pins, which may be nil, where several are there, and refuses none.
+func (c *Catalog) Preferring(l *registry.Lock) *Catalog {
+	out := *c
+	out.lock, out.strict = l, false
+	return &out
 }
 
 // Discover searches and asks what it finds. The error is the context's; what is wrong with a plugin stands beside it.
@@ -115,22 +146,22 @@ func Discover(ctx context.Context, s registry.Search, o Options) (*Catalog, erro
 	return c, nil
 }
 
-func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describe Describe) *Plugin {
+func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describe registry.Describe) *Plugin {
 	p := &Plugin{Candidate: candidate}
-	if m, ok := kept.get(candidate.SHA256); ok && check(m) == nil {
+	// What a script says of itself may change with what it imports.
+	if m, ok := kept.get(candidate.Sum()); ok && !candidate.Script && check(m) == nil {
 		p.Manifest, p.Cached = m, true
 		return p
 	}
-	m, err := describe(ctx, candidate)
-	if err == nil {
-		err = check(m)
-	}
+	m, err := Checked(describe)(ctx, candidate)
 	if err != nil {
 		p.Err = err
 		return p
 	}
 	p.Manifest = m
-	kept.put(candidate.SHA256, m)
+	if !candidate.Script {
+		kept.put(candidate.Sum(), m)
+	}
 	return p
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +71,19 @@ func fake(name, version string, components ...string) component.Manifest {
 	return m
 }
 
-// world is a search path of scripts, each of which is described by a manifest or an error. The key is FOLDER/NAME.
+// program is a file that passes for a program of this machine, with a text that makes it unlike others.
+func program(text string) []byte {
+	b := make([]byte, 64)
+	copy(b, "\x7fELF\x02\x01\x01")
+	machine := map[string]uint16{"amd64": 62, "arm64": 183, "riscv64": 243}[runtime.GOARCH]
+	binary.LittleEndian.PutUint16(b[16:], 2)
+	binary.LittleEndian.PutUint16(b[18:], machine)
+	binary.LittleEndian.PutUint32(b[20:], 1)
+	binary.LittleEndian.PutUint16(b[52:], 64)
+	return append(b, text...)
+}
+
+// world is a search path of programs, each of which is described by a manifest or an error. The key is FOLDER/NAME.
 type world struct {
 	search registry.Search
 	says   map[string]any
@@ -89,7 +103,7 @@ func newWorld(t *testing.T, says map[string]any) *world {
 	}
 	for key, what := range says {
 		path := filepath.Join(root, filepath.Dir(key), registry.Prefix+filepath.Base(key))
-		if err := os.WriteFile(path, []byte("#!/bin/sh\n# "+key+"\n"), 0o700); err != nil {
+		if err := os.WriteFile(path, program(key), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		w.says[path] = what
@@ -238,11 +252,19 @@ func TestCache(t *testing.T) {
 		}
 	}
 	// Another executable under the same name is asked again.
-	if err := os.WriteFile(path(0), []byte("#!/bin/sh\n# new\n"), 0o700); err != nil {
+	if err := os.WriteFile(path(0), program("new"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if c := w.discover(t, dir); c.plugins[0].Cached {
 		t.Error("the old manifest was used for a new executable")
+	}
+	// What a script says depends on more than its checksum.
+	if err := os.WriteFile(path(0), []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.discover(t, dir)
+	if c := w.discover(t, dir); c.plugins[0].Cached || c.plugins[0].Err != nil {
+		t.Errorf("the manifest of a script was remembered: %+v", c.plugins[0])
 	}
 	// A folder that cannot be written costs nothing but time.
 	if c := w.discover(t, "/dev/null/x"); c.plugins[0].Err != nil {
@@ -330,4 +352,56 @@ func FuzzCacheFile(f *testing.F) {
 			t.Errorf("got  %#v (%v)\nwant %#v", again, err, m)
 		}
 	})
+}
+
+// A lock chooses between versions, refuses what it does not pin, and leaves what is being developed alone.
+func TestLocked(t *testing.T) {
+	w := newWorld(t, map[string]any{
+		"path/mine1": fake("mine", "1.0.0", "task/one"), "path/mine2": fake("mine", "2.0.0", "task/one"), "path/yours": fake("yours", "1.0.0", "task/two"), "flag/dev": fake("dev", "0.1.0", "task/three"),
+	})
+	c := w.discover(t, "")
+	path := filepath.Join(t.TempDir(), registry.LockFile)
+	sums := map[string]string{}
+	for _, p := range c.Plugins() {
+		sums[p.Title()] = p.Sum()
+	}
+	lock := func(plugins ...registry.Pinned) *registry.Lock {
+		if _, err := (*registry.Lock)(nil).Write(path, plugins); err != nil {
+			t.Fatal(err)
+		}
+		l, err := registry.ReadLock(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	var ambiguous *AmbiguousError
+	var refused *registry.LockError
+	if _, err := c.Locked(nil).Find("task/one"); !errors.As(err, &ambiguous) {
+		t.Errorf("without a lock: %v", err)
+	}
+	l := lock(registry.Pinned{Name: "mine", Version: "1.0.0", Sum: sums["mine@1.0.0"]})
+	for _, k := range []*Catalog{c.Locked(l), c.Preferring(l)} {
+		if x, err := k.Find("task/one"); err != nil || x.Plugin.Title() != "mine@1.0.0" {
+			t.Errorf("found %v, error %v", x.Plugin, err)
+		}
+		if x, err := k.Find("task/three"); err != nil || x.Plugin.Title() != "dev@0.1.0" {
+			t.Errorf("found %v, error %v", x.Plugin, err)
+		}
+	}
+	for _, ref := range []string{"mine@2.0.0:task/one", "task/two"} {
+		if _, err := c.Locked(l).Find(ref); !errors.As(err, &refused) {
+			t.Errorf("%s: error %v", ref, err)
+		}
+		if _, err := c.Preferring(l).Find(ref); err != nil {
+			t.Errorf("%s: error %v", ref, err)
+		}
+	}
+	both := lock(registry.Pinned{Name: "mine", Version: "1.0.0", Sum: sums["mine@1.0.0"]}, registry.Pinned{Name: "mine", Version: "2.0.0", Sum: sums["yours@1.0.0"]})
+	if _, err := c.Locked(both).Find("task/one"); !errors.As(err, &ambiguous) {
+		t.Errorf("with both pinned: %v", err)
+	}
+	if _, err := c.Locked(both).Find("mine@2.0.0:task/one"); !errors.As(err, &refused) || !strings.Contains(err.Error(), sums["mine@2.0.0"]) || !strings.Contains(err.Error(), sums["yours@1.0.0"]) {
+		t.Errorf("with another checksum: %v", err)
+	}
 }

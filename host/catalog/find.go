@@ -61,7 +61,7 @@ func (e *AmbiguousError) Problem() param.Problem {
 // Error lists the candidates.
 func (e *AmbiguousError) Error() string { return "catalog: " + e.Problem().String() }
 
-// Find returns the component that a reference means. The error is a [*NotFoundError], an [*AmbiguousError], or says that ref is no reference.
+// Find returns the component that a reference means. The error is a [*NotFoundError], an [*AmbiguousError], a [*registry.LockError], or says that ref is no reference.
 func (c *Catalog) Find(ref string) (Component, error) {
 	r, err := registry.ParseRef(ref)
 	if err != nil {
@@ -73,8 +73,19 @@ func (c *Catalog) Find(ref string) (Component, error) {
 			found = append(found, x)
 		}
 	}
+	if c.lock != nil && len(found) > 1 {
+		pinned := slices.DeleteFunc(slices.Clone(found), func(x Component) bool { return !c.lock.Pins(x.Plugin.Manifest.Name, x.Plugin.Manifest.Version) })
+		if len(pinned) == 1 {
+			found = pinned
+		}
+	}
 	switch len(found) {
 	case 1:
+		if p := found[0].Plugin; c.IsLocked() && p.Source != registry.FlagDir {
+			if err := c.lock.Check(p.Manifest.Name, p.Manifest.Version, p.Sum()); err != nil {
+				return Component{}, err
+			}
+		}
 		return found[0], nil
 	case 0:
 		return Component{}, c.notFound(r)
@@ -115,6 +126,9 @@ func (c *Catalog) notFound(r registry.Ref) error {
 			reason, _, _ := strings.Cut(strings.TrimPrefix(p.Err.Error(), "catalog: "), "\n")
 			e.Broken = append(e.Broken, fmt.Sprintf("%s (%s)", p.Title(), reason))
 		}
+	}
+	for _, s := range c.skipped {
+		e.Broken = append(e.Broken, fmt.Sprintf("%s (it %s)", s.Path, s.Reason))
 	}
 	all := c.Components(r.Name.Kind)
 	if r.Plugin != "" {

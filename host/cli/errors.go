@@ -10,6 +10,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/host/pipeline"
+	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -60,7 +61,9 @@ func exitStatus(ctx context.Context, err error) int {
 	var format *artifact.FormatError
 	var missing *catalog.NotFoundError
 	var ambiguous *catalog.AmbiguousError
-	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) {
+	var refused *registry.PackageError
+	var pinned *registry.LockError
+	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) || errors.As(err, &refused) || errors.As(err, &pinned) {
 		return Usage
 	}
 	for _, refused := range []error{pipeline.ErrFolder, pipeline.ErrShard, pipeline.ErrStudies, artifact.ErrRunLocked} {

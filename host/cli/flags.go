@@ -126,18 +126,24 @@ func readExperiment(name string) (string, []byte, error) {
 	return "", nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
 }
 
-// load reads a study, from a file or by the name of an example, and resolves it.
-func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Study, error) {
+// load reads a study, from a file or by the name of an example, and resolves it. The catalog that it returns has what the lock beside the file pins.
+func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Study, *catalog.Catalog, error) {
 	name, err := oneArg(c, "an experiment file or the name of an example")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	name, data, err := readExperiment(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
+	lock, err := readLock(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	cat = cat.Locked(lock)
+	study, err := experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
+	return study, cat, err
 }

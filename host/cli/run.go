@@ -24,6 +24,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/host/report"
 	"github.com/ctdb-host/ctdb/host/store"
+	"github.com/ctdb-host/ctdb/registry"
 )
 
 func (p Program) runCommand() *cli.Command {
@@ -242,7 +243,7 @@ func (p Program) prepare(c *cli.Context, ask bool, open func(*cli.Context) (*sto
 	if err != nil {
 		return nil, err
 	}
-	study, err := p.load(c.Context, c, cat)
+	study, cat, err := p.load(c.Context, c, cat)
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +266,13 @@ func (p Program) prepare(c *cli.Context, ask bool, open func(*cli.Context) (*sto
 	}
 	if out.graph, err = pipeline.New(study, nil, out.host); err != nil {
 		return nil, usageError{err}
+	}
+	if cat.IsLocked() && !c.Bool("quiet") && !c.Bool("json") {
+		for _, one := range out.graph.Plugins() {
+			if one.Source == registry.FlagDir {
+				fmt.Fprintf(p.Err, "plugin  %s is from --plugin-dir: it is not compared with %s\n", one.Title(), registry.LockFile)
+			}
+		}
 	}
 	return out, nil
 }

@@ -33,7 +33,9 @@ func plugins(ctx context.Context, s Subject) []Finding {
 		limited, cancel := context.WithTimeout(ctx, s.PluginTimeout+time.Second)
 		defer cancel()
 		began := time.Now()
-		p, err := launch.Start(limited, launch.Spec{Path: c.Path, Args: c.Args, Name: c.Name(), SHA256: c.SHA256, StartTimeout: s.PluginTimeout})
+		spec := launch.Of(c)
+		spec.StartTimeout = s.PluginTimeout
+		p, err := launch.Start(limited, spec)
 		if err != nil {
 			return m, err
 		}
@@ -97,6 +99,8 @@ func mending(err error) string {
 		return "make it executable (chmod +x), on a file system that allows it"
 	case errors.Is(err, component.ErrUnsupported):
 		return "build it with this version's sdk"
+	case errors.As(err, &start) && start.Advice() != "":
+		return "do what the message says"
 	case errors.As(err, &start) && start.State != "":
 		return "start it by hand to see why it ends"
 	case errors.As(err, &start):

@@ -1,7 +1,13 @@
 package launch
 
 import (
+	"bufio"
+	"cmp"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,19 +25,74 @@ type StartError struct {
 	// Lines are the last that it printed.
 	Lines []string
 	Err   error
+	// python is what the plugin is started with, if that is a Python.
+	python string
 }
 
-// Error names the plugin, what went wrong, and its last lines.
+// Error names the plugin, what went wrong, what to do about it where that is known, and its last lines.
 func (e *StartError) Error() string {
-	s := fmt.Sprintf("launch: plugin %s (%s) cannot be started: %v", e.Plugin, e.Path, e.Err)
-	if e.State != "" {
-		s = fmt.Sprintf("launch: plugin %s (%s) cannot be started: it ended with %s before it was ready", e.Plugin, e.Path, e.State)
+	what := e.Err.Error()
+	if advice := e.Advice(); advice != "" {
+		what = advice
+	} else if e.State != "" {
+		what = fmt.Sprintf("it ended with %s before it was ready", e.State)
 	}
-	return s + lastLines(e.Lines)
+	return fmt.Sprintf("launch: plugin %s (%s) cannot be started: %s", e.Plugin, e.Path, what) + lastLines(e.Lines)
 }
 
-// Unwrap returns the cause.
-func (e *StartError) Unwrap() error { return e.Err }
+// What plugins say that cannot be started, and what go-plugin says of one of another protocol.
+var (
+	missingModule   = regexp.MustCompile(`ModuleNotFoundError: No module named '([\w.]+)'`)
+	missingLibrary  = regexp.MustCompile(`error while loading shared libraries: ([\w.+-]+): cannot open shared object file`)
+	missingProgram  = regexp.MustCompile(`env: [‘'"]?([\w.+-]+)[’'"]?: No such file or directory`)
+	otherProtocol   = regexp.MustCompile(`incompatible API version with plugin\. Plugin version: (\d+)`)
+	otherConnection = "incompatible core API version"
+)
+
+// Advice says what is wrong and what to do about it, where a plugin that cannot be started lets that be known; else it is empty.
+func (e *StartError) Advice() string {
+	var text string
+	if e.Err != nil {
+		text = e.Err.Error()
+	}
+	lines := strings.Join(e.Lines, "\n")
+	if m := otherProtocol.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("it speaks version %s of the plugin protocol, this host speaks version %d: build it again with this host's sdk, or use a host that speaks its version", m[1], component.ProtocolMajor)
+	}
+	if strings.Contains(text, otherConnection) {
+		return "it was made with another go-plugin than this host's: build it again with this host's sdk"
+	}
+	if m := missingModule.FindStringSubmatch(lines); m != nil {
+		module, _, _ := strings.Cut(m[1], ".")
+		return fmt.Sprintf("the Python module %s is missing: install it for the Python that the plugin is started with (%s -m pip install %s)", module, cmp.Or(e.python, "python3"), module)
+	}
+	if m := missingLibrary.FindStringSubmatch(lines); m != nil {
+		return fmt.Sprintf("the shared library %s is missing: install it, or name its folder in LD_LIBRARY_PATH", m[1])
+	}
+	if m := missingProgram.FindStringSubmatch(lines); m != nil {
+		return fmt.Sprintf("its first line names %s, which is not on the PATH: install it, or activate the environment that has it", m[1])
+	}
+	return ""
+}
+
+// pythonOf is the Python that a script's first line names; empty where it names none.
+func pythonOf(script string) string {
+	f, err := os.Open(script)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(io.LimitReader(f, 4096)).ReadString('\n')
+	if !strings.HasPrefix(line, "#!") {
+		return ""
+	}
+	for _, word := range strings.Fields(line[2:]) {
+		if strings.HasPrefix(filepath.Base(word), "python") {
+			return word
+		}
+	}
+	return ""
+}
 
 // ExitError says that a plugin's process died. It is component.ErrUnavailable.
 type ExitError struct {

@@ -29,6 +29,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 
+	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/client"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -56,6 +57,8 @@ type Spec struct {
 	// SHA256 that the executable must have, in hexadecimal; empty for any. It is checked just before the start. On Linux what is run is the file that was checked; a script,
 	// and elsewhere a program, that is replaced between the check and the start is killed before it is called.
 	SHA256 string
+	// Check is called just before the start, and its error is why there is none; nil for no check. It is for what a program reads besides its executable.
+	Check func() error
 	// Dir is the working folder; empty for a private one that is removed afterwards.
 	Dir string
 	// Env names environment variables to hand on besides those that every plugin gets.
@@ -74,6 +77,16 @@ type Spec struct {
 	// Memory is what the process and all that it starts may hold in memory together, in bytes; above it they are killed, see [MemoryError]. 0 is no limit. It is looked at every
 	// tenth of a second, on Linux only. A Go plugin's collector is told to keep below four fifths of it.
 	Memory int64
+}
+
+// Of is how a plugin that was found is started: what is run has the checksums that were taken when it was.
+func Of(c registry.Candidate) Spec {
+	s := Spec{Path: c.Path, Args: c.Args, Name: c.Name(), SHA256: c.SHA256}
+	if c.Package != nil {
+		// What is checked must not grow.
+		s.Check, s.Set = c.Package.Verify, map[string]string{"PYTHONDONTWRITEBYTECODE": "1"}
+	}
+	return s
 }
 
 // Process is a running plugin. It must be stopped.
@@ -131,6 +144,11 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 	}
 	if s.Dir != "" {
 		if err := checkDir(s.Dir); err != nil {
+			return nil, failed(err)
+		}
+	}
+	if s.Check != nil {
+		if err := s.Check(); err != nil {
 			return nil, failed(err)
 		}
 	}
@@ -192,7 +210,7 @@ func Start(ctx context.Context, s Spec) (*Process, error) {
 		case p.run.silent():
 			err = errors.New("it ended its output without go-plugin's handshake: is it a plugin?")
 		}
-		return nil, &StartError{Plugin: s.Name, Path: s.Path, State: p.run.diedOf(), Lines: p.LastLines(), Err: hinted(err)}
+		return nil, &StartError{Plugin: s.Name, Path: s.Path, State: p.run.diedOf(), Lines: p.LastLines(), Err: hinted(err), python: pythonOf(s.Path)}
 	}
 	p.watch()
 	return p, nil

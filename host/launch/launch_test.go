@@ -151,13 +151,21 @@ func TestStartFails(t *testing.T) {
 		{"dies", func(s *Spec) { s.Args[1] = "dies" }, []string{"ended with exit status 3 before it was ready", "libfoo.so.3"}},
 		{"mute", func(s *Spec) { s.Args[1], s.StartTimeout = "mute", 300*time.Millisecond }, []string{"did not answer within 300ms"}},
 		{"closes", func(s *Spec) { s.Args[1] = "closes" }, []string{"without go-plugin's handshake"}},
-		{"other protocol", func(s *Spec) { s.Args[1] = "other-protocol" }, []string{"incompatible API version", "99"}},
+		{"other protocol", func(s *Spec) { s.Args[1] = "other-protocol" }, []string{"speaks version 99 of the plugin protocol, this host speaks version 1", "build it again"}},
 		{"not there", func(s *Spec) { s.Path = filepath.Join(dir, "none") }, []string{"it does not exist"}},
 		{"no interpreter", func(s *Spec) { s.Path = script("s", "#!/no/such/python\n", 0o700) }, []string{"the interpreter that its first line names"}},
 		{"not executable", func(s *Spec) { s.Path = script("t", "#!/bin/sh\n", 0o600) }, []string{"it may not be run"}},
 		{"no program", func(s *Spec) { s.Path = script("u", "\x00\x01\x02", 0o700) }, []string{"no program for this machine"}},
 		{"no plugin", func(s *Spec) { s.Path, s.Args = script("v", "#!/bin/sh\necho hello\n", 0o700), nil }, []string{"exit status 0 before it was ready", "hello"}},
 		{"killed", func(s *Spec) { s.Path, s.Args = script("w", "#!/bin/sh\nkill -9 $$\n", 0o700), nil }, []string{"ended with signal: killed before it was ready"}},
+		{"no module", func(s *Spec) {
+			s.Path = script("x", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'jax.numpy'\" >&2\nexit 1\n", 0o700)
+		}, []string{"the Python module jax is missing", "python3 -m pip install jax"}},
+		{"no library", func(s *Spec) {
+			s.Path = script("y", "#!/bin/sh\necho 'x: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory' >&2\nexit 127\n", 0o700)
+		}, []string{"the shared library libcublas.so.12 is missing", "LD_LIBRARY_PATH"}},
+		{"no interpreter on the path", func(s *Spec) { s.Path = script("z", "#!/usr/bin/env python9\n", 0o700) }, []string{"its first line names python9, which is not on the PATH"}},
+		{"files that were changed", func(s *Spec) { s.Check = func() error { return errors.New("lib/a.py: its checksum differs") } }, []string{"cannot be started: lib/a.py: its checksum differs"}},
 		{"checksum", func(s *Spec) { s.SHA256 = strings.Repeat("0", 64) }, []string{"it was replaced", strings.Repeat("0", 64)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -177,6 +185,21 @@ func TestStartFails(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), fmt.Sprintf("ctdb-%d-*", os.Getpid()))); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestPythonOf(t *testing.T) {
+	dir := t.TempDir()
+	for line, want := range map[string]string{
+		"#!/usr/bin/env python3\n": "python3", "#!/opt/venv/bin/python -E\n": "/opt/venv/bin/python", "#!/usr/bin/env -S python3.12 -E\n": "python3.12", "#!/bin/sh\npython": "", "\x7fELF python": "", "": "",
+	} {
+		path := filepath.Join(dir, "x")
+		if err := os.WriteFile(path, []byte(line), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if got := pythonOf(path); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
 	}
 }
 

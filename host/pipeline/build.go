@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -110,7 +111,7 @@ func loaded(c *catalog.Catalog, folder string) (use, error) {
 	if err != nil {
 		return use{}, fmt.Errorf("%s: not the folder of a trained model: %w", folder, err)
 	}
-	found, err := c.Find(rec.Component)
+	found, err := maker(c, rec)
 	if err != nil {
 		return use{}, fmt.Errorf("%s: %w", folder, err)
 	}
@@ -119,6 +120,18 @@ func loaded(c *catalog.Catalog, folder string) (use, error) {
 		return use{}, fmt.Errorf("%s: made with parameters that %s does not have now: %w", folder, rec.Component, &component.InvalidArgumentError{Problems: problems})
 	}
 	return use{found: found, params: params, seed: rec.Seed}, nil
+}
+
+// maker is the component that a record names: of the very version of the plugin that made it where that is there, else of another of its versions, else of any plugin.
+func maker(c *catalog.Catalog, rec artifact.Record) (catalog.Component, error) {
+	for _, ref := range []string{rec.Plugin + "@" + rec.PluginVersion + ":" + rec.Component, rec.Plugin + ":" + rec.Component} {
+		found, err := c.Find(ref)
+		var missing *catalog.NotFoundError
+		if err == nil || rec.Plugin != "" && rec.PluginVersion != "" && !errors.As(err, &missing) {
+			return found, err
+		}
+	}
+	return c.Find(rec.Component)
 }
 
 // add adds a stage to the point, or the one that another point has already if it does the same.

@@ -158,12 +158,12 @@ func (f *folders) provenance(stages []*stage, p *point, started time.Time) artif
 	for _, s := range stages {
 		for _, u := range s.uses {
 			c, m := u.found.Plugin.Candidate, u.found.Plugin.Manifest
-			if seen[c.SHA256] {
+			if seen[c.Sum()] {
 				continue
 			}
-			seen[c.SHA256] = true
+			seen[c.Sum()] = true
 			out.Plugins = append(out.Plugins, artifact.PluginUse{
-				Name: m.Name, Version: m.Version, Path: c.Path, SHA256: c.SHA256, Language: m.Language, Build: m.Build, Numerics: m.Numerics,
+				Name: m.Name, Version: m.Version, Path: c.Path, SHA256: c.Sum(), Language: m.Language, Build: m.Build, Numerics: m.Numerics,
 			})
 		}
 	}

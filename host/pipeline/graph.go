@@ -9,6 +9,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -157,6 +158,17 @@ func (g *Graph) Stages() []string {
 	return out
 }
 
+// Plugins lists the plugins that the stages use, each once, by name and version.
+func (g *Graph) Plugins() []*catalog.Plugin {
+	seen := map[*catalog.Plugin]bool{}
+	for _, s := range g.stages {
+		for _, u := range s.uses {
+			seen[u.found.Plugin] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), func(a, b *catalog.Plugin) int { return strings.Compare(a.Title(), b.Title()) })
+}
+
 // Points is how many points of the study the graph has.
 func (g *Graph) Points() int { return len(g.points) }
 
@@ -170,7 +182,7 @@ func (s *stage) parts(inputs map[string]string) KeyParts {
 		m := u.found.Plugin.Manifest
 		k.Components[string(ro)] = KeyComponent{
 			Component: u.found.Name.String(), Version: u.found.Version,
-			Plugin: m.Name, PluginVersion: m.Version, Executable: u.found.Plugin.Candidate.SHA256,
+			Plugin: m.Name, PluginVersion: m.Version, Executable: u.found.Plugin.Candidate.Sum(),
 			Numerics: m.Numerics, Params: u.params, Seed: u.seed,
 		}
 	}

@@ -32,7 +32,7 @@ type KeyParts struct {
 type KeyComponent struct {
 	Component string `json:"component"`
 	Version   string `json:"version"`
-	// Plugin and its version, and the SHA-256 of its executable.
+	// Plugin and its version, and the SHA-256 of its executable or, of a package of several files, of them all.
 	Plugin        string `json:"plugin"`
 	PluginVersion string `json:"plugin_version"`
 	Executable    string `json:"executable_sha256"`

@@ -104,10 +104,9 @@ func (r *running) plugin(ctx context.Context, ro role) (*launch.Process, error) 
 		return p, nil
 	}
 	name := u.found.Plugin.Manifest.Name
-	p, err := launch.Start(ctx, launch.Spec{
-		Path: c.Path, Args: c.Args, Name: name, SHA256: c.SHA256, Dir: r.scratch, Threads: r.threads, Memory: r.memory,
-		Log: r.log.With("plugin", name),
-	})
+	s := launch.Of(c)
+	s.Name, s.Dir, s.Threads, s.Memory, s.Log = name, r.scratch, r.threads, r.memory, r.log.With("plugin", name)
+	p, err := launch.Start(ctx, s)
 	if err != nil {
 		return nil, err
 	}

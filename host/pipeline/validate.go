@@ -395,9 +395,9 @@ func (v *validation) process(ctx context.Context, found catalog.Component) (*lau
 	if p, ok := v.procs[c.Path]; ok {
 		return p, nil
 	}
-	p, err := launch.Start(ctx, launch.Spec{
-		Path: c.Path, Args: c.Args, Name: found.Plugin.Manifest.Name, SHA256: c.SHA256, Threads: 1, Memory: v.host.Memory, Log: v.host.Log,
-	})
+	s := launch.Of(c)
+	s.Name, s.Threads, s.Memory, s.Log = found.Plugin.Manifest.Name, 1, v.host.Memory, v.host.Log
+	p, err := launch.Start(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,10 @@ func TestScripts(t *testing.T) {
 	bin, plugins := t.TempDir(), t.TempDir()
 	build(t, ".", filepath.Join(bin, "ctdb-host"))
 	build(t, "./testdata/thirdparty", filepath.Join(plugins, "ctdb-plugin-thirdparty"))
+	releases := t.TempDir()
+	for name, flags := range map[string]string{"1.0.0": "", "1.1.0": "-X main.version=1.1.0 -X main.gain=2", "other": "-X main.gain=3"} {
+		build(t, "./testdata/versioned", filepath.Join(releases, name, "ctdb-plugin-versioned"), "-ldflags", flags)
+	}
 	recording := filepath.Join(t.TempDir(), "recording.h5")
 	writeRecording(t, recording)
 	testscript.Run(t, testscript.Params{
@@ -37,15 +41,17 @@ func TestScripts(t *testing.T) {
 				e.Setenv(name, path)
 			}
 			e.Setenv("THIRDPARTY", plugins)
+			e.Setenv("RELEASES", releases)
 			e.Setenv("RECORDING", recording)
 			return nil
 		},
 	})
 }
 
-func build(t *testing.T, pkg, out string) {
+func build(t *testing.T, pkg, out string, flags ...string) {
 	t.Helper()
-	if b, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
+	args := append(append([]string{"build", "-o", out}, flags...), pkg)
+	if b, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, b)
 	}
 }
