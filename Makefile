@@ -79,6 +79,31 @@ $(INTEROP)/ready: .ci/interop.txt
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# A Python with grpcio, protobuf, numpy and jax: what plugins in Python are tried with. The default is made here, of the packages in .ci/python.txt.
+PLUGINS        := $(CURDIR)/.cache/python
+PLUGINS_PYTHON ?= $(PLUGINS)/venv/bin/python
+
+.PHONY: python
+python: deps $(if $(filter $(PLUGINS)/%,$(PLUGINS_PYTHON)),$(PLUGINS)/ready) ## test the SDK for Python as it is installed, and plugins in Python through the program (Debian; or PLUGINS_PYTHON)
+	@mkdir -p $(PLUGINS)
+	@[ -n "$(PLUGINS_PYTHON)" ] || { echo "python: PLUGINS_PYTHON is empty: a Python with grpcio, protobuf, numpy and jax is needed" >&2; exit 1; }
+	$(PLUGINS_PYTHON) -c 'import grpc, google.protobuf, numpy, jax'
+	rm -rf $(PLUGINS)/source $(PLUGINS)/installed
+	mkdir -p $(PLUGINS)/source && cp -r sdk/python/pyproject.toml sdk/python/README.md sdk/python/ctdb_sdk $(PLUGINS)/source
+	$(PLUGINS_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(PLUGINS)/installed $(PLUGINS)/source
+	cd $(PLUGINS) && PYTHONPATH=$(PLUGINS)/installed $(PLUGINS_PYTHON) -m unittest discover -s $(CURDIR)/sdk/python/tests
+	CTDB_PYTHON=$(PLUGINS_PYTHON) $(GO) test -count 1 -run '^TestPython' ./host/cmd/ctdb-host | tee $(PLUGINS)/log
+	@! grep 'no tests to run' $(PLUGINS)/log
+
+$(PLUGINS)/ready: .ci/python.txt
+	@missing=""; if command -v apt-get >/dev/null; then dpkg-query -W -f='$${Status}' python3-venv 2>/dev/null | grep -q 'ok installed' || missing=python3-venv; fi; \
+	if [ -n "$$missing" ]; then echo "python: installing $$missing with apt-get"; \
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	rm -rf $(PLUGINS)
+	/usr/bin/python3 -m venv $(PLUGINS)/venv
+	$(PLUGINS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
 	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store ./plugins/builtin
@@ -107,11 +132,12 @@ lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of da
 	@if git rev-parse -q --verify origin/main >/dev/null; then echo "buf breaking, against origin/main"; \
 	$(BUF) breaking proto --against '.git#ref=origin/main,subdir=proto'; fi
 	@$(MAKE) --no-print-directory proto
-	@changed=$$(git status --porcelain -- 'proto/*.pb.go'); [ -z "$$changed" ] || { echo "generated code is out of date: commit what make proto changes:"; echo "$$changed"; exit 1; } >&2
+	@changed=$$(git status --porcelain -- 'proto/*.pb.go' '*.binpb'); [ -z "$$changed" ] || { echo "generated code is out of date: commit what make proto changes:"; echo "$$changed"; exit 1; } >&2
 
 .PHONY: proto
-proto: ## generate the Go code of the protocol
+proto: ## generate the Go code of the protocol, and its descriptors for Python
 	$(BUF) generate proto --template proto/buf.gen.yaml --output proto
+	$(BUF) build proto --as-file-descriptor-set --exclude-source-info --output sdk/python/ctdb_sdk/_protocol.binpb
 
 .PHONY: purity
 purity: ## the parts of the SDK that promise it build without cgo

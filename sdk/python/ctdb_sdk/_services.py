@@ -1,0 +1,617 @@
+"""The services: what each method does with an instance."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Type
+
+import numpy as np
+
+from . import _messages as m
+from . import _specs, figures
+from ._client import Leased, RemoteDynamics, RemoteTask
+from ._guard import Guard, Running
+from ._wire import MAX_TRIALS, Assembler, Rows, block_frames, by_rows, from_tensor, receive, receive_set, set_frames, to_tensor, wired
+from .arrays import Arrays, Block, Blocks
+from .comparator import Comparator, Outcome
+from .errors import NotFound, Unavailable, Unsupported, WrongShape, invalid
+from .model import DataSource, Dynamics, Model, RolloutRequest, TrainRequest
+from .simulator import Simulator
+from .task import Episode, EpisodeRequest, Observation, ScoreRequest, Task, TaskSpec, TrialRequest
+
+MAX_EPISODES = 1024
+
+
+def requested(requests: Iterable[Any], call: Running) -> Iterator[Any]:
+    """The messages of a stream; Cancelled where the call was."""
+    it = iter(requests)
+    while True:
+        try:
+            request = next(it)
+        except StopIteration:
+            call.check()
+            return
+        except Exception:
+            call.check()
+            raise Unavailable("the stream has ended") from None
+        call.check()
+        yield request
+
+
+def first(requests: Iterator[Any], what: str) -> Any:
+    request = next(requests, None)
+    if request is None:
+        raise invalid("request", f"the stream ends before it says {what}")
+    return request
+
+
+def blocks(requests: Iterator[Any]) -> Blocks:
+    return receive(r.frame for r in requests)
+
+
+def checked(given: Iterable[Any], call: Running) -> Iterator[Any]:
+    """What a component yields; the call's end between two of them."""
+    for x in given:
+        call.check()
+        yield x
+
+
+def called(call: Running, kind: Type[Any], what: str) -> Any:
+    value = call.instance.value if call.instance is not None else None
+    if not isinstance(value, kind):
+        raise Unsupported(f"{call.instance.name if call.instance else ''}: it is not a {what}")
+    return value
+
+
+def reported(work: Callable[[Callable[[Any], None]], None], call: Running) -> Iterator[Any]:
+    """The messages that work sends, which runs in a thread of its own."""
+    sent: "queue.Queue[Tuple[Any, Optional[BaseException]]]" = queue.Queue(64)
+
+    def send(message: Any) -> None:
+        while True:
+            call.check()
+            with contextlib.suppress(queue.Full):
+                return sent.put((message, None), timeout=1)
+
+    def run() -> None:
+        error: Optional[BaseException] = None
+        try:
+            work(send)
+        except BaseException as e:
+            error = e
+        while not abandoned.is_set():
+            with contextlib.suppress(queue.Full):
+                return sent.put((None, error), timeout=1)
+
+    abandoned = threading.Event()
+    thread = threading.Thread(target=run, name=call.method, daemon=True)
+    thread.start()
+    try:
+        while True:
+            message, error = sent.get()
+            if error is not None:
+                raise error
+            if message is None:
+                return
+            yield message
+    finally:
+        # The call has not ended before the component has: nothing else may be called meanwhile.
+        abandoned.set()
+        if thread.is_alive():
+            call._cancel()
+            while thread.is_alive():
+                with contextlib.suppress(queue.Empty):
+                    sent.get_nowait()
+                thread.join(0.05)
+
+
+@contextlib.contextmanager
+def leased_task(guard: Guard, lease: Any, call: Running) -> Iterator[Any]:
+    with guard.own(lease) as instance:
+        if instance is not None:
+            if not isinstance(instance.value, Task):
+                raise invalid("task", f"{instance.name} is not a task")
+            yield instance.value
+            return
+        leased = Leased(lease, call)
+        try:
+            yield RemoteTask(leased)
+        finally:
+            leased.close()
+
+
+class Services:
+    """The methods by their last two names."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+
+    # TaskService
+
+    def TaskService_Spec(self, _: Any, call: Running) -> Any:
+        return m.task.SpecResponse(spec=_specs.to_spec(called(call, Task, "task").spec()))
+
+    def TaskService_Trials(self, request: Any, call: Running) -> Iterator[Any]:
+        task = called(call, Task, "task")
+        if request.block_trials < 0:
+            raise invalid("block_trials", f"{request.block_trials}: at least 0 is needed")
+        asked = TrialRequest(_specs.from_split(request.split), getattr(request, "pass"), request.block_trials)
+        for f in block_frames(checked(task.trials(asked), call)):
+            yield m.task.TrialsResponse(frame=f)
+
+    def TaskService_Score(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        task = called(call, Task, "task")
+        start = first(requests, "which trials are scored").start
+        split = _specs.from_split(start.split)
+        score = task.score(ScoreRequest(split, getattr(start, "pass")), _outputs(task, split, blocks(requests)))
+        names, arrays = _specs.to_score(score)
+        yield m.task.ScoreResponse(names=names)
+        for f in set_frames(arrays):
+            yield m.task.ScoreResponse(frame=f)
+
+    def TaskService_Loss(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        task = called(call, Task, "task")
+        if "custom-loss" not in task.capabilities():
+            raise Unsupported(f"{task.full_name()}: it has no loss of its own")
+        start = first(requests, "which trials the loss is of").start
+        split = _specs.from_split(start.split)
+        arrays = receive_set(r.frame for r in requests)
+        if len(arrays) != 1:
+            raise invalid("outputs", f"{len(arrays)} arrays: the outputs alone are needed")
+        trials = _numbers(task, split, start.trials)
+        outputs = _expect("outputs", next(iter(arrays.values())), len(trials), task.spec())
+        value, cotangent = task.loss(ScoreRequest(split, getattr(start, "pass")), trials, outputs)
+        made = wired("cotangent", cotangent)
+        if made.shape != outputs.shape:
+            raise WrongShape(f'"cotangent" has shape {list(made.shape)}: {list(outputs.shape)} is needed')
+        yield m.task.LossResponse(value=float(value))
+        for f in set_frames({"cotangent": made}):
+            yield m.task.LossResponse(frame=f)
+
+    def TaskService_Episode(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        task = called(call, Task, "task")
+        if "closed-loop" not in task.capabilities():
+            raise Unsupported(f"{task.full_name()}: it is not a closed-loop task")
+        running: Dict[int, _Episode] = {}
+        try:
+            for request in requests:
+                id, which = request.episode, request.WhichOneof("call")
+                if which == "begin":
+                    if id in running:
+                        raise invalid("episode", f"{id} has already begun")
+                    if len(running) == MAX_EPISODES:
+                        raise invalid("episode", f"{MAX_EPISODES} are running on this stream: no more are allowed")
+                    running[id], observation = _begin(task, request.begin)
+                    yield from running[id].observe(id, -1, observation)
+                    continue
+                if id not in running:
+                    raise NotFound(f"episode {id} of this stream has not begun or has ended")
+                e = running[id]
+                if which == "step":
+                    yield from e.step(id, request.step)
+                elif which == "vjp":
+                    yield from e.vjp(id, request.vjp)
+                elif which == "drop_tape":
+                    e.drop_tape(request.drop_tape.before)
+                    yield m.task.EpisodeResponse(episode=id, done=m.task.EpisodeDone())
+                elif which == "end":
+                    del running[id]
+                    e.episode.end()
+                    yield m.task.EpisodeResponse(episode=id, done=m.task.EpisodeDone())
+                else:
+                    raise invalid("call", "a call on an episode that this plugin does not know")
+        finally:
+            for e in running.values():
+                with contextlib.suppress(Exception):  # nobody is left to be told
+                    e.episode.end()
+
+    # ModelService
+
+    def ModelService_Train(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        model = called(call, Model, "model")
+        assert call.instance is not None
+        start = first(requests, "what to train on").start
+        if start.HasField("task") == start.on_data:
+            raise invalid("train", "either a task or data to train on is needed")
+        every, limit = start.checkpoint_every, start.max_time
+        asked = TrainRequest(checkpoint_every=every.seconds + every.nanos / 1e9, max_time=limit.seconds + limit.nanos / 1e9)
+        call._dir = model.env.dir
+
+        def work(send: Callable[[Any], None]) -> None:
+            call._send = lambda event: send(m.model.TrainResponse(event=event))
+            with contextlib.ExitStack() as held:
+                if start.on_data:
+                    source = _DataSource(requests, send, call)
+                    asked.data = source
+                    threading.Thread(target=source.receive, name="data", daemon=True).start()
+                else:
+                    asked.task = held.enter_context(leased_task(self.guard, start.task, call))
+                result = model.train(asked, call)
+            message = _specs.to_trained(result)
+            if result.last is not None:
+                for f in set_frames(result.last):
+                    send(m.model.TrainResponse(last=f))
+            send(m.model.TrainResponse(result=message))
+
+        try:
+            yield from reported(work, call)
+        finally:
+            call.instance.stale()
+
+    def ModelService_Rollout(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        model = called(call, Model, "model")
+        start = first(requests, "how to run").start
+        if start.samples < 0:
+            raise invalid("samples", f"{start.samples}: at least 0 is needed")
+        asked = RolloutRequest(
+            seed=start.seed, noise=start.noise, samples=start.samples, split=_specs.from_split(start.split, needed=False), pass_=getattr(start, "pass"),
+            want=list(start.want),
+        )
+        with contextlib.ExitStack() as held:
+            if start.HasField("task"):
+                asked.task = held.enter_context(leased_task(self.guard, start.task, call))
+                if "closed-loop" not in start.task.capabilities:
+                    raise invalid("task", f"{start.task.component} is not a closed-loop task")
+            for f in block_frames(checked(model.rollout(asked, blocks(requests)), call)):
+                yield m.model.RolloutResponse(frame=f)
+
+    def ModelService_Save(self, _: Any, call: Running) -> Iterator[Any]:
+        for f in set_frames(called(call, Model, "model").save()):
+            yield m.model.SaveResponse(frame=f)
+
+    def ModelService_Load(self, requests: Iterator[Any], call: Running) -> Any:
+        assert call.instance is not None
+        called(call, Model, "model").load(receive_set(r.frame for r in requests))
+        call.instance.stale()
+        return m.model.LoadResponse()
+
+    # DynamicsService
+
+    def _dynamics(self, call: Running) -> Dynamics:
+        called(call, Model, "model")
+        assert call.instance is not None
+        out: Dynamics = call.instance.dynamics()
+        return out
+
+    def DynamicsService_Layout(self, _: Any, call: Running) -> Any:
+        return _specs.to_layout(self._dynamics(call).layout())
+
+    def DynamicsService_InitialState(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        dynamics = self._dynamics(call)
+        given = list(blocks(requests))
+        if len(given) > 1:
+            raise invalid("trials", f"{len(given)} blocks: at most one is allowed")
+        for f in set_frames({"initial_state": dynamics.initial_state(given[0] if given else Block(np.empty(0, np.int64)))}):
+            yield m.model.InitialStateResponse(frame=f)
+
+    def _given(self, request: Any, *names: str) -> List[Any]:
+        """The arrays of a request: the state, which must be there, and others, which may be absent."""
+        out = [from_tensor(getattr(request, n)) if request.HasField(n) else None for n in names]
+        if out[0] is None:
+            raise invalid(names[0], "is missing")
+        for name, a in zip(names, out):
+            if a is not None and (a.ndim != 2 or len(a) != len(out[0])):
+                raise WrongShape(f'"{name}" has shape {list(a.shape)}: (B, width) with as many rows as {names[0]} is needed')
+        return out
+
+    def DynamicsService_Step(self, request: Any, call: Running) -> Any:
+        return m.model.StepResponse(state=to_tensor("state", self._dynamics(call).step(*self._given(request, "state", "input"))))
+
+    def DynamicsService_Observe(self, request: Any, call: Running) -> Any:
+        (state,) = self._given(request, "state")
+        return m.model.ObserveResponse(values=to_tensor(request.role, self._dynamics(call).observe(state, request.role)))
+
+    def DynamicsService_Jvp(self, request: Any, call: Running) -> Any:
+        given = self._given(request, "state", "input", "d_state", "d_input")
+        if given[2] is None:
+            raise invalid("d_state", "is missing")
+        return m.model.JvpResponse(d_next=to_tensor("d_next", self._dynamics(call).jvp(*given)))
+
+    def DynamicsService_Vjp(self, request: Any, call: Running) -> Any:
+        given = self._given(request, "state", "input", "cotangent")
+        if given[2] is None:
+            raise invalid("cotangent", "is missing")
+        d_state, d_input = self._dynamics(call).vjp(*given)
+        return m.model.VjpResponse(d_state=to_tensor("d_state", d_state), d_input=None if d_input is None else to_tensor("d_input", d_input))
+
+    def DynamicsService_Jacobians(self, request: Any, call: Running) -> Iterator[Any]:
+        state, input = self._given(request, "state", "input")
+        d_state, d_input = self._dynamics(call).jacobians(state, input)
+        d_state = wired("d_state", d_state)
+        if d_state.ndim != 3 or len(d_state) != len(state):
+            raise WrongShape(f'"d_state" has shape {list(d_state.shape)} for states of shape {list(state.shape)}')
+        arrays = {"d_state": d_state}
+        if d_input is not None:
+            arrays["d_input"] = wired("d_input", d_input)
+        for f in set_frames(arrays):
+            yield m.model.JacobiansResponse(frame=f)
+
+    # SimulatorService
+
+    def SimulatorService_Spec(self, _: Any, call: Running) -> Any:
+        return _specs.to_simulated(called(call, Simulator, "simulator").spec())
+
+    def SimulatorService_Fit(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        for f in set_frames(called(call, Simulator, "simulator").fit(blocks(requests))):
+            yield m.simulator.FitResponse(frame=f)
+
+    def SimulatorService_Simulate(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        out = called(call, Simulator, "simulator").simulate(blocks(requests))
+        for f in block_frames(checked(out, call)):
+            yield m.simulator.SimulateResponse(frame=f)
+
+    # ComparatorService
+
+    def ComparatorService_Compare(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
+        comparator = called(call, Comparator, "comparator")
+        with contextlib.ExitStack() as held:
+            subjects = _Subjects(self.guard, call, held)
+            for r in requests:
+                subjects.take(r)
+            subjects.complete()
+
+            def work(send: Callable[[Any], None]) -> None:
+                call._send = lambda event: send(m.comparator.CompareResponse(event=event))
+                outcome = comparator.compare(subjects.all, call)
+                if not isinstance(outcome, Outcome):
+                    raise WrongShape(f"compare gave {type(outcome).__name__}: an Outcome is needed")
+                for r in outcome.results:
+                    send(m.comparator.CompareResponse(result=_specs.to_result(r)))
+                for f in outcome.figures:
+                    send(m.comparator.CompareResponse(figure=figures.to_figure(f)))
+                if outcome.matrices:
+                    for frame in set_frames(outcome.matrices):
+                        send(m.comparator.CompareResponse(matrices=frame))
+                send(m.comparator.CompareResponse(done=m.comparator.CompareDone()))
+
+            yield from reported(work, call)
+
+
+def _numbers(task: Task, split: str, numbers: Iterable[int]) -> np.ndarray:
+    """Numbers of trials that a caller gave, which must be of the split."""
+    given = np.array(numbers, np.int64)
+    known = task.numbers(split)
+    wrong = given[~np.isin(given, np.asarray(known, np.int64))] if not isinstance(known, range) else given[(given < known.start) | (given >= known.stop)]
+    if len(wrong):
+        raise invalid("trials", f"{wrong[0]} is not one of the {len(known)} trials of the split {split}")
+    return given
+
+
+def _expect(name: str, a: np.ndarray, trials: int, spec: TaskSpec) -> np.ndarray:
+    want = (trials, spec.bins, spec.outputs)
+    if a.shape != want:
+        raise invalid(name, f"shape {list(a.shape)}: {list(want)} is needed")
+    return a
+
+
+def _outputs(task: Task, split: str, given: Blocks) -> Blocks:
+    """Blocks of outputs that fit the task."""
+    spec = task.spec()
+    for b in given:
+        _numbers(task, split, b.trials)
+        if "outputs" not in b:
+            raise invalid("outputs", "is missing")
+        _expect("outputs", b["outputs"], len(b), spec)
+        yield b
+
+
+class _Episode:
+    """An episode of a stream, with the rows of a call that have arrived so far. It keeps the order of steps."""
+
+    def __init__(self, episode: Episode, trials: int, spec: TaskSpec, asked: EpisodeRequest) -> None:
+        self.episode = episode
+        self.actions, self.inputs, self.state = Rows(trials), Rows(trials), Rows(trials)
+        assert spec.loop is not None
+        self.trials, self.spec, self.loop = trials, spec, spec.loop
+        self.dtype = np.dtype(np.float64 if asked.float64 else np.float32)
+        self.tape, self.bins = asked.tape, min(asked.horizon or spec.bins, spec.bins)
+        self.next = 0  # the step that is due
+        self.back = -1  # the step that vjp is due for, once it has begun
+        self.kept = 0  # the first step whose tape is kept
+
+    def _fit(self, name: str, a: Any, width: int) -> Any:
+        if a is not None and a.shape != (self.trials, width):
+            raise invalid(name, f"shape {list(a.shape)}: {[self.trials, width]} is needed")
+        return a if a is None or a.dtype == self.dtype else a.astype(self.dtype)
+
+    def step(self, id: int, request: Any) -> Iterator[Any]:
+        if request.HasField("actions"):
+            self.actions.add(from_tensor(request.actions), "actions")
+        if request.more:
+            return
+        actions = self._fit("actions", self.actions.take("actions"), self.loop.actions)
+        if actions is None:
+            raise invalid("actions", "is missing")
+        if request.t != self.next or self.back >= 0 or request.t >= self.bins:
+            raise invalid("t", f"step {request.t} of {self.bins}: step {self.next} is due" if self.next < self.bins else f"step {request.t}: there are {self.bins}")
+        self.next += 1
+        yield from self.observe(id, request.t, self.episode.step(request.t, actions))
+
+    def vjp(self, id: int, request: Any) -> Iterator[Any]:
+        if request.HasField("inputs"):
+            self.inputs.add(from_tensor(request.inputs), "inputs")
+        if request.HasField("state"):
+            self.state.add(from_tensor(request.state), "state")
+        if request.more:
+            return
+        due = self.back if self.back >= 0 else self.next - 1
+        if not self.tape:
+            raise invalid("vjp", "the episode keeps no tape: begin asks for one")
+        if request.t != due or due < self.kept:
+            raise invalid("t", f"vjp of step {request.t}: that of step {due} is due, the tape begins with step {self.kept}")
+        inputs, state = self._fit("inputs", self.inputs.take("inputs"), self.spec.inputs), self._fit("state", self.state.take("state"), self.loop.state_size)
+        actions = self.episode.vjp(request.t, inputs, state)
+        self.back = due - 1
+        if self.back < 0:
+            self.tape = False
+        a = self._made("cotangent", actions, self.loop.actions)
+        for at, to, more in by_rows([a]):
+            yield m.task.EpisodeResponse(episode=id, cotangent=m.task.EpisodeCotangent(t=request.t, actions=to_tensor("actions", a[at:to]), more=more))
+
+    def drop_tape(self, before: int) -> None:
+        if before < 0 or before > self.next:
+            raise invalid("before", f"{before}: 0 to {self.next}, the steps that were taken, are allowed")
+        self.kept = max(self.kept, before)
+        self.episode.drop_tape(before)
+
+    def _made(self, name: str, value: Any, width: int) -> np.ndarray:
+        a = wired(name, value)
+        if a.shape != (self.trials, width):
+            raise WrongShape(f'"{name}" has shape {list(a.shape)}: {[self.trials, width]} is needed')
+        return a if a.dtype == self.dtype else a.astype(self.dtype)
+
+    def observe(self, id: int, t: int, o: Observation) -> Iterator[Any]:
+        inputs = self._made("inputs", o.inputs, self.spec.inputs)
+        state = None if o.state is None else self._made("state", o.state, self.loop.state_size)
+        recorded = {name: wired(name, a) for name, a in o.recorded.items()}
+        for at, to, more in by_rows([inputs, state, *recorded.values()]):
+            yield m.task.EpisodeResponse(episode=id, observation=m.task.EpisodeObservation(
+                t=t, inputs=to_tensor("inputs", inputs[at:to]), state=None if state is None else to_tensor("state", state[at:to]),
+                recorded=[to_tensor(name, a[at:to]) for name, a in recorded.items()], more=more,
+            ))
+
+
+def _begin(task: Task, b: Any) -> Tuple[_Episode, Observation]:
+    if len(b.trials) > MAX_TRIALS:
+        raise invalid("trials", f"{len(b.trials)}: at most {MAX_TRIALS} are allowed")
+    for name in ("horizon", "truncate"):
+        if getattr(b, name) < 0:
+            raise invalid(name, f"{getattr(b, name)}: at least 0 is needed")
+    split, spec = _specs.from_split(b.split), task.spec()
+    if spec.loop is None:
+        raise Unsupported(f"{task.full_name()}: its spec has no loop")
+    asked = EpisodeRequest(
+        split=split, pass_=getattr(b, "pass"), trials=_numbers(task, split, b.trials), seed=b.seed, float64=b.float64, tape=b.tape,
+        horizon=b.horizon, noise_off=b.noise_off, truncate=b.truncate,
+    )
+    episode, observation = task.begin(asked)
+    return _Episode(episode, len(b.trials), spec, asked), observation
+
+
+class _DataSource(DataSource):
+    """The caller's data, asked for over the stream as the model takes it, two blocks ahead."""
+
+    _AHEAD = 2
+
+    def __init__(self, requests: Iterator[Any], send: Callable[[Any], None], call: Running) -> None:
+        self._requests, self._send, self._call = requests, send, call
+        self._lock = threading.Lock()
+        self._last = 0
+        self._sequences: Dict[int, Tuple[Assembler, "queue.Queue[Any]"]] = {}
+        self._failed: Optional[BaseException] = None
+
+    def receive(self) -> None:
+        """Takes what comes in to the sequence that it belongs to, until the stream ends."""
+        try:
+            for r in self._requests:
+                if not r.HasField("data"):
+                    raise invalid("data", "a piece of data is expected")
+                with self._lock:
+                    sequence = self._sequences.get(r.data.sequence)
+                if sequence is None:
+                    continue  # no longer wanted
+                assembler, items = sequence
+                try:
+                    block = assembler.push(r.data.frame)
+                except Exception as error:
+                    items.put(error)
+                    raise
+                if block is not None:
+                    items.put(block)
+                if assembler.ended:
+                    items.put(None)
+            raise Unavailable("the caller sends no more data")
+        except BaseException as error:
+            with self._lock:
+                self._failed = error
+                waiting = list(self._sequences.values())
+            for _, items in waiting:
+                items.put(error)
+
+    def data(self, split: str) -> Blocks:
+        if split not in ("train", "valid"):
+            raise invalid("split", f'"{split}": train or valid is needed')
+        return self._range(_specs.to_split(split))
+
+    def _range(self, split: int) -> Blocks:
+        items: "queue.Queue[Any]" = queue.Queue()
+        with self._lock:
+            self._last += 1
+            id = self._last
+            self._sequences[id] = (Assembler(), items)
+            if self._failed is not None:
+                items.put(self._failed)
+        finished = False
+        try:
+            self._want(sequence=id, split=split, blocks=self._AHEAD)
+            while True:
+                item = items.get()
+                if isinstance(item, BaseException):
+                    finished = True
+                    self._call.check()
+                    raise item
+                if item is None:
+                    return
+                self._want(sequence=id, split=split, blocks=1)
+                yield item
+        finally:
+            with self._lock:
+                del self._sequences[id]
+            if not finished and not self._call.cancelled:
+                self._want(sequence=id, done=True)
+
+    def _want(self, **want: Any) -> None:
+        self._send(m.model.TrainResponse(want=m.model.TrainWant(**want)))
+
+
+class _Subjects:
+    """Puts the subjects of a comparison together."""
+
+    _SETS = ("train", "valid", "scored")
+
+    def __init__(self, guard: Guard, call: Running, held: contextlib.ExitStack) -> None:
+        self.guard, self.call, self.held = guard, call, held
+        self.all: List[Any] = []
+        self.sets: Dict[str, Assembler] = {}
+        self.arrays: Dict[str, Arrays] = {}
+
+    def take(self, request: Any) -> None:
+        which = request.WhichOneof("request")
+        if which == "subject":
+            self.complete()
+            self._begin(request.subject)
+        elif which in self._SETS:
+            if not self.all:
+                raise invalid("subjects", "arrays before the first subject")
+            block = self.sets[which].push(getattr(request, which))
+            if block is not None:
+                if which in self.arrays or len(block.trials):
+                    raise invalid("subjects." + self.all[-1].label, "one set of arrays is needed, got blocks of trials")
+                self.arrays[which] = block.arrays
+
+    def _begin(self, message: Any) -> None:
+        subject = _specs.from_subject(message)
+        if any(s.label == subject.label for s in self.all):
+            raise invalid("subjects." + subject.label, "the label is given twice")
+        if message.HasField("dynamics"):
+            instance = self.held.enter_context(self.guard.own(message.dynamics))
+            if instance is not None:
+                subject.dynamics = self.held.enter_context(self.guard.lend(instance))
+            else:
+                leased = Leased(message.dynamics, self.call)
+                self.held.callback(leased.close)
+                subject.dynamics = RemoteDynamics(leased)
+        self.all.append(subject)
+        self.sets, self.arrays = {name: Assembler() for name in self._SETS}, {}
+
+    def complete(self) -> None:
+        """Gives the last subject its arrays, or says that some have not arrived."""
+        if not self.all:
+            return
+        last = self.all[-1]
+        for name in self._SETS:
+            if not self.sets[name].ended:
+                raise invalid("subjects." + last.label, f"the set of its {name} arrays is not complete")
+            setattr(last, name, self.arrays.get(name, Arrays()))
