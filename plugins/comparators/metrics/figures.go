@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/panels"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -44,37 +45,7 @@ func (c *comparison) bars(results []component.Result) (component.Figure, bool) {
 		f.Caption += fmt.Sprintf("; points: the same with trials shuffled, mean of %d shuffles, not drawn where it is far below", c.nulls)
 	}
 	f.Caption += "."
-	var names []string
-	for _, r := range results {
-		if !math.IsNaN(r.Value) && !slices.Contains(names, r.Metric) {
-			names = append(names, r.Metric)
-		}
-	}
-	for _, name := range names {
-		p := component.Panel{Title: name}
-		nulls := component.Mark{Kind: component.Scatter, Label: "shuffled trials", Group: "shuffled trials"}
-		for _, r := range results {
-			if r.Metric != name || math.IsNaN(r.Value) {
-				continue
-			}
-			x := float64(len(p.X.Ticks))
-			p.X.Ticks = append(p.X.Ticks, r.Subject)
-			p.Y.Label, p.Y.Unit = name, r.Unit
-			bar := component.Mark{Kind: component.Bars, Group: r.Subject, X: []float64{x}, Y: []float64{r.Value}}
-			if !math.IsNaN(r.Low) {
-				bar.Low, bar.High = []float64{r.Low}, []float64{r.High}
-			}
-			p.Marks = append(p.Marks, bar)
-			// A null far below 0 would leave nothing of the bars to be seen.
-			if r.Null > floor {
-				nulls.X, nulls.Y = append(nulls.X, x), append(nulls.Y, r.Null)
-			}
-		}
-		if len(nulls.X) > 0 {
-			p.Marks = append(p.Marks, nulls)
-		}
-		f.Panels = append(f.Panels, p)
-	}
+	f.Panels = panels.Bars(results, floor)
 	return f, len(f.Panels) > 0
 }
 

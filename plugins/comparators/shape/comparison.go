@@ -155,7 +155,7 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 		// An array's name in a file has no slash.
 		out.Matrices = append(out.Matrices, tensor.From64(strings.ReplaceAll(m.name, "/", "."), of[m.name], n, n).With(m.unit, "subject", "subject"))
 	}
-	out.Figures = c.figures(of)
+	out.Figures = c.figures(out.Results, of)
 	aligned, err := c.aligned(ctx)
 	out.Figures = append(out.Figures, aligned...)
 	return out, err

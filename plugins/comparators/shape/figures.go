@@ -4,49 +4,82 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/panels"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
-// figures are the matrices of the metrics on validation trials.
-func (c *comparison) figures(of map[string][]float64) []component.Figure {
-	n := len(c.Subjects)
-	f := component.Figure{
-		Name: "shape", Title: "Shapes of latents compared", Columns: 3,
-		Caption: "Each two subjects on validation trials, after a fit on training trials where there is one. Distances (rad) are 0 for the same shape; correlations and similarities are 1.",
-	}
-	var ticks []string
-	for _, s := range c.Subjects {
-		ticks = append(ticks, s.Label)
-	}
+// figures show the metrics on validation trials with their intervals and nulls, and, of three subjects or more, each two.
+func (c *comparison) figures(results []component.Result, of map[string][]float64) []component.Figure {
+	held := map[string]metric{}
 	for _, m := range c.metrics {
 		// The Euclidean forms say the same in other units.
-		if m.inSample || m.name == "cka_debiased" || (m.better == component.Lower && m.unit == "") {
+		if !m.inSample && m.name != "cka_debiased" && (m.better == component.Higher || m.unit != "") {
+			held[m.name] = m
+		}
+	}
+	var out []component.Figure
+	var bars []component.Result
+	inSample := map[string][]float64{}
+	for _, r := range results {
+		if _, ok := held[r.Metric]; ok {
+			bars = append(bars, r)
+		}
+		if name, ok := strings.CutSuffix(r.Metric, "_insample"); ok && !math.IsNaN(r.Value) {
+			inSample[name] = append(inSample[name], r.Value)
+		}
+	}
+	caption := "Bars: value on validation trials"
+	if c.draws != nil {
+		caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials (%s)", c.Resamples, c.Interval)
+	}
+	caption += "; points: on the training trials that the fit was made on, which flatters"
+	if c.nulls > 0 {
+		caption += fmt.Sprintf(", and with trials shuffled, mean of %d shuffles", c.nulls)
+	}
+	if p := panels.Bars(bars, math.Inf(-1)); len(p) > 0 {
+		for i := range p {
+			if in := inSample[p[i].Title]; len(in) == len(p[i].X.Ticks) {
+				m := component.Mark{Kind: component.Scatter, Label: "training trials", Group: "training trials", Y: in}
+				for k := range in {
+					m.X = append(m.X, float64(k))
+				}
+				p[i].Marks = append(p[i].Marks, m)
+			}
+		}
+		out = append(out, component.Figure{Name: "shape-metrics", Title: "Shapes of latents compared", Columns: 3, Panels: p,
+			Caption: caption + ". Distances (rad) are 0 for the same shape; correlations and similarities are 1."})
+	}
+	n := len(c.Subjects)
+	if n < 3 {
+		return out
+	}
+	f := component.Figure{Name: "shape", Title: "Shapes of each two", Columns: 3, Caption: "Each two subjects on validation trials, after a fit on training trials where there is one."}
+	var labels []string
+	for _, s := range c.Subjects {
+		labels = append(labels, s.Label)
+	}
+	for _, m := range c.metrics {
+		if _, ok := held[m.name]; !ok {
 			continue
 		}
-		known := false
-		for i, v := range of[m.name] {
-			known = known || (i%(n+1) != 0 && !math.IsNaN(v))
-		}
-		if !known {
-			continue
-		}
-		label := "similarity"
+		what := "similarity"
 		if m.better == component.Lower {
-			label = "distance"
+			what = "distance"
 		}
-		f.Panels = append(f.Panels, component.Panel{Title: m.name, X: component.Axis{Ticks: ticks}, Y: component.Axis{Ticks: ticks}, Equal: true, Marks: []component.Mark{{
-			Kind: component.HeatMap, Rows: n, Cols: n, Z: of[m.name], ZLabel: label, ZUnit: m.unit,
-		}}})
+		if p, ok := panels.Matrix(m.name, labels, of[m.name], what, m.unit); ok {
+			f.Panels = append(f.Panels, p)
+		}
 	}
-	if len(f.Panels) == 0 {
-		return nil
+	if len(f.Panels) > 0 {
+		out = append(out, f)
 	}
-	return []component.Figure{f}
+	return out
 }
 
 // aligned draws validation trials of each subject, rotated and scaled onto the truth, or the first subject that has latents, in the latter's principal axes.

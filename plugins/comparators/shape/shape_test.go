@@ -158,7 +158,7 @@ func TestInvariance(t *testing.T) {
 	if m := o.Matrices.Get("procrustes_angular_insample").F64; m[1] != find(t, o, "procrustes_angular_insample", "rotated").Value || m[0] != 0 {
 		t.Errorf("matrix %v", m)
 	}
-	if len(o.Figures) != 2 || len(o.Figures[1].Panels) != 6 {
+	if len(o.Figures) != 3 || len(o.Figures[0].Panels) != 7 || len(o.Figures[1].Panels) != 7 || len(o.Figures[2].Panels) != 6 {
 		t.Errorf("%d figures", len(o.Figures))
 	}
 	// The angular form is a metric on shapes: it holds the triangle inequality (Williams et al. 2021).

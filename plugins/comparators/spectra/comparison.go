@@ -68,10 +68,14 @@ func (c *comparison) interval(ctx context.Context, s bootstrap.Statistic) (low, 
 	if n < 2 || c.Resamples == 0 {
 		return math.NaN(), math.NaN(), nil
 	}
+	return bootstrap.Interval(ctx, s, c.resamples(n), c.Interval == "bca")
+}
+
+func (c *comparison) resamples(n int) *bootstrap.Resamples {
 	if c.draws[n] == nil {
 		c.draws[n] = bootstrap.NewResamples(c.seed, "spectra/bootstrap", c.Resamples, n)
 	}
-	return bootstrap.Interval(ctx, s, c.draws[n], c.Interval == "bca")
+	return c.draws[n]
 }
 
 func result(metric, subject, unit string, better component.Better) component.Result {
@@ -308,7 +312,7 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 				}
 				if err != nil {
 					r.Reason = string(why)
-				} else if err := c.fill(ctx, &r, value, null, d.name); err != nil {
+				} else if err := c.fill(ctx, &r, value, null); err != nil {
 					return err
 				}
 				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
@@ -328,7 +332,7 @@ func (c *comparison) reported(i int) bool {
 }
 
 // fill writes the value of a statistic with its interval and null.
-func (c *comparison) fill(ctx context.Context, r *component.Result, value, null bootstrap.Statistic, metric string) (err error) {
+func (c *comparison) fill(ctx context.Context, r *component.Result, value, null bootstrap.Statistic) (err error) {
 	n := value.Trials()
 	r.N = int64(n)
 	if v := value.Value(bootstrap.Ones(n)); v-v == 0 {
@@ -347,7 +351,10 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 			r.Null = v
 		}
 	}
-	r.Low, r.High, err = c.interval(ctx, value)
+	if n < 2 || c.Resamples == 0 {
+		return nil
+	}
+	r.Low, r.High, err = bootstrap.Centred(ctx, value, c.resamples(n))
 	return err
 }
 

@@ -25,5 +25,7 @@
 //	power_wasserstein  sum_f |P(f) - Q(f)| df of the running sums P and Q, optimal transport over frequencies, Hz (cycles/bin): how far power has to be moved
 //
 // Those of rates, power_hellinger_rates and power_wasserstein_rates, are means over neurons. The null shuffles the bins within each trial of the second subject: the same values without dynamics.
+// Intervals of distances are percentiles of the resamples, moved so that their mean lies at the value: of a distance near 0, resamples are nearly all above it.
+//
 // Equal power spectra are necessary for equal dynamics, not sufficient: phases are not looked at.
 package spectra

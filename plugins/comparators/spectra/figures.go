@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/panels"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -21,10 +22,7 @@ func (c *comparison) figures(ctx context.Context, out *comparator.Outcome) []com
 	if f, ok := c.powerFigure(); ok {
 		figures = append(figures, f)
 	}
-	if f, ok := c.matrixFigure(out); ok {
-		figures = append(figures, f)
-	}
-	return figures
+	return append(figures, c.distanceFigures(out)...)
 }
 
 // exponentFigure shows the exponents of each subject, and how the first of them settle.
@@ -117,27 +115,51 @@ func (c *comparison) powerFigure() (component.Figure, bool) {
 	return f, len(f.Panels) > 0
 }
 
-// matrixFigure shows the distances of each two subjects.
-func (c *comparison) matrixFigure(out *comparator.Outcome) (component.Figure, bool) {
+// distanceFigures show distances with intervals and nulls, and, of three subjects or more, the distances of each two.
+func (c *comparison) distanceFigures(out *comparator.Outcome) []component.Figure {
+	var figures []component.Figure
+	var distances []component.Result
+	for _, r := range out.Results {
+		if r.Better == component.Lower {
+			distances = append(distances, r)
+		}
+	}
+	caption := "Bars: distance between spectra, 0 for the same"
+	if c.Resamples > 0 {
+		caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials", c.Resamples)
+	}
+	if c.Null {
+		caption += "; points: the same with the bins of each trial shuffled"
+	}
+	if p := panels.Bars(distances, math.Inf(-1)); len(p) > 0 {
+		for _, panel := range p {
+			for i := range panel.Marks {
+				if m := &panel.Marks[i]; m.Kind == component.Scatter {
+					m.Label, m.Group = "shuffled bins", "shuffled bins"
+				}
+			}
+		}
+		figures = append(figures, component.Figure{Name: "distances", Title: "Distances between spectra", Columns: 3, Caption: caption + ".", Panels: p})
+	}
 	n := len(c.found)
-	f := component.Figure{Name: "spectra", Title: "Distances between spectra", Columns: 3, Caption: "Each two subjects: 0 for the same spectrum. The Hellinger distance is 1 where no frequency is shared."}
-	var ticks []string
+	if n < 3 {
+		return figures
+	}
+	f := component.Figure{Name: "spectra", Title: "Distances between spectra of each two", Columns: 3, Caption: "0 for the same spectrum. The Hellinger distance is 1 where no frequency is shared."}
+	var labels []string
 	for _, e := range c.found {
-		ticks = append(ticks, e.Label)
+		labels = append(labels, e.Label)
 	}
 	for _, m := range out.Matrices {
-		if len(m.Shape) != 2 || m.Shape[0] != n || m.Shape[1] != n || len(m.Axes) != 2 || m.Axes[0] != "subject" {
+		if len(m.Axes) != 2 || m.Axes[0] != "subject" {
 			continue
 		}
-		known := false
-		for i, v := range m.F64 {
-			known = known || (i%(n+1) != 0 && !math.IsNaN(v))
-		}
-		if known {
-			f.Panels = append(f.Panels, component.Panel{Title: m.Name, X: component.Axis{Ticks: ticks}, Y: component.Axis{Ticks: ticks}, Equal: true, Marks: []component.Mark{{
-				Kind: component.HeatMap, Rows: n, Cols: n, Z: m.F64, ZLabel: "distance", ZUnit: m.Unit,
-			}}})
+		if p, ok := panels.Matrix(m.Name, labels, m.F64, "distance", m.Unit); ok {
+			f.Panels = append(f.Panels, p)
 		}
 	}
-	return f, len(f.Panels) > 0
+	if len(f.Panels) > 0 {
+		figures = append(figures, f)
+	}
+	return figures
 }

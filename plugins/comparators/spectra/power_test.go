@@ -166,7 +166,7 @@ func TestPower(t *testing.T) {
 		return comparator.Subject{Label: label, Role: role, Why: "recorded data has no model behind it", Valid: tensor.Set{x, x.Named(comparator.Rates)}}
 	}
 	o := compare(t, param.Values{"segment": 100, "bootstrap": 100}, subject("truth", comparator.Truth, x), subject("same", comparator.Fitted, same), subject("faster", comparator.Fitted, faster))
-	if r := find(t, o, "power_hellinger", "same"); !(r.Value < 0.02) || r.Better != component.Lower || !(r.Null > 0.5) || r.N != 30 {
+	if r := find(t, o, "power_hellinger", "same"); !(r.Value < 0.02) || !(r.Low <= r.Value && r.Value <= r.High) || r.Better != component.Lower || !(r.Null > 0.5) || r.N != 30 {
 		t.Errorf("%+v", r)
 	}
 	if r := find(t, o, "power_wasserstein", "faster"); math.Abs(r.Value-0.05) > 0.002 || !(r.Low <= r.Value && r.Value <= r.High) || r.Unit != "cycles/bin" {

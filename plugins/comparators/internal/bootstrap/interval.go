@@ -98,6 +98,28 @@ func Interval(ctx context.Context, s Statistic, draws *Resamples, bca bool) (low
 	return low, high, nil
 }
 
+// Centred is the percentile interval of a distance, moved so that the mean of the resamples lies at the value. A distance between two things that are nearly the same cannot be negative, so what
+// resampling adds by chance only enlarges it, and its own percentiles would all lie above the value.
+func Centred(ctx context.Context, s Statistic, draws *Resamples) (low, high float64, err error) {
+	values := make([]float64, 0, draws.number)
+	for w := range draws.All {
+		if err := ctx.Err(); err != nil {
+			return math.NaN(), math.NaN(), err
+		}
+		values = append(values, s.Value(w))
+	}
+	mean, n := 0.0, 0.0
+	for _, v := range finite(values) {
+		mean, n = mean+v, n+1
+	}
+	moved := s.Value(Ones(s.Trials())) - mean/n
+	low, high = Bounds(0, values, nil)
+	if low-low != 0 {
+		return low, high, nil
+	}
+	return max(0, low+moved), high + moved, nil
+}
+
 // Bounds is the 95% interval of a statistic from its values on the resamples: percentile; or, where left holds its values on all trials but one, bias-corrected and
 // accelerated (Efron 1987, "Better bootstrap confidence intervals"), for which value is that on all. It is NaN where fewer than half of the resamples have a
 // finite value.

@@ -82,3 +82,39 @@ func TestIntervalEnds(t *testing.T) {
 		t.Error("resamples that are not kept are others")
 	}
 }
+
+// The absolute difference of two means that are nearly the same is enlarged by resampling: percentiles lie above it, the centred interval holds it.
+func TestCentred(t *testing.T) {
+	rng := random.New(4, "test")
+	const channels = 20
+	s := Sums{Of: make([][]float64, 50), Function: func(sums []float64) float64 {
+		total := 0.0
+		for _, v := range sums {
+			total += math.Abs(v) / channels / 50
+		}
+		return total
+	}}
+	sum := make([]float64, channels)
+	for k := range s.Of {
+		for c := range channels {
+			v := rng.NormFloat64()
+			sum[c] += v
+			s.Of[k] = append(s.Of[k], v)
+		}
+	}
+	// Nothing is left of the differences of the sample itself but a twentieth.
+	for k := range s.Of {
+		for c := range channels {
+			s.Of[k][c] -= 0.95 * sum[c] / 50
+		}
+	}
+	draws := NewResamples(1, "test/bootstrap", 500, 50)
+	value := s.Value(Ones(50))
+	if low, _, err := Interval(t.Context(), s, draws, false); err != nil || low <= value {
+		t.Errorf("percentiles begin at %v, the value is %v: there is nothing to mend", low, value)
+	}
+	low, high, err := Centred(t.Context(), s, draws)
+	if err != nil || !(0 <= low && low < value && value < high && high < value+0.1) {
+		t.Errorf("%v to %v around %v, error %v", low, high, value, err)
+	}
+}
