@@ -24,6 +24,8 @@ fit:
   - {name: lds, use: model/sae-lds, params: {latent: 4, encoder_size: 5, epochs: 30, batch_size: 45}}
 compare:
   - {use: comparator/metrics}
+  - {use: comparator/shape, params: {bootstrap: 100, rsa_items: 100}}
+  - {use: comparator/spectra, params: {bootstrap: 100, exponents: 5}}
   - {use: comparator/fixedpoints, params: {starts: 64}}
 `
 
