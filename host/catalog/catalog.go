@@ -165,6 +165,13 @@ func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describ
 	return p
 }
 
+func check(m component.Manifest) error {
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	return nil
+}
+
 // shadow marks plugins that another of the same name stands before.
 func (c *Catalog) shadow() {
 	for i, p := range c.plugins {

@@ -203,16 +203,16 @@ type recorded struct {
 
 func record(block int) recorded {
 	n := newNetwork(1)
-	in, z := tensor.New32(task.Inputs, foilTrials, foilBins, foilInputs), tensor.New32(model.Latents, foilTrials, foilBins, foilLatents)
-	rates, seen := tensor.New32(model.Rates, foilTrials, foilBins, foilNeurons), tensor.New32(model.Encoded, foilTrials, foilBins, foilHeldIn)
-	spikes := tensor.New32(model.Reconstructed, foilTrials, foilBins, foilNeurons)
+	in, z := tensor.New32(task.Inputs, foilTrials, recordBins, foilInputs), tensor.New32(model.Latents, foilTrials, recordBins, foilLatents)
+	rates, seen := tensor.New32(model.Rates, foilTrials, recordBins, foilNeurons), tensor.New32(model.Encoded, foilTrials, recordBins, foilHeldIn)
+	spikes := tensor.New32(model.Reconstructed, foilTrials, recordBins, foilNeurons)
 	b := tensor.Block{Arrays: tensor.Set{in, z, rates, seen, spikes}}
 	for k := range foilTrials {
 		b.Trials = append(b.Trials, int64(k))
 		r := random.New(5, "recording", uint64(k))
 		x := []float64{r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64()}
-		for t := range foilBins {
-			at := k*foilBins + t
+		for t := range recordBins {
+			at := k*recordBins + t
 			u := make([]float64, foilInputs)
 			for i := range u {
 				u[i] = r.NormFloat64()
@@ -239,9 +239,9 @@ func record(block int) recorded {
 	return recorded{block, b}
 }
 
-func (r recorded) spec() model.DataSpec {
+func recordSpec() model.DataSpec {
 	return model.DataSpec{
-		Neurons: foilNeurons, HeldIn: foilHeldIn, Inputs: foilInputs, Bins: foilBins, BinWidth: 0.02, TrainTrials: foilTrials - foilValid, ValidTrials: foilValid,
+		Neurons: foilNeurons, HeldIn: foilHeldIn, Inputs: foilInputs, Bins: recordBins, BinWidth: 0.02, TrainTrials: foilTrials - foilValid, ValidTrials: foilValid,
 	}
 }
 

@@ -16,6 +16,8 @@ const (
 	foilTrials = 50
 	foilValid  = 10
 	foilBins   = 16
+	// recordBins is the length of recorded trials: delays and the like need some.
+	recordBins = 40
 	foilInputs = 3
 )
 

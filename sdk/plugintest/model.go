@@ -1,3 +1,522 @@
 package plugintest
 
-func modelChecks() []check { return nil }
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+)
+
+func modelChecks() []check {
+	return []check{
+		{name: "target", doc: "it opens for what its capabilities say, and for nothing else", run: modelTarget, first: true},
+		{name: "train", doc: "it trains to the end, reports finite numbers and whole checkpoints, answers for its health meanwhile, and has other weights then", run: modelTrain, first: true},
+		{name: "save-load", doc: "saved weights, loaded into another instance, are the same weights and give the same rollouts", run: modelSaveLoad},
+		{name: "rollout", doc: "rollouts have the arrays and shapes of their roles, without noise whatever the seed, with noise the same for the same seed", run: modelRollout},
+		{name: "batch", doc: "a trial's rollout does not depend on which others are with it", run: modelBatch},
+		{name: "same-seed", doc: "the same seed gives the same weights to the bit, whatever the number of threads", run: modelSameSeed},
+		{name: "chunking", doc: "training gives the same weights in whatever blocks the trials come", run: modelChunking},
+		{name: "other-seed", doc: "another seed gives other weights", run: modelOtherSeed},
+		{name: "resume", doc: "a training that was interrupted goes on from its checkpoint and ends as if it had not been", run: modelResume},
+		{name: "wrong-calls", doc: "calls that make no sense are refused as such, and change nothing", run: modelWrongCalls},
+		{name: "cancel", doc: "a cancelled training ends within seconds, also while it waits for data", run: modelCancel},
+		{name: "closed-loop", doc: "it trains in closed loop, and rolls out with actions within their bounds", run: modelLoop},
+		{name: "dynamics", doc: "the state is laid out as declared, batches are as single states, and wrong shapes are refused", run: modelDynamics},
+		{name: "derivatives", doc: "Jacobians are those of Step: central differences in float64 to 1e-5, in float32 to 1e-2 of the largest entry; Jvp and Vjp are their products", run: modelDerivatives},
+		{name: "steps", doc: "the dynamics' steps are those of a rollout without noise", run: modelSteps},
+	}
+}
+
+// lesson is what a model is trained on.
+type lesson struct {
+	target model.Target
+	task   client.Task
+	data   model.DataSource
+	// trials are validation trials as a rollout takes them.
+	trials tensor.Block
+}
+
+func (l lesson) request() model.TrainRequest {
+	if l.data != nil {
+		return model.TrainRequest{Data: l.data}
+	}
+	return model.TrainRequest{Task: l.task}
+}
+
+// rolloutArrays are what a data-trained model may see when it is rolled out: neither held-out neurons nor what was simulated.
+func rolloutArrays() []string { return []string{model.Encoded, model.Inputs} }
+
+// lesson returns what the model is trained on, in blocks of so many trials; 0 is one block.
+func (s *subject) lesson(ctx context.Context, block int) (lesson, error) {
+	if !s.info.Can(component.TrainsOnTask) {
+		r, spec := record(block), recordSpec()
+		return lesson{target: model.Target{Data: &spec}, data: r, trials: r.split(task.Valid, rolloutArrays()...)}, nil
+	}
+	return s.lessonOn(ctx, "foil", block)
+}
+
+func (s *subject) lessonOn(ctx context.Context, short string, block int) (l lesson, err error) {
+	if l.task, err = s.foil.task(ctx, short, block); err != nil {
+		return l, err
+	}
+	t := l.task
+	s.cleanups = append(s.cleanups, func() error { return t.Close(context.WithoutCancel(ctx)) })
+	spec, err := l.task.Spec(ctx)
+	if err != nil {
+		return l, err
+	}
+	l.target.Task = &spec
+	l.trials, err = tensor.Collect(l.task.Trials(ctx, task.TrialRequest{Split: task.Valid}))
+	return l, err
+}
+
+// trained opens a model and trains it.
+func (s *subject) trained(ctx context.Context, seed uint64, threads, block int) (client.Model, lesson, error) {
+	l, err := s.lesson(ctx, block)
+	if err != nil {
+		return nil, l, err
+	}
+	env, err := s.env(seed, threads)
+	if err != nil {
+		return nil, l, err
+	}
+	m, err := s.model(ctx, env, l.target)
+	if err != nil {
+		return nil, l, err
+	}
+	if _, err := m.Train(ctx, l.request(), component.Discard{}); err != nil {
+		return nil, l, fmt.Errorf("Train: %w", err)
+	}
+	return m, l, nil
+}
+
+// weightsOf trains and returns the weights.
+func (s *subject) weightsOf(ctx context.Context, seed uint64, threads, block int) (tensor.Set, error) {
+	m, _, err := s.trained(ctx, seed, threads, block)
+	if err != nil {
+		return nil, err
+	}
+	return m.Save(ctx)
+}
+
+func modelTarget(ctx context.Context, s *subject, v *Verdict) error {
+	spec, data := task.Spec{}, recordSpec()
+	t, err := s.foil.task(ctx, "foil", 0)
+	if err != nil {
+		return err
+	}
+	if spec, err = t.Spec(ctx); err != nil {
+		return err
+	}
+	for _, one := range []struct {
+		capability component.Capability
+		target     model.Target
+		what       string
+	}{{component.TrainsOnTask, model.Target{Task: &spec}, "a task"}, {component.TrainsOnData, model.Target{Data: &data}, "recorded data"}} {
+		env, err := s.env(seed, 1)
+		if err != nil {
+			return err
+		}
+		m, err := s.model(ctx, env, one.target)
+		if s.info.Can(one.capability) {
+			if err != nil {
+				v.Failf("the manifest has the capability %q, but for %s: %v", one.capability, one.what, err)
+			}
+			continue
+		}
+		if err == nil {
+			req := model.TrainRequest{Task: t}
+			if one.target.Data != nil {
+				req = model.TrainRequest{Data: record(0)}
+			}
+			_, err = m.Train(ctx, req, component.Discard{})
+		}
+		if why := refused(err, wrongCall()...); why != "" {
+			v.Failf("the manifest has not the capability %q; opened for %s and trained: %s: an invalid argument is needed", one.capability, one.what, why)
+		}
+	}
+	return t.Close(ctx)
+}
+
+func modelSaveLoad(ctx context.Context, s *subject, v *Verdict) error {
+	m, l, err := s.trained(ctx, seed, 1, 0)
+	if err != nil {
+		return err
+	}
+	want, err := m.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("Save: %w", err)
+	}
+	if err := want.Check(); err != nil {
+		v.Failf("saved weights: %v", err)
+		return nil
+	}
+	env, err := s.env(otherSeed, 2)
+	if err != nil {
+		return err
+	}
+	other, err := s.model(ctx, env, l.target)
+	if err != nil {
+		return err
+	}
+	if err := other.Load(ctx, want); err != nil {
+		v.Failf("Load of weights that Save gave: %v", err)
+		return nil
+	}
+	got, err := other.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("Save: %w", err)
+	}
+	if d := setDifference(want, got); d != "" {
+		v.Failf("saved, loaded and saved again: %s", d)
+	}
+	a, err := rolled(ctx, m, model.RolloutRequest{}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	b, err := rolled(ctx, other, model.RolloutRequest{}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	if d := differs(s, a, b); d != "" {
+		v.Failf("rolled out without noise, the instance that was trained and one with its weights: %s: everything that a rollout needs must be among the weights", d)
+	}
+	v.Notef("%d arrays", len(want))
+	return nil
+}
+
+// differs is the difference of two blocks: to the bit where the component promises it, else within the tolerance of sums in another order.
+func differs(s *subject, a, b tensor.Block) string {
+	if s.info.Can(component.Deterministic) {
+		return blockDifference(a, b)
+	}
+	if !slices.Equal(a.Trials, b.Trials) {
+		return blockDifference(a, b)
+	}
+	return setApart(a.Arrays, b.Arrays, 1e-4)
+}
+
+// rolled rolls out over a block cut into blocks.
+func rolled(ctx context.Context, m model.Model, req model.RolloutRequest, trials tensor.Block, block int) (tensor.Block, error) {
+	b, err := tensor.Collect(m.Rollout(ctx, req, inBlocks(trials, block)))
+	if err != nil {
+		return b, fmt.Errorf("Rollout in blocks of %d: %w", block, err)
+	}
+	return b, nil
+}
+
+// widths are how wide the arrays of a rollout must be; those of other roles are the model's own.
+func widths(t model.Target) map[string]int {
+	if t.Task != nil {
+		return map[string]int{model.Outputs: t.Task.Outputs}
+	}
+	return map[string]int{model.Rates: t.Data.Neurons}
+}
+
+func modelRollout(ctx context.Context, s *subject, v *Verdict) error {
+	m, l, err := s.trained(ctx, seed, 2, 0)
+	if err != nil {
+		return err
+	}
+	quiet, err := rolled(ctx, m, model.RolloutRequest{Seed: 1}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	checkRollout(l, quiet, v)
+	if v.failed() {
+		return nil
+	}
+	other, err := rolled(ctx, m, model.RolloutRequest{Seed: 2}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	if d := differs(s, quiet, other); d != "" {
+		v.Failf("without noise, rolled out with seeds 1 and 2: %s", d)
+	}
+	noisy, err := rolled(ctx, m, model.RolloutRequest{Seed: 1, Noise: true}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	again, err := rolled(ctx, m, model.RolloutRequest{Seed: 1, Noise: true}, l.trials, 3)
+	if err != nil {
+		return err
+	}
+	if s.info.Can(component.Deterministic) {
+		if d := setApart(noisy.Arrays, again.Arrays, 1e-4); d != "" {
+			v.Failf("with noise and the same seed, in one block and in blocks of 3 trials: %s: noise must come from the seed and the trial's number", d)
+		}
+	}
+	blocks := 0
+	for b, err := range m.Rollout(ctx, model.RolloutRequest{}, inBlocks(l.trials, 3)) {
+		if err != nil {
+			return err
+		}
+		if from := 3 * blocks; !slices.Equal(b.Trials, l.trials.Trials[from:min(from+3, len(l.trials.Trials))]) {
+			v.Failf("block %d that comes out has the trials %v, that which went in %v: a block is needed for each", blocks, head(b.Trials), head(l.trials.Trials[from:]))
+			break
+		}
+		blocks++
+	}
+	return samples(ctx, s, m, l, v)
+}
+
+// samples rolls out with samples of the posterior.
+func samples(ctx context.Context, s *subject, m model.Model, l lesson, v *Verdict) error {
+	if !s.info.Can(component.Samples) {
+		return nil
+	}
+	b, err := rolled(ctx, m, model.RolloutRequest{Seed: 1, Samples: 3}, l.trials, 0)
+	if err != nil {
+		v.Failf("the manifest has the capability %q, but with 3 samples: %v", component.Samples, err)
+		return nil
+	}
+	checkRollout(l, b, v)
+	return nil
+}
+
+// checkRollout holds what a rollout gives by default to its roles.
+func checkRollout(l lesson, b tensor.Block, v *Verdict) {
+	n := len(l.trials.Trials)
+	if !slices.Equal(b.Trials, l.trials.Trials) {
+		v.Failf("a rollout gives the trials %v: those that went in, %v, are needed", head(b.Trials), head(l.trials.Trials))
+		return
+	}
+	bins := recordBins
+	if l.target.Task != nil {
+		bins = l.target.Task.Bins
+	}
+	need := widths(l.target)
+	need[model.Latents] = -1
+	for name, width := range need {
+		a := b.Arrays.Get(name)
+		switch {
+		case a == nil:
+			v.Failf("a rollout gives the arrays %v: %q is needed", b.Arrays.Names(), name)
+		case a.Expect(n, bins, width) != nil:
+			v.Failf("array %q has shape %v: (%d, %d, %d) is needed (-1: any)", name, a.Shape, n, bins, width)
+		}
+	}
+	for _, a := range b.Arrays {
+		if err := a.CheckFinite(); err != nil {
+			v.Failf("rolled out after training: %v", err)
+		}
+		if a.Name == model.Rates && slices.ContainsFunc(a.Float64s(), func(x float64) bool { return x < 0 }) {
+			v.Failf("array %q has values below 0: spikes a bin are needed, not their logarithm", a.Name)
+		}
+	}
+}
+
+func modelBatch(ctx context.Context, s *subject, v *Verdict) error {
+	m, l, err := s.trained(ctx, seed, 2, 0)
+	if err != nil {
+		return err
+	}
+	all, err := rolled(ctx, m, model.RolloutRequest{}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	for _, size := range []int{1, 4} {
+		parts, err := rolled(ctx, m, model.RolloutRequest{}, l.trials, size)
+		if err != nil {
+			return err
+		}
+		if d := setApart(parts.Arrays, all.Arrays, 1e-4); d != "" {
+			v.Failf("rolled out together and %d at a time: %s: nothing of a batch (its mean, say) may come into a trial", size, d)
+		}
+	}
+	return nil
+}
+
+// promised skips a check of what the manifest does not promise.
+func (s *subject) promised(v *Verdict) bool {
+	if !s.info.Can(component.Deterministic) {
+		v.Skipf("its manifest does not promise %q", component.Deterministic)
+		return false
+	}
+	return true
+}
+
+func modelSameSeed(ctx context.Context, s *subject, v *Verdict) error {
+	if !s.promised(v) {
+		return nil
+	}
+	a, err := s.weightsOf(ctx, seed, 1, 0)
+	if err != nil {
+		return err
+	}
+	b, err := s.weightsOf(ctx, seed, 3, 0)
+	if err != nil {
+		return err
+	}
+	if d := setDifference(a, b); d != "" {
+		v.Failf("trained twice with the same seed, with 1 and 3 threads: %s, but the manifest promises %q", d, component.Deterministic)
+	}
+	return nil
+}
+
+func modelChunking(ctx context.Context, s *subject, v *Verdict) error {
+	if !s.promised(v) {
+		return nil
+	}
+	a, err := s.weightsOf(ctx, seed, 1, 0)
+	if err != nil {
+		return err
+	}
+	b, err := s.weightsOf(ctx, seed, 1, 7)
+	if err != nil {
+		return err
+	}
+	if d := setDifference(a, b); d != "" {
+		v.Failf("trained on trials that came in one block and in blocks of 7: %s: batches must be made of trials, not of blocks", d)
+	}
+	return nil
+}
+
+func modelOtherSeed(ctx context.Context, s *subject, v *Verdict) error {
+	a, err := s.weightsOf(ctx, seed, 1, 0)
+	if err != nil {
+		return err
+	}
+	b, err := s.weightsOf(ctx, otherSeed, 1, 0)
+	if err != nil {
+		return err
+	}
+	if setDifference(a, b) == "" {
+		v.Failf("trained with seeds %d and %d, the weights are the same: the seed that it is opened with must be what draws come from", seed, otherSeed)
+	}
+	return nil
+}
+
+func modelWrongCalls(ctx context.Context, s *subject, v *Verdict) error {
+	m, l, err := s.trained(ctx, seed, 1, 0)
+	if err != nil {
+		return err
+	}
+	before, err := m.Save(ctx)
+	if err != nil {
+		return err
+	}
+	wrong := func(what string, err error) {
+		if why := refused(err, wrongCall()...); why != "" {
+			v.Failf("%s: %s: an invalid argument is needed", what, why)
+		}
+	}
+	if len(before) > 0 {
+		changed := slices.Clone(before)
+		changed[0] = tensor.New32(before[0].Name, append([]int{2}, before[0].Shape...)...)
+		wrong("loading a weight of another shape", m.Load(ctx, changed))
+		other := slices.Clone(before)
+		for i, w := range other {
+			other[i] = w.Clone()
+			for k := range other[i].F32 {
+				other[i].F32[k]++
+			}
+			for k := range other[i].F64 {
+				other[i].F64[k]++
+			}
+		}
+		wrong("loading all weights but the last", m.Load(ctx, other[:len(other)-1]))
+	}
+	after, err := m.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("Save after wrong calls: %w", err)
+	}
+	if d := setDifference(before, after); d != "" {
+		v.Failf("weights that were refused have changed the model: %s: check all of them first", d)
+	}
+	name := model.Encoded
+	if l.target.Task != nil {
+		name = task.Inputs
+	}
+	x := l.trials.Arrays.Get(name)
+	bad := func(arrays ...*tensor.Tensor) error {
+		_, err := rolled(ctx, m, model.RolloutRequest{}, tensor.Block{Trials: l.trials.Trials, Arrays: arrays}, 0)
+		return err
+	}
+	wrong(fmt.Sprintf("rolling out over trials without %q", name), bad(x.Named("something")))
+	wrong(fmt.Sprintf("rolling out over %q of another width", name), bad(tensor.New32(name, x.Shape[0], x.Shape[1], x.Shape[2]+1)))
+	_, err = rolled(ctx, m, model.RolloutRequest{Want: []string{"no-such-role"}}, l.trials, 0)
+	wrong("wanting an array that there is none of", err)
+	if l.target.Task != nil {
+		_, err = m.Train(ctx, model.TrainRequest{}, component.Discard{})
+		wrong("training on nothing", err)
+	}
+	if _, err := rolled(ctx, m, model.RolloutRequest{}, l.trials, 0); err != nil {
+		v.Failf("after wrong calls: %v", err)
+	}
+	return nil
+}
+
+func modelLoop(ctx context.Context, s *subject, v *Verdict) error {
+	if !s.info.Can(component.TrainsClosedLoop) {
+		v.Skipf("it is not trained in closed loop (no capability %q)", component.TrainsClosedLoop)
+		return nil
+	}
+	l, err := s.lessonOn(ctx, "foil-loop", 0)
+	if err != nil {
+		return err
+	}
+	train := func() (client.Model, tensor.Set, error) {
+		env, err := s.env(seed, 1)
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := s.model(ctx, env, l.target)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, err := m.Train(ctx, l.request(), component.Discard{}); err != nil {
+			return nil, nil, fmt.Errorf("Train in closed loop: %w", err)
+		}
+		w, err := m.Save(ctx)
+		return m, w, err
+	}
+	m, weights, err := train()
+	if err != nil {
+		return err
+	}
+	if s.info.Can(component.Deterministic) {
+		_, again, err := train()
+		if err != nil {
+			return err
+		}
+		if d := setDifference(weights, again); d != "" {
+			v.Failf("trained twice in closed loop with the same seed: %s, but the manifest promises %q", d, component.Deterministic)
+		}
+	}
+	loop, ok := l.task.(task.ClosedLoop)
+	if !ok {
+		return errors.New("the task that it is checked with is no loop")
+	}
+	b, err := rolled(ctx, m, model.RolloutRequest{Task: loop, Split: task.Valid, Seed: 1, Noise: true}, l.trials, 0)
+	if err != nil {
+		return err
+	}
+	n, spec := len(l.trials.Trials), *l.target.Task
+	for name, width := range map[string]int{
+		model.Outputs: spec.Outputs, model.Actions: spec.Loop.Actions, model.SeenInputs: spec.Inputs, task.Controlled: spec.Loop.StateSize, model.Latents: -1, "speed": 1,
+	} {
+		a := b.Arrays.Get(name)
+		switch {
+		case a == nil:
+			v.Failf("a rollout in closed loop gives %v: %q is needed", b.Arrays.Names(), name)
+		case a.Expect(n, spec.Bins, width) != nil:
+			v.Failf("array %q of a rollout in closed loop has shape %v: (%d, %d, %d) is needed (-1: any)", name, a.Shape, n, spec.Bins, width)
+		case name == model.Actions && slices.ContainsFunc(a.Float64s(), func(x float64) bool { return !(x >= spec.Loop.ActionLow && x <= spec.Loop.ActionHigh) }):
+			v.Failf("array %q has values outside the bounds of the task, %v to %v", name, spec.Loop.ActionLow, spec.Loop.ActionHigh)
+		}
+	}
+	if v.failed() {
+		return nil
+	}
+	if _, err := l.task.Score(ctx, task.ScoreRequest{Split: task.Valid}, tensor.Of(b)); err != nil {
+		v.Failf("the task cannot score what the rollout gives: %v", err)
+	}
+	return nil
+}

@@ -91,11 +91,11 @@ func (s *subject) target(ctx context.Context) (model.Target, error) {
 		spec, err := t.Spec(ctx)
 		return model.Target{Task: &spec}, errors.Join(err, t.Close(ctx))
 	}
-	spec := record(0).spec()
+	spec := recordSpec()
 	return model.Target{Data: &spec}, nil
 }
 
-func foilSource() simulator.Source { return simulator.Source{Latents: foilLatents, Bins: foilBins} }
+func foilSource() simulator.Source { return simulator.Source{Latents: foilLatents, Bins: recordBins} }
 
 // validate asks the plugin about parameters, for what the component is checked with.
 func (s *subject) validate(ctx context.Context, values param.Values) (client.Validation, error) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/ctdb-host/ctdb/sdk/client"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -110,5 +113,45 @@ func TestNoTrainingDuringOtherCalls(t *testing.T) {
 	}
 	if err := train(); err != nil {
 		t.Errorf("training after a rollout that was broken off gives %v", err)
+	}
+}
+
+// TestEndsCallsThatWait closes instances, and drains the plugin, while calls on them wait for what their caller does not send.
+func TestEndsCallsThatWait(t *testing.T) {
+	p := inMemory(t)
+	calling, hangUp := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer hangUp()
+	// scoring is a task that scores a sequence that does not come.
+	scoring := func() client.Task {
+		w, sent := openWave(t, p.Plugin, nil), make(chan struct{})
+		running.Go(func() {
+			_, _ = w.Score(calling, task.ScoreRequest{Split: task.Train}, func(yield func(tensor.Block, error) bool) {
+				// Its first block is in the component's hands when the second is asked for, or waits for it.
+				y := tensor.New32("outputs", 1, 1, 1)
+				if yield(tensor.Block{Trials: []int64{0}, Arrays: tensor.Set{y}}, nil) {
+					close(sent)
+					<-calling.Done()
+				}
+			})
+		})
+		<-sent
+		return w
+	}
+	limited, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	loop := openPoint(t, p.Plugin, nil)
+	if _, _, err := loop.(task.ClosedLoop).Begin(limited, task.EpisodeRequest{Split: task.All, Trials: []int64{0}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(scoring().Close(limited), loop.Close(limited)); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	scoring()
+	soon, done := context.WithTimeout(limited, time.Second)
+	defer done()
+	if err := p.Drain(soon); err != nil {
+		t.Errorf("draining: %v", err)
 	}
 }

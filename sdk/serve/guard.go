@@ -68,6 +68,22 @@ type contextStream struct {
 // Context returns the call's context.
 func (s *contextStream) Context() context.Context { return s.ctx }
 
+// RecvMsg receives, or returns when the call's context ends. gRPC's own waits for the peer alone: a call that this end has cancelled, because its instance is closed or
+// the plugin drains, would wait for a message that may never come. What it leaves waiting ends with the call.
+func (s *contextStream) RecvMsg(m any) error {
+	if err := s.ctx.Err(); err != nil {
+		return status.FromContextError(err).Err()
+	}
+	got := make(chan error, 1)
+	go func() { got <- s.ServerStream.RecvMsg(m) }()
+	select {
+	case err := <-got:
+		return err
+	case <-s.ctx.Done():
+		return status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
 // call is a running call on an instance, or on the plugin where instance is nil.
 type call struct {
 	method   string

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -25,6 +26,9 @@ func (d dynamics) InitialState(context.Context, tensor.Block) (*tensor.Tensor, e
 }
 
 func (d dynamics) Step(_ context.Context, state, input *tensor.Tensor) (*tensor.Tensor, error) {
+	if err := errors.Join(state.Expect(-1, d.Units), input.Expect(state.Rows(), d.in)); err != nil {
+		return nil, err
+	}
 	out := tensor.New64(model.State, state.Rows(), d.Units)
 	for b := range state.Rows() {
 		d.step(row(state, b), row(input, b), row(out, b))

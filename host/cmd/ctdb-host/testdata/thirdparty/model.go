@@ -117,7 +117,12 @@ func (n *network) Train(ctx context.Context, req model.TrainRequest, report comp
 	return model.TrainResult{Steps: 1, Epochs: 1, BestLoss: math.NaN(), LastLoss: math.NaN(), Stopped: "epochs"}, nil
 }
 
-func (n *network) Rollout(_ context.Context, _ model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
+func (n *network) Rollout(_ context.Context, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
+	for _, role := range req.Want {
+		if role != model.Latents && role != model.Outputs {
+			return tensor.Fail(component.Invalid("want", "%q is not allowed: latents or outputs", role))
+		}
+	}
 	return func(yield func(tensor.Block, error) bool) {
 		for b, err := range trials {
 			if err != nil {
@@ -127,6 +132,10 @@ func (n *network) Rollout(_ context.Context, _ model.RolloutRequest, trials tens
 			in := b.Arrays.Get(task.Inputs)
 			if in == nil {
 				yield(tensor.Block{}, fmt.Errorf("%w: array inputs", component.ErrNotFound))
+				return
+			}
+			if err := in.Expect(len(b.Trials), -1, n.in); err != nil {
+				yield(tensor.Block{}, err)
 				return
 			}
 			bins := in.Shape[1]

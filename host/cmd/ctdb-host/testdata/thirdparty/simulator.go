@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -21,6 +23,7 @@ type coins struct {
 	coinParams
 	seed   uint64
 	source simulator.Source
+	fitted atomic.Bool
 }
 
 func coinFlip() simulator.Factory {
@@ -32,15 +35,15 @@ func coinFlip() simulator.Factory {
 		if p.HeldIn > p.Neurons {
 			return nil, component.Invalid("params.held_in", "%d: there are only %d neurons", p.HeldIn, p.Neurons)
 		}
-		return coins{p, env.Seed, s}, nil
+		return &coins{coinParams: p, seed: env.Seed, source: s}, nil
 	})
 }
 
-func (c coins) Spec(context.Context) (simulator.Spec, error) {
+func (c *coins) Spec(context.Context) (simulator.Spec, error) {
 	return simulator.Spec{Neurons: c.Neurons, HeldIn: c.HeldIn, To: c.source.Bins, FileName: "coins.h5", Counts: true}, nil
 }
 
-func (c coins) Fit(_ context.Context, trials tensor.Blocks) (tensor.Set, error) {
+func (c *coins) Fit(_ context.Context, trials tensor.Blocks) (tensor.Set, error) {
 	for _, err := range trials {
 		if err != nil {
 			return nil, err
@@ -53,10 +56,11 @@ func (c coins) Fit(_ context.Context, trials tensor.Blocks) (tensor.Set, error) 
 	}
 	mean, std := tensor.New32(simulator.OrigMean, 1, 1, 1), tensor.New32(simulator.OrigStd, 1, 1, 1)
 	std.F32[0] = 1
+	c.fitted.Store(true)
 	return tensor.Set{readout, perm, mean, std}, nil
 }
 
-func (c coins) Simulate(_ context.Context, trials tensor.Blocks) tensor.Blocks {
+func (c *coins) Simulate(_ context.Context, trials tensor.Blocks) tensor.Blocks {
 	return func(yield func(tensor.Block, error) bool) {
 		for b, err := range trials {
 			if err == nil {
@@ -69,10 +73,16 @@ func (c coins) Simulate(_ context.Context, trials tensor.Blocks) tensor.Blocks {
 	}
 }
 
-func (c coins) block(b tensor.Block) (tensor.Block, error) {
+func (c *coins) block(b tensor.Block) (tensor.Block, error) {
+	if !c.fitted.Load() {
+		return tensor.Block{}, component.Invalid("trials", "Fit comes before Simulate")
+	}
 	z := b.Arrays.Get(simulator.Latents)
 	if z == nil {
 		return tensor.Block{}, fmt.Errorf("%w: array latents", component.ErrNotFound)
+	}
+	if err := errors.Join(z.Expect(len(b.Trials), c.source.Bins, c.source.Latents), z.CheckFinite()); err != nil {
+		return tensor.Block{}, component.Invalid("trials", "%v", err)
 	}
 	bins, width := z.Shape[1], z.Shape[2]
 	all := tensor.New64(simulator.Reconstructed, len(b.Trials), bins, c.Neurons)

@@ -1,4 +1,4 @@
-package catalog
+package component
 
 import (
 	"errors"
@@ -7,9 +7,6 @@ import (
 	"slices"
 
 	"github.com/Masterminds/semver/v3"
-
-	"github.com/ctdb-host/ctdb/registry"
-	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
 // A manifest is shown to people and kept for every start: these bound its parts, in numbers and bytes.
@@ -19,13 +16,14 @@ const (
 	maxListed     = 1000 // of choices, capabilities and numerics
 	maxDoc        = 4096
 	maxWord       = 256
+	maxName       = 64
 	maxProblems   = 20
 )
 
-// check reports what makes a manifest unusable: all of it, as far as one can read.
-func check(m component.Manifest) error {
+// Check reports what makes a manifest unusable: all of it, as far as one can read.
+func (m Manifest) Check() error {
 	c := &checking{}
-	if !registry.ValidPluginName(m.Name) {
+	if len(m.Name) > maxName || !shortForm.MatchString(m.Name) {
 		c.add("plugin name %.100q: lower-case letters, digits and hyphens are needed", m.Name)
 	}
 	c.version("plugin version", m.Version)
@@ -44,7 +42,7 @@ func check(m component.Manifest) error {
 		c.add("no components")
 	}
 	c.count("components", len(m.Components), maxComponents)
-	seen := map[component.Name]bool{}
+	seen := map[Name]bool{}
 	for _, i := range m.Components {
 		c.component(i)
 		if seen[i.Name] {
@@ -79,12 +77,12 @@ func (c *checking) err() error {
 	if len(c.errs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("catalog: manifest: %w", errors.Join(c.errs...))
+	return fmt.Errorf("manifest: %w", errors.Join(c.errs...))
 }
 
 func (c *checking) text(what, s string, limit int) {
-	if err := component.CheckText(what, s, limit); err != nil {
-		var invalid *component.InvalidArgumentError
+	if err := CheckText(what, s, limit); err != nil {
+		var invalid *InvalidArgumentError
 		if errors.As(err, &invalid) {
 			c.add("%s", invalid.Problems[0])
 		}
@@ -103,9 +101,9 @@ func (c *checking) version(what, v string) {
 	}
 }
 
-func (c *checking) component(i component.Info) {
+func (c *checking) component(i Info) {
 	name := i.Name.String()
-	if _, err := component.ParseName(name); err != nil || len(name) > maxWord {
+	if _, err := ParseName(name); err != nil || len(name) > maxWord {
 		c.add("component name %.100q: kind/name is needed", name)
 		return
 	}
