@@ -2,77 +2,87 @@ package fixedpoints
 
 import (
 	"context"
-	"math"
+	"slices"
 
-	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 )
 
-// nowhere is the basin of a start that arrived at no stable point.
+// nowhere is the basin of a start that was not seen to go to a stable point.
 const nowhere = -1
 
-const (
-	// ball is the radius around a stable point within which a state that comes closer has arrived, as a share of the distance to the nearest other point.
-	ball = 0.25
-	// look is the number of steps between two looks at where the states are.
-	look = 5
-)
+// look is the number of steps between two looks at where the states are.
+const look = 5
 
-// basins iterates F from each start, for at most so many steps, and returns the stable point that it arrives at, by index in points, or nowhere.
-func (s *system) basins(ctx context.Context, starts []float64, points []Point, stable []bool, scale float64, steps int) ([]int, error) {
+// attractors is a catalogue of the stable points, with their inverses; at holds the index of each.
+func attractors(points []Point, linear []Linear, d int) (c catalogue, at map[*found]int) {
+	at = map[*found]int{}
+	for i, l := range linear {
+		if l.Unstable > 0 {
+			continue
+		}
+		p := &found{x: points[i].X}
+		if len(c.points)*d*d*8 < inverseBytes {
+			a := mat.NewDense(d, d, slices.Clone(l.Jacobian))
+			for k := range d {
+				a.Set(k, k, a.At(k, k)-1)
+			}
+			var inverse mat.Dense
+			if inverse.Inverse(a) == nil {
+				p.inverse = inverse.RawMatrix().Data
+			}
+		}
+		c.points = append(c.points, p)
+		at[p] = i
+	}
+	return c, at
+}
+
+// basins iterates F from each start, for at most so many steps, and returns the stable point that it goes to, by index in points, or nowhere. It is known to go there once F is as good as linear
+// between it and the point, which is when a chord step takes it four times closer: where the linear dynamics are stable, what is left dies away, in however many steps. How near a state is would say
+// less: along a slow direction it may be far for thousands of steps, and near a point whose basin is narrow it may be outside.
+func (s *system) basins(ctx context.Context, starts []float64, points []Point, linear []Linear, steps int) ([]int, error) {
 	d := s.size()
 	n := len(starts) / d
-	radius := make([]float64, len(points))
-	for i, p := range points {
-		radius[i] = scale
-		for k, o := range points {
-			if k != i {
-				radius[i] = min(radius[i], distance(p.X, o.X))
-			}
-		}
-		radius[i] *= ball
+	stable, index := attractors(points, linear, d)
+	to := slices.Repeat([]int{nowhere}, n)
+	if len(stable.points) == 0 {
+		return to, nil
 	}
-	to := make([]int, n)
 	err := each(ctx, s.threads, n, stepRows, func(ctx context.Context, from, until int) error {
-		x := append([]float64(nil), starts[from*d:until*d]...)
+		x, next := slices.Clone(starts[from*d:until*d]), make([]float64, (until-from)*d)
+		f, buffer := make([]float64, d), make([]float64, d)
 		rows := make([]int, 0, until-from)
 		for i := from; i < until; i++ {
-			to[i] = nowhere
 			rows = append(rows, i)
 		}
-		before := make([]float64, until-from)
-		for i := range before {
-			before[i] = math.Inf(1)
-		}
 		for step := 0; step < steps && len(rows) > 0; step++ {
-			if err := s.step(ctx, x, x); err != nil {
+			next = next[:len(x)]
+			if err := s.step(ctx, x, next); err != nil {
 				return err
 			}
-			if step%look != look-1 {
+			if step%look != 0 && step != steps-1 {
+				x, next = next, x
 				continue
 			}
 			on := 0
 			for k, row := range rows {
-				at := x[k*d : (k+1)*d]
-				best, least := nowhere, math.Inf(1)
-				for i, p := range points {
-					if stable[i] {
-						if r := floats.Distance(at, p.X, 2); r < least {
-							best, least = i, r
-						}
-					}
+				at, then := x[k*d:(k+1)*d], next[k*d:(k+1)*d]
+				for i, v := range then {
+					f[i] = v - at[i]
 				}
-				if best != nowhere && least <= radius[best] && least <= before[k] {
-					to[row] = best
+				if !finite(f) {
 					continue
 				}
-				if !finite(at) {
+				if p := stable.captures(at, f, buffer); p != nil {
+					to[row] = index[p]
 					continue
 				}
-				copy(x[on*d:(on+1)*d], at)
-				rows[on], before[on] = row, least
+				copy(next[on*d:(on+1)*d], then)
+				rows[on] = row
 				on++
 			}
-			rows, x = rows[:on], x[:on*d]
+			rows = rows[:on]
+			x, next = next[:on*d], x
 		}
 		return nil
 	})

@@ -34,10 +34,13 @@ type iterate struct {
 	// before is q some iterations ago.
 	before float64
 	rounds int
+	// out is how far from the centroid it was some iterations ago.
+	out float64
 }
 
 const (
-	firstDamping = 0.1
+	// firstDamping is small: a start that is far from all points comes near one sooner by nearly whole Newton steps, and where these fail the damping soon grows.
+	firstDamping = 1e-6
 	// attempts at a step with one Jacobian, each with more damping.
 	attempts = 8
 	// chords are the further steps that one factorisation may serve for; each must divide q by chordGain.
@@ -87,9 +90,23 @@ func (s *system) descendRun(ctx context.Context, its []*iterate, scale float64) 
 	if err != nil {
 		return err
 	}
+	buffer, _ := s.buffers.Get().(*[]float64)
+	if buffer == nil {
+		buffer = &[]float64{}
+	}
+	defer s.buffers.Put(buffer)
+	if each := 2 * (d*d + d); len(*buffer) < len(its)*each {
+		*buffer = make([]float64, len(its)*each)
+	}
+	free := *buffer
+	take := func(n int) []float64 {
+		out := free[:n:n]
+		free = free[n:]
+		return out
+	}
 	var trials []*trial
 	for i, it := range its {
-		t := &trial{it: it, a: js[i*d*d : (i+1)*d*d], normal: make([]float64, d*d), factor: make([]float64, d*d), g: make([]float64, d), s: make([]float64, d)}
+		t := &trial{it: it, a: js[i*d*d : (i+1)*d*d], normal: take(d * d), factor: take(d * d), g: take(d), s: take(d)}
 		for k := range d {
 			t.a[k*d+k]--
 		}

@@ -5,6 +5,9 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -84,7 +87,7 @@ func (s Search) system(ctx context.Context) (*system, error) {
 	if len(input) != layout.Inputs || !finite(input) {
 		return nil, component.Invalid("input", "%v: %d finite values are needed", input, layout.Inputs)
 	}
-	return &system{s.Dynamics, layout, input, s.Threads}, nil
+	return &system{s.Dynamics, layout, input, s.Threads, new(sync.Pool)}, nil
 }
 
 func finite(x []float64) bool {
@@ -165,6 +168,9 @@ func distance(x, y []float64) float64 {
 // firstWave is the number of starts that are taken first. Each wave doubles: what the small ones found captures most of the large ones.
 const firstWave = 32
 
+// relaxations are the steps that a start is iterated forward before the search.
+const relaxations = 2
+
 // round sends out starts in waves.
 func (h *hunt) round(ctx context.Context, starts []float64, given bool) error {
 	d := h.size()
@@ -188,9 +194,13 @@ func (h *hunt) report(through int) {
 // wave takes starts to where they end.
 func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 	d := h.size()
+	starts = slices.Clone(starts)
 	its := make([]*iterate, len(starts)/d)
 	f := make([]float64, len(starts))
 	if err := h.residuals(ctx, starts, f); err != nil {
+		return err
+	}
+	if err := h.relax(ctx, starts, f); err != nil {
 		return err
 	}
 	for i := range its {
@@ -238,9 +248,13 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 				it.fate = lost
 			}
 			it.rounds++
-			// Where F comes ever closer to the identity far out, as a gate closes, q falls for ever.
-			if it.fate == active && it.rounds%astray == 0 && distance(it.x, h.centroid) > 2*h.visited {
-				it.fate = lost
+			// Where F comes ever closer to the identity far out, as a gate closes, q falls for ever: a start that is farther out than all were and goes on outward is given up.
+			if it.fate == active && it.rounds%astray == 0 {
+				r := distance(it.x, h.centroid)
+				if r > h.visited && it.out > 0 && r > it.out || r > 2*h.visited {
+					it.fate = lost
+				}
+				it.out = r
 			}
 			if it.rounds%patience == 0 {
 				if it.fate == active && it.q > it.before/2 && it.q > it.goal {
@@ -262,6 +276,30 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 		}
 	}
 	return nil
+}
+
+// relax iterates each start forward while q falls, for a few steps. It is far cheaper than a step of the search, and rids the start of what dies away fast.
+func (h *hunt) relax(ctx context.Context, x, f []float64) error {
+	d := h.size()
+	return each(ctx, h.threads, len(x)/d, stepRows, func(ctx context.Context, from, to int) error {
+		next, g := slices.Clone(x[from*d:to*d]), make([]float64, (to-from)*d)
+		copy(g, f[from*d:to*d])
+		for range relaxations {
+			floats.Add(next, g)
+			if err := h.step(ctx, next, g); err != nil {
+				return err
+			}
+			floats.Sub(g, next)
+			for i := range to - from {
+				row := (from + i) * d
+				if half2(g[i*d:(i+1)*d]) < half2(f[row:row+d]) {
+					copy(x[row:row+d], next[i*d:(i+1)*d])
+					copy(f[row:row+d], g[i*d:(i+1)*d])
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func (h *hunt) hit(p *found, given bool) {

@@ -259,11 +259,7 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 		}
 		if c.BasinSteps > 0 {
 			report.Progress(component.Progress{Phase: "basins of " + s.Label, Done: int64(k), Total: int64(len(inputs)), Loss: math.NaN()})
-			stable := make([]bool, len(u.fixed))
-			for i, l := range u.fixed {
-				stable[i] = l.Unstable == 0
-			}
-			if u.basin, err = at.basins(ctx, u.starts, u.Fixed, stable, u.scale, c.BasinSteps); err != nil {
+			if u.basin, err = at.basins(ctx, u.starts, u.Fixed, u.fixed, c.BasinSteps); err != nil {
 				return nil, err
 			}
 		}

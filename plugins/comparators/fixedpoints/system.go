@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,6 +26,8 @@ type system struct {
 	layout   model.Layout
 	input    []float64
 	threads  int
+	// buffers holds memory of searches' steps between them.
+	buffers *sync.Pool
 }
 
 func (s *system) size() int { return s.layout.Size }

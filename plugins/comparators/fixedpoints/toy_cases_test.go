@@ -141,6 +141,82 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// TestBasins: starts go where they must in systems whose basins are known, also where an attractor is slower than the iteration is long, or has a basin that is far narrower than
+// it is far from others.
+func TestBasins(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		d      toy
+		points int
+		// point is the stable point that x goes to.
+		point func(x []float64) []float64
+	}{
+		// Two units that do not see each other, each of which keeps its sign: x = tanh(2 x) at 0.95750, x = tanh(1.5 x) at 0.85856.
+		{"quadrants", tanhNet([]float64{2, 0, 0, 1.5}, []float64{0, 0}), 9, func(x []float64) []float64 {
+			return []float64{math.Copysign(0.9575040241, x[0]), math.Copysign(0.8585604, x[1])}
+		}},
+		// x' = x + 0.5 x (1 - x^2) goes to the sign of x; y takes 100000 steps to fall to 1/e.
+		{"slow", toy{size: 2, step: func(x, _, next []float64) { next[0], next[1] = x[0]+0.5*x[0]*(1-x[0]*x[0]), (1-1e-5)*x[1] },
+			jacobian: func(x, _, js, _ []float64) { js[0], js[1], js[2], js[3] = 1.5-1.5*x[0]*x[0], 0, 0, 1-1e-5 }}, 3, func(x []float64) []float64 {
+			return []float64{math.Copysign(1, x[0]), 0}
+		}},
+		// x' = x - 0.5 (x + 1) (x - 0.85) (x - 1): the basin of 1 begins at 0.85, within 0.15 of it.
+		{"narrow", toy{size: 1, step: func(x, _, next []float64) { next[0] = x[0] - 0.5*(x[0]+1)*(x[0]-0.85)*(x[0]-1) },
+			jacobian: func(x, _, js, _ []float64) {
+				js[0] = 1 - 0.5*((x[0]-0.85)*(x[0]-1)+(x[0]+1)*(x[0]-1)+(x[0]+1)*(x[0]-0.85))
+			}}, 3, func(x []float64) []float64 {
+			if x[0] > 0.85 {
+				return []float64{1}
+			}
+			return []float64{-1}
+		}},
+	} {
+		starts := box(1, 500, c.d.size, 1.2)
+		search := Search{Dynamics: c.d, Threads: 2}
+		set, err := search.Find(t.Context(), starts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(set.Fixed) != c.points {
+			t.Fatalf("%s: %d points, want %d", c.name, len(set.Fixed), c.points)
+		}
+		sys, err := search.system(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		basins, err := sys.basins(t.Context(), starts, set.Fixed, linear, 200)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range basins {
+			x := starts[i*c.d.size : (i+1)*c.d.size]
+			if want := c.point(x); b == nowhere || distance(set.Fixed[b].X, want) > 1e-6 {
+				t.Fatalf("%s: %v goes to point %d, want %v", c.name, x, b, want)
+			}
+		}
+	}
+	// Where nothing is stable, nothing has a basin; nor is anything in one that is on no sure way to it yet.
+	for name, d := range map[string]toy{"unstable": linearNet([]float64{1.5}, 1), "a turn that grows": linearNet([]float64{0, -1.1, 1.1, 0}, 2)} {
+		sys, err := Search{Dynamics: d}.system(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		points := []Point{{X: make([]float64, d.size)}}
+		linear, err := sys.linearise(t.Context(), points, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		basins, err := sys.basins(t.Context(), box(1, 20, d.size, 1), points, linear, 50)
+		if err != nil || slices.ContainsFunc(basins, func(b int) bool { return b != nowhere }) {
+			t.Errorf("%s: %v, %v", name, basins, err)
+		}
+	}
+}
+
 // subject records trials of a toy that run freely from places in a box.
 func subject(t testing.TB, label string, d toy, trials, bins int) comparator.Subject {
 	t.Helper()
