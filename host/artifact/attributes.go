@@ -17,11 +17,12 @@ const (
 	contentAttribute  = "content_sha256"
 	countsAttribute   = "counts"
 	binWidthAttribute = "bin_width"
+	firstBinAttribute = "first_bin"
 )
 
 // Attributes are the remarks on an HDF5 file. Integers and bools (as 0 and 1) are stored as int64 scalars, floats as float64, strings as UTF-8
 // strings of fixed length (h5py gives bytes) of at most 65000 bytes, and anything else as the text of its JSON. Read back, a value is an int64, a float64 or a
-// string. Of another program's file only format, counts, bin_width and content_sha256 are read, and no strings of variable length, such as h5py writes.
+// string. Of another program's file only format, counts, bin_width, first_bin and content_sha256 are read, and no strings of variable length, such as h5py writes.
 type Attributes map[string]any
 
 // Int returns a whole number.

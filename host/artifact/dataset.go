@@ -190,6 +190,12 @@ func (d *Dataset) Spec() model.DataSpec { return d.spec }
 // Counts reports whether activity is counts.
 func (d *Dataset) Counts() bool { return d.counts }
 
+// FirstBin is the bin of the task's trials that the file's trials begin with: those before it were trimmed.
+func (d *Dataset) FirstBin() int {
+	n, _ := d.h5.attributes.Int(firstBinAttribute)
+	return int(max(n, 0))
+}
+
 // Attributes of the file.
 func (d *Dataset) Attributes() Attributes { return maps.Clone(d.h5.attributes) }
 

@@ -20,6 +20,8 @@ type DatasetOptions struct {
 	TrainTrials int
 	// Neurons, of which the first HeldIn are held in, and Bins of every trial.
 	Neurons, HeldIn, Bins int
+	// FirstBin is the bin of the task's trials that the first one here is; those before it were trimmed.
+	FirstBin int
 	// BinWidth is in seconds, 0 where unknown.
 	BinWidth float64
 	// Counts is true where activity is counts: whole numbers from 0.
@@ -85,6 +87,9 @@ func CreateDataset(path string, o DatasetOptions) (*DatasetWriter, error) {
 	own := Attributes{formatAttribute: datasetFormat, countsAttribute: o.Counts}
 	if o.BinWidth > 0 {
 		own[binWidthAttribute] = o.BinWidth
+	}
+	if o.FirstBin > 0 {
+		own[firstBinAttribute] = o.FirstBin
 	}
 	if err := h5.attributes(o.Attributes, own); err != nil {
 		h5.abort()

@@ -123,7 +123,7 @@ func (p Program) app() *cli.App {
 			&cli.StringFlag{Name: "store", Usage: "keep results in `DIR`", EnvVars: []string{"CTDB_STORE"}, DefaultText: "ctdb/store in the user's data folder"},
 		},
 		Commands: grouped([]*cli.Command{
-			p.runCommand(), p.validateCommand(), p.planCommand(), p.importCommand(), p.examplesCommand(), p.schemaCommand(),
+			p.runCommand(), p.validateCommand(), p.planCommand(), p.importCommand(), p.compareCommand(), p.examplesCommand(), p.schemaCommand(),
 			p.showCommand(), p.runsCommand(), p.reportCommand(), p.storeCommand(),
 			p.componentsCommand(), p.describeCommand(), p.pluginCommand(),
 			p.doctorCommand(), p.benchCommand(), p.completionCommand(), p.helpCommand(),

@@ -126,24 +126,18 @@ func readExperiment(name string) (string, []byte, error) {
 	return "", nil, usagef("%s: there is no such file, nor an example of that name: they are %s%s", name, strings.Join(names, ", "), nearest(name, names))
 }
 
-// load reads a study, from a file or by the name of an example, and resolves it. The catalog that it returns has what the lock beside the file pins.
-func (p Program) load(ctx context.Context, c *cli.Context, cat *catalog.Catalog) (*experiment.Study, *catalog.Catalog, error) {
+// source is an experiment file with the name that messages have for it.
+type source struct {
+	name string
+	data []byte
+}
+
+// named reads the experiment file, or the example, that a command names.
+func named(c *cli.Context) (source, error) {
 	name, err := oneArg(c, "an experiment file or the name of an example")
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return source{}, err
 	}
 	name, data, err := readExperiment(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	lock, err := readLock(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	cat = cat.Locked(lock)
-	study, err := experiment.Read(name, data, c.StringSlice("set"), cat.Lookup)
-	return study, cat, err
+	return source{name, data}, err
 }

@@ -26,7 +26,7 @@ func grouped(commands []*cli.Command) []*cli.Command {
 		}
 		c.Category = groupMachine
 		for group, names := range map[string][]string{
-			groupExperiments: {"run", "validate", "plan", "import", "examples", "schema"},
+			groupExperiments: {"run", "validate", "plan", "compare", "import", "examples", "schema"},
 			groupRuns:        {"runs", "show", "report", "store"},
 			groupComponents:  {"components", "describe", "plugin"},
 		} {
@@ -105,6 +105,11 @@ func examplesOf(command string) []string {
 		},
 		"validate": {"ctdb-host validate study.yaml", "ctdb-host validate study.yaml --json | jq .problems"},
 		"plan":     {"ctdb-host plan study.yaml", "ctdb-host plan study.yaml --set train.params.hidden=32"},
+		"compare": {
+			"ctdb-host compare runs/gru runs/node",
+			"ctdb-host compare runs/first/train runs/second/train --use comparator/dsa --use comparator/shape",
+			"ctdb-host compare runs/first/fit/sae-gru runs/second --print > study.yaml",
+		},
 		"import": {
 			"ctdb-host import session.npz --held-out 0.25",
 			"ctdb-host import spikes.csv --trials trials.csv --bin-width 0.02 --held-out n7,n12 --out session.h5",

@@ -20,7 +20,11 @@ func (p Program) planCommand() *cli.Command {
 		Description: "Looks at the store alone and starts nothing; `run --dry-run` asks the components as well.",
 		Flags:       []cli.Flag{setFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
-			g, err := p.prepare(c, false, readStore)
+			file, err := named(c)
+			if err != nil {
+				return err
+			}
+			g, err := p.prepare(c, file, false, readStore)
 			if err != nil {
 				return err
 			}
@@ -116,8 +120,8 @@ func free() string {
 }
 
 // dryRun checks an experiment as a run does, and says what the run would do.
-func (p Program) dryRun(c *cli.Context) error {
-	g, err := p.prepare(c, true, readStore)
+func (p Program) dryRun(c *cli.Context, file source) error {
+	g, err := p.prepare(c, file, true, readStore)
 	if err != nil {
 		return err
 	}

@@ -33,19 +33,40 @@ func (p Program) runCommand() *cli.Command {
 		Description: "Validates the experiment, runs what is not stored yet, and writes the run's folder with its report.\n" +
 			"A run that was cut short goes on where it was: run the same file again.",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the run into `DIR`", DefaultText: "runs/NAME-TIME"},
-			setFlag(),
 			&cli.StringFlag{Name: "shard", Usage: "run the `I/N`-th share of a study's points, e.g. 2/4; shares may run at once, into one folder or several, see report"},
 			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},
 			&cli.DurationFlag{Name: "max-time", Usage: "end each training after `TIME`, e.g. 2h, and go on with what came of it; without it the same command goes on with the training", DefaultText: "none"},
-			&cli.DurationFlag{Name: "stall", Usage: "end a stage that makes no progress for `TIME`, e.g. 30m", DefaultText: "never, but the log says so"},
-			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log `debug|info|warn|error` and above into the run's log.jsonl; warnings and errors are shown as well"},
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "check everything and say what would be done, with estimates, and write nothing"},
-			jsonFlag(), memoryFlag(),
-		}, budgetFlags()...),
-		Action: p.run,
+		}, runFlags()...),
+		Action: func(c *cli.Context) error {
+			if d := c.Duration("checkpoint-every"); d <= 0 {
+				return usagef("--checkpoint-every %v: a time above 0 is needed, e.g. 30s", d)
+			}
+			if d := c.Duration("max-time"); d < 0 || d == 0 && c.IsSet("max-time") {
+				return usagef("--max-time %v: a time above 0 is needed, e.g. 2h", d)
+			}
+			if _, err := pipeline.ParseShard(c.String("shard")); err != nil {
+				return usagef("--shard: %w", err)
+			}
+			named, err := named(c)
+			if err != nil {
+				return err
+			}
+			return p.runExperiment(c, named)
+		},
 	}
+}
+
+// runFlags are those of every command that runs an experiment.
+func runFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the run into `DIR`", DefaultText: "runs/NAME-TIME"},
+		setFlag(),
+		&cli.DurationFlag{Name: "stall", Usage: "end a stage that makes no progress for `TIME`, e.g. 30m", DefaultText: "never, but the log says so"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors and results"},
+		&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log `debug|info|warn|error` and above into the run's log.jsonl; warnings and errors are shown as well"},
+		&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "check everything and say what would be done, with estimates, and write nothing"},
+		jsonFlag(), memoryFlag(),
+	}, budgetFlags()...)
 }
 
 // memoryFlag is the most that a plugin process may use.
@@ -53,27 +74,19 @@ func memoryFlag() cli.Flag {
 	return &cli.StringFlag{Name: "memory", Usage: "let each plugin use at most `SIZE` of memory, e.g. 8GB; what needs more is refused before it starts", DefaultText: "what the machine has"}
 }
 
-func (p Program) run(c *cli.Context) error {
-	if d := c.Duration("checkpoint-every"); d <= 0 {
-		return usagef("--checkpoint-every %v: a time above 0 is needed, e.g. 30s", d)
-	}
+// runExperiment runs an experiment and prints what came of it.
+func (p Program) runExperiment(c *cli.Context, file source) error {
 	if d := c.Duration("stall"); d < 0 || d == 0 && c.IsSet("stall") {
 		return usagef("--stall %v: a time above 0 is needed, e.g. 30m", d)
-	}
-	if d := c.Duration("max-time"); d < 0 || d == 0 && c.IsSet("max-time") {
-		return usagef("--max-time %v: a time above 0 is needed, e.g. 2h", d)
-	}
-	if _, err := pipeline.ParseShard(c.String("shard")); err != nil {
-		return usagef("--shard: %w", err)
 	}
 	level, err := levelOf(c.String("log-level"))
 	if err != nil {
 		return err
 	}
 	if c.Bool("dry-run") {
-		return p.dryRun(c)
+		return p.dryRun(c, file)
 	}
-	g, err := p.prepare(c, true, openStore)
+	g, err := p.prepare(c, file, true, openStore)
 	if err != nil {
 		return err
 	}
@@ -227,8 +240,8 @@ type prepared struct {
 	needs map[string]int64
 }
 
-// prepare loads the experiment that a command names, asks its components what they think of it, and opens the store by open.
-func (p Program) prepare(c *cli.Context, ask bool, open func(*cli.Context) (*store.Store, error)) (*prepared, error) {
+// prepare resolves an experiment, asks its components what they think of it, and opens the store by open.
+func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.Context) (*store.Store, error)) (*prepared, error) {
 	if n := c.Int("jobs"); c.IsSet("jobs") && n < 1 {
 		return nil, usagef("--jobs %d: at least 1 is needed", n)
 	}
@@ -243,7 +256,15 @@ func (p Program) prepare(c *cli.Context, ask bool, open func(*cli.Context) (*sto
 	if err != nil {
 		return nil, err
 	}
-	study, cat, err := p.load(c.Context, c, cat)
+	if err := c.Context.Err(); err != nil {
+		return nil, err
+	}
+	lock, err := readLock(file.name)
+	if err != nil {
+		return nil, err
+	}
+	cat = cat.Locked(lock)
+	study, err := experiment.Read(file.name, file.data, c.StringSlice("set"), cat.Lookup)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +315,11 @@ func (p Program) validateCommand() *cli.Command {
 		Name: "validate", Usage: "check an experiment without running it", ArgsUsage: "FILE|EXAMPLE", OnUsageError: onUsage,
 		Flags: []cli.Flag{setFlag(), memoryFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
-			g, err := p.prepare(c, true, readStore)
+			file, err := named(c)
+			if err != nil {
+				return err
+			}
+			g, err := p.prepare(c, file, true, readStore)
 			if c.Bool("json") {
 				return p.validationJSON(g, err)
 			}

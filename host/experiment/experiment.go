@@ -105,7 +105,8 @@ type Fit struct {
 	Use  *Use
 	// From is as [Train.From]; of a run's folder it means the fit of this name.
 	From string
-	// Load is the absolute path of a folder with a fitted model, a run's fit/NAME folder.
+	// Load is the absolute path of a folder with a fitted model, a run's fit/NAME folder; or with another network that was trained on the task, a run's train
+	// folder, which is run over the simulated trials to be compared with the others.
 	Load string
 
 	place place

@@ -32,9 +32,11 @@ type loadedFolder struct {
 // pointBuilder makes the stages of one point.
 type pointBuilder struct {
 	*builder
-	exp     *experiment.Experiment
-	stages  []*stage
-	task    *use
+	exp    *experiment.Experiment
+	stages []*stage
+	task   *use
+	// trials is the task with the trials that the data set is simulated from; nil where that is not known.
+	trials  *use
 	trained *use
 	weights source
 	// score is the task's judgement of the trained network; nil where there is none.
@@ -44,10 +46,12 @@ type pointBuilder struct {
 	fits    map[string]fitted
 }
 
+// fitted is a model that stands among the fits: one that was fitted to spikes, with what it inferred, or a network that was trained on the task.
 type fitted struct {
 	use     use
 	weights source
 	arrays  source
+	network bool
 }
 
 // point returns the stages of an experiment, each after those that it depends on.
@@ -134,6 +138,15 @@ func maker(c *catalog.Catalog, rec artifact.Record) (catalog.Component, error) {
 	return c.Find(rec.Component)
 }
 
+// errNoTrials is of a network among the fits of an experiment whose data set was not simulated.
+var errNoTrials = errors.New("a network that was trained on a task is run over the trials that the data set is simulated from, and these are not known: simulate: {use: ...} is needed, or the data set of a run whose network is loaded")
+
+// isNetwork reports whether a folder holds a network that was trained on a task.
+func isNetwork(folder string) bool {
+	rec, err := artifact.ReadRecord(folder)
+	return err == nil && rec.Stage == artifact.TrainStage
+}
+
 // add adds a stage to the point, or the one that another point has already if it does the same.
 func (p *pointBuilder) add(s *stage) (*stage, error) {
 	if err := s.identify(); err != nil {
@@ -187,6 +200,9 @@ func (p *pointBuilder) addTrain(t *experiment.Train) error {
 func (p *pointBuilder) addSimulate(s *experiment.Simulate) error {
 	if s.Dataset != "" {
 		p.dataset = &source{file: s.Dataset}
+		if p.task != nil {
+			p.trials = simulatedFrom(p.exp, *p.task)
+		}
 		return nil
 	}
 	sim, err := p.find(s.Use)
@@ -198,6 +214,7 @@ func (p *pointBuilder) addSimulate(s *experiment.Simulate) error {
 	if trials.overlay == nil {
 		trials.overlay = param.Values{}
 	}
+	p.trials = &trials
 	st, err := p.add(&stage{
 		local: artifact.SimulateStage, kind: artifact.SimulateStage,
 		uses:     map[role]use{roleTask: trials, roleModel: *p.trained, roleSimulator: sim},
@@ -215,7 +232,8 @@ func (p *pointBuilder) addFit(f experiment.Fit) error {
 		if err != nil {
 			return err
 		}
-		p.fits[f.Name] = fitted{u, source{file: filepath.Join(f.Load, artifact.WeightsFile)}, source{file: filepath.Join(f.Load, artifact.InferredFile)}}
+		p.fits[f.Name] = fitted{use: u, weights: source{file: filepath.Join(f.Load, artifact.WeightsFile)}, arrays: source{file: filepath.Join(f.Load, artifact.InferredFile)},
+			network: isNetwork(f.Load)}
 		return nil
 	}
 	u, err := p.find(f.Use)
@@ -234,7 +252,7 @@ func (p *pointBuilder) addFit(f experiment.Fit) error {
 		files: files,
 		body:  (*running).fit,
 	})
-	p.fits[f.Name] = fitted{u, source{st, artifact.WeightsFile}, source{st, artifact.InferredFile}}
+	p.fits[f.Name] = fitted{use: u, weights: source{st, artifact.WeightsFile}, arrays: source{st, artifact.InferredFile}}
 	return err
 }
 
@@ -254,7 +272,7 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 		st.files["dataset"] = *p.dataset
 	}
 	// Without a data set the trained network is compared by its dynamics and its score alone.
-	truth := (p.dataset == nil || p.dataset.from != nil) && p.trained != nil && slices.Contains(c.Subjects, experiment.Truth)
+	truth := (p.dataset == nil || p.trials != nil) && p.trained != nil && slices.Contains(c.Subjects, experiment.Truth)
 	if truth && p.score != nil {
 		st.files["score"] = *p.score
 	}
@@ -268,14 +286,25 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 			continue // the truth
 		}
 		st.subjects = append(st.subjects, label)
-		st.files[subjectInput(label, "inferred")] = f.arrays
-		if st.wantsDynamics {
+		if f.network {
+			if p.trials == nil {
+				return fmt.Errorf("fit.%s: %w", label, errNoTrials)
+			}
+			st.networks = append(st.networks, label)
+			st.uses[roleTrials] = *p.trials
+		} else {
+			st.files[subjectInput(label, "inferred")] = f.arrays
+		}
+		if st.wantsDynamics || f.network {
 			st.uses[subjectRole(label)] = f.use
 			st.files[subjectInput(label, "weights")] = f.weights
 		}
 	}
 	// The name is written into the results.
 	st.settings = map[string]any{"name": c.Name, "subjects": st.subjects}
+	if len(st.networks) > 0 {
+		st.settings["networks"], st.settings["trials"] = st.networks, p.trials.overlay
+	}
 	_, err = p.add(st)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/sdk/client"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -99,6 +100,13 @@ func (r *running) compared(ctx context.Context) (comparator.Request, error) {
 	spec := data.Spec()
 	for _, label := range r.subjects {
 		s := comparator.Subject{Label: label, Role: comparator.Fitted, HeldIn: spec.HeldIn, InputChannels: spec.Inputs}
+		if slices.Contains(r.networks, label) {
+			if err := r.replay(ctx, label, data, &s); err != nil {
+				return req, err
+			}
+			req.Subjects = append(req.Subjects, s)
+			continue
+		}
 		if err := r.inferred(ctx, label, &s); err != nil {
 			return req, err
 		}
@@ -260,6 +268,67 @@ func (r *running) inferred(ctx context.Context, label string, s *comparator.Subj
 	return nil
 }
 
+// replay runs a network that was trained on the task over the trials that the data set was simulated from, and adds its latents, in the data set's bins. It has no rates.
+func (r *running) replay(ctx context.Context, label string, data *artifact.Dataset, s *comparator.Subject) error {
+	role := subjectRole(label)
+	tk, err := r.openTask(ctx, roleTrials)
+	if err != nil {
+		return err
+	}
+	defer tk.Close(context.WithoutCancel(ctx))
+	taskSpec, err := tk.Spec(ctx)
+	if err != nil {
+		return r.failed(roleTrials, "spec", err)
+	}
+	m, err := r.openTrained(ctx, role, model.Target{Task: &taskSpec}, r.path(string(role)+"/weights"))
+	if err != nil {
+		return err
+	}
+	spec := data.Spec()
+	splits := []*tensor.Tensor{nil, nil}
+	trials := []int{spec.TrainTrials, spec.ValidTrials}
+	done := 0
+	blocks := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleTrials), Noise: true, Split: task.All}, tk.Trials(ctx, task.TrialRequest{Split: task.All}))
+	for b, err := range blocks {
+		if err != nil {
+			return r.failed(role, "rollout", err)
+		}
+		z := b.Arrays.Get(model.Latents)
+		if z == nil {
+			return fmt.Errorf("%s: its rollout gave no latents, so it cannot be compared", r.use(role).Component)
+		}
+		bins, width := z.Shape[1], z.Shape[2]
+		if done+len(b.Trials) > spec.TrainTrials+spec.ValidTrials || data.FirstBin()+spec.Bins > bins {
+			return fmt.Errorf("%s: trials of %d bins, at least %d of them: the data set has %d trials, and its %d bins begin with bin %d", r.use(roleTrials).Component, bins,
+				done+len(b.Trials), spec.TrainTrials+spec.ValidTrials, spec.Bins, data.FirstBin())
+		}
+		values := z.Float32s()
+		for i := range b.Trials {
+			split, row := 0, done
+			if row >= spec.TrainTrials {
+				split, row = 1, row-spec.TrainTrials
+			}
+			if splits[split] == nil {
+				splits[split] = tensor.New32(comparator.Latents, trials[split], spec.Bins, width).With("", tensor.Trial, tensor.Bin, tensor.Latent)
+			}
+			size := spec.Bins * width
+			copy(splits[split].F32[row*size:(row+1)*size], values[(i*bins+data.FirstBin())*width:])
+			done++
+		}
+		r.progress("rollout of "+label, int64(done), int64(spec.TrainTrials+spec.ValidTrials))
+	}
+	if done < spec.TrainTrials+spec.ValidTrials {
+		return fmt.Errorf("%s: %d trials: the data set has %d", r.use(roleTrials).Component, done, spec.TrainTrials+spec.ValidTrials)
+	}
+	s.HeldIn = 0
+	s.Train, s.Valid = tensor.Set{splits[0]}, tensor.Set{splits[1]}
+	if !r.wantsDynamics {
+		s.Why = "the comparator does not ask for dynamics"
+		return nil
+	}
+	return r.dynamicsOf(ctx, role, m, s)
+}
+
 // lendDynamics opens a subject's model and adds its dynamics, if the comparator asks for dynamics; else it says why there are none.
 func (r *running) lendDynamics(ctx context.Context, role role, target model.Target, s *comparator.Subject) error {
 	if !r.wantsDynamics {
@@ -270,6 +339,11 @@ func (r *running) lendDynamics(ctx context.Context, role role, target model.Targ
 	if err != nil {
 		return err
 	}
+	return r.dynamicsOf(ctx, role, m, s)
+}
+
+// dynamicsOf adds a model's dynamics to a subject, or says why there are none.
+func (r *running) dynamicsOf(ctx context.Context, role role, m client.Model, s *comparator.Subject) (err error) {
 	s.Dynamics, err = m.Dynamics(ctx)
 	if errors.Is(err, component.ErrUnsupported) {
 		s.Dynamics, s.Why = nil, fmt.Sprintf("%s offers no dynamics", r.use(role).Component)

@@ -82,11 +82,13 @@ type stage struct {
 	// local is the name in its experiment, and its folder within the run's of a point.
 	local, kind, label string
 	// id is the same for stages that do the same, see identify.
-	id            string
-	uses          map[role]use
-	files         map[string]source
-	settings      map[string]any
-	subjects      []string
+	id       string
+	uses     map[role]use
+	files    map[string]source
+	settings map[string]any
+	subjects []string
+	// networks are those of the subjects that were trained on the task and not fitted to spikes.
+	networks      []string
 	wantsDynamics bool
 	body          func(*running, context.Context) error
 

@@ -146,16 +146,16 @@ func (l *loading) refused(err error) {
 	}
 }
 
-// network looks at the folder that the experiment's network is loaded from, once for each task that it is to do.
-func (v *validation) network(ctx context.Context, e *experiment.Experiment, spec *task.Spec) (*network, error) {
-	key := networkKey{e.Train.Load, e.Task, spec}
+// network looks at a folder that a network is loaded from, once for each task that it is to do.
+func (v *validation) network(ctx context.Context, folder string, on *experiment.Use, spec *task.Spec) (*network, error) {
+	key := networkKey{folder, on, spec}
 	if n, ok := v.networks[key]; ok {
 		return n, nil
 	}
 	n := &network{}
-	l, ok := v.look(e.Train.Load, artifact.TrainStage, component.TrainsOnTask)
-	if ok && e.Task != nil {
-		for _, d := range otherTask(l.record, e.Task) {
+	l, ok := v.look(folder, artifact.TrainStage, component.TrainsOnTask)
+	if ok && on != nil {
+		for _, d := range otherTask(l.record, on) {
 			l.wrong("give the task that the network was trained on, and what the simulation varies under simulate.trials", "%s", d)
 		}
 		if spec != nil {
@@ -197,8 +197,22 @@ func otherTask(rec artifact.Record, u *experiment.Use) []string {
 
 func unquoted(leaf string) string { return strings.Trim(leaf, `"`) }
 
-// fitted looks at the folder of a fit that is loaded.
-func (v *validation) fitted(ctx context.Context, f *experiment.Fit, k *known) ([]param.Problem, error) {
+// fitted looks at the folder of a fit that is loaded: of a model that was fitted to spikes, or of another network that was trained on the task.
+func (v *validation) fitted(ctx context.Context, e *experiment.Experiment, f *experiment.Fit, k *known) ([]param.Problem, error) {
+	if isNetwork(f.Load) {
+		known, err := v.trialsKnown(e)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			return []param.Problem{{Path: "load", Message: f.Load + ": " + errNoTrials.Error()}}, nil
+		}
+		n, err := v.network(ctx, f.Load, e.Task, k.task)
+		if err != nil {
+			return nil, err
+		}
+		return n.problems, nil
+	}
 	key := fitKey{f.Load, k.hash, k.data}
 	if p, ok := v.fits[key]; ok {
 		return p, nil
@@ -225,6 +239,21 @@ func (v *validation) fitted(ctx context.Context, f *experiment.Fit, k *known) ([
 	}
 	v.fits[key] = l.problems
 	return l.problems, nil
+}
+
+// trialsKnown reports whether it is known which trials the data set is simulated from.
+func (v *validation) trialsKnown(e *experiment.Experiment) (bool, error) {
+	switch {
+	case e.Task == nil || e.Simulate == nil:
+		return false, nil
+	case e.Simulate.Use != nil:
+		return true, nil
+	}
+	found, err := v.host.Catalog.Find(e.Task.Ref.String())
+	if err != nil {
+		return false, err
+	}
+	return simulatedFrom(e, use{found: found, params: e.Task.Params, seed: e.Task.Seed}) != nil, nil
 }
 
 // neurons compares the sizes of what was inferred with the data set's.

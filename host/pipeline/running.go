@@ -32,6 +32,8 @@ const (
 	roleComparator role = "comparator"
 	// roleTruth is the task-trained model among the subjects of a comparison; the fitted ones are subjectRole(label).
 	roleTruth role = "truth"
+	// roleTrials is the task with the trials that were simulated from, where a comparison runs other networks over them.
+	roleTrials role = "trials"
 )
 
 func subjectRole(label string) role { return role("subject/" + label) }

@@ -80,7 +80,7 @@ func (r *running) simulate(ctx context.Context) error {
 		return r.failed(roleSimulator, "spec", err)
 	}
 	w, err := artifact.CreateDataset(filepath.Join(r.dir, artifact.DatasetFile), artifact.DatasetOptions{
-		Trials: trials, HeldIn: out.HeldIn, Neurons: out.Neurons, Bins: out.To - out.From, BinWidth: spec.BinWidth, Counts: out.Counts,
+		Trials: trials, HeldIn: out.HeldIn, Neurons: out.Neurons, Bins: out.To - out.From, FirstBin: out.From, BinWidth: spec.BinWidth, Counts: out.Counts,
 		Attributes: r.attributes(out.FileName, spec),
 	})
 	if err != nil {

@@ -148,7 +148,7 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 		return nil
 	}
 	if e.Train.Load != "" {
-		n, err := v.network(ctx, e, k.task)
+		n, err := v.network(ctx, e.Train.Load, e.Task, k.task)
 		if err != nil {
 			return err
 		}
@@ -232,7 +232,7 @@ func (v *validation) fit(ctx context.Context, e *experiment.Experiment, k *known
 	for i := range e.Fit {
 		f := &e.Fit[i]
 		if f.Use == nil {
-			problems, err := v.fitted(ctx, f, k)
+			problems, err := v.fitted(ctx, e, f, k)
 			if err != nil {
 				return err
 			}

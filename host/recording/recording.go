@@ -2,13 +2,9 @@ package recording
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -292,7 +288,7 @@ func (r *Recording) divideTrials(d Division, problems *Error) (order []int, trai
 func (r *Recording) attributes(order []int, heldIn int, d Division) (artifact.Attributes, error) {
 	sums := map[string]string{}
 	for _, f := range r.Files {
-		sum, err := hashFile(f)
+		sum, err := artifact.HashFile(f)
 		if err != nil {
 			return nil, err
 		}
@@ -309,19 +305,6 @@ func (r *Recording) attributes(order []int, heldIn int, d Division) (artifact.At
 	a := artifact.Labels{BinWidth: r.BinWidth, Conditions: r.Conditions, Neurons: names}.Attributes()
 	a["ctdb_origin"] = string(origin)
 	return a, nil
-}
-
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("recording: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("recording: %s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // few lists names, or the first ones.

@@ -19,7 +19,7 @@ const (
 	Truth Role = "truth"
 	// Recording is data without a truth: spikes and inputs alone.
 	Recording Role = "recording"
-	// Fitted is a data-trained model.
+	// Fitted is a data-trained model; or another task-trained network that was run over the same trials, which has latents and no rates.
 	Fitted Role = "fitted"
 )
 

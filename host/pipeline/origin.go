@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
+// simulatedFrom is the experiment's task with the trials that its data set was simulated from, where the file is one that a run has made of the very network that the
+// experiment loads, on this task. It is nil where that is not so, or not known: then the file is data like any other.
+func simulatedFrom(e *experiment.Experiment, on use) *use {
+	if e.Train == nil || e.Train.Load == "" || filepath.Base(e.Simulate.Dataset) != artifact.DatasetFile {
+		return nil
+	}
+	rec, err := artifact.ReadRecord(filepath.Dir(e.Simulate.Dataset))
+	if err != nil || rec.Stage != artifact.SimulateStage || len(otherTask(rec, e.Task)) > 0 {
+		return nil
+	}
+	weights, err := artifact.HashFile(filepath.Join(e.Train.Load, artifact.WeightsFile))
+	if err != nil || weights != rec.Inputs["weights"] {
+		return nil
+	}
+	seed, err := strconv.ParseUint(rec.KeyParts["components.task.seed"], 10, 64)
+	if err != nil {
+		return nil
+	}
+	given := param.Values{}
+	for path, text := range rec.KeyParts {
+		name, ok := strings.CutPrefix(path, "settings.trials.")
+		if !ok {
+			continue
+		}
+		var v any
+		if json.Unmarshal([]byte(text), &v) != nil {
+			return nil
+		}
+		given[name] = v
+	}
+	whole, problems := on.found.Params.Resolve(merged(on.params, given))
+	if len(problems) > 0 {
+		return nil
+	}
+	on.seed, on.overlay = seed, param.Values{}
+	for name := range given {
+		on.overlay[name] = whole[name]
+	}
+	return &on
+}
