@@ -153,7 +153,7 @@ func TestLoadedIsLookedAt(t *testing.T) {
 		}},
 		{"all at once", loadFit(filepath.Join(fit, artifact.InferredFile), train, damaged(fit, truncated), damaged(fit, func(dir string) { replace(filepath.Join(dir, artifact.InferredFile), []byte("x")) })), []string{
 			"3:21: simulate.dataset: ... train_encod_data: missing", "valid_encod_data: missing", "train_recon_data: missing", "valid_recon_data: missing",
-			"5:22: fit.f0.load: ... the stage train made", "6:22: fit.f1.load: ... weights.safetensors", "7:22: fit.f2.load: ... inferred.h5",
+			"5:22: fit.f0.load: ... are not known: simulate", "6:22: fit.f1.load: ... weights.safetensors", "7:22: fit.f2.load: ... inferred.h5",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) { expect(t, problems(t, h, study(t, h, c.text)), c.want...) })
