@@ -44,5 +44,6 @@
 //	shape/null/valid         comparison     the same for validation trials
 //	spectra/bootstrap        resample       the trials of a resample
 //	spectra/directions       direction      what the carried directions begin as
-//	spectra/null             trial          the order in which the bins of a trial are shuffled for the null
+//	spectra/null             trial          the order in which the bins of a trial are shuffled for the null of power spectra
+//	spectra/operators        trial          the same for the null of operators
 package builtin

@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/transport"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -294,7 +295,7 @@ func apart(x, y [][]float64, radius float64) (mean, far float64, pairs [][2]int)
 			d.Set(i, j, distance(x[i], y[j])/radius)
 		}
 	}
-	pairs = pairUp(len(x), len(y), d.At)
+	pairs = transport.Pairs(len(x), len(y), d.At)
 	for _, p := range pairs {
 		mean += d.At(p[0], p[1]) / float64(len(pairs))
 	}
@@ -335,7 +336,7 @@ func (c *fixedPoints) null(b *examined, x [][]float64, n int, m *affine) (float6
 func spectrumDistance(x, y []complex128) float64 {
 	cost := func(i, j int) float64 { return cmplx.Abs(x[i] - y[j]) }
 	sum := 0.0
-	for i, j := range assign(len(x), len(y), cost) {
+	for i, j := range transport.Assign(len(x), len(y), cost) {
 		sum += cost(i, j)
 	}
 	return sum / float64(len(x))

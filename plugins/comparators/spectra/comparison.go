@@ -203,21 +203,21 @@ func (e *exponents) summed(mark, j int) float64 {
 // comparisonOf is one of the distances between two subjects.
 type comparisonOf struct {
 	name, unit string
+	// has says what a subject lacks for it.
+	has func(e *examined) error
 	// of gives the statistic of a pair and that of its null, nil where there is none.
 	of func(x, y *examined) (value, null bootstrap.Statistic, err error)
 }
 
-func (c *comparison) distances() []comparisonOf {
+func (c *comparison) distances(ctx context.Context) []comparisonOf {
 	powers := func(name, unit string, get func(e *examined) ([2]*power, error), distance func(df float64) func(p, q []float64) float64) comparisonOf {
-		return comparisonOf{name, unit, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
-			a, err := get(x)
-			if err != nil {
-				return nil, nil, err
-			}
-			b, err := get(y)
-			if err != nil {
-				return nil, nil, err
-			}
+		has := func(e *examined) error {
+			_, err := get(e)
+			return err
+		}
+		return comparisonOf{name, unit, has, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+			a, _ := get(x)
+			b, _ := get(y)
 			switch {
 			case a[0].channels != b[0].channels:
 				return nil, nil, trials.Omit("%s has rates of %d neurons, %s of %d", y.Label, b[0].channels, x.Label, a[0].channels)
@@ -241,17 +241,25 @@ func (c *comparison) distances() []comparisonOf {
 		powers("power_hellinger", "", latents, same), powers("power_wasserstein", c.frequency, latents, moved),
 		powers("power_hellinger_rates", "", rates, same), powers("power_wasserstein_rates", c.frequency, rates, moved),
 	}
-	if c.Exponents == 0 {
-		return out
+	if c.Rank > 0 {
+		out = append(out, comparisonOf{"sgot", "", func(e *examined) error {
+			_, err := c.Both(e.Subject, comparator.Latents)
+			return err
+		}, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+			return c.operatorsOf(ctx, x, y, c.Null)
+		}})
 	}
-	return append(out, comparisonOf{"lyapunov_distance", c.rate, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
-		for _, e := range []*examined{x, y} {
+	if c.Exponents > 0 {
+		out = append(out, comparisonOf{"lyapunov_distance", c.rate, func(e *examined) error {
 			if e.err != nil {
-				return nil, nil, trials.Omit("%s: %v", e.Label, e.err)
+				return trials.Omit("%s: %v", e.Label, e.err)
 			}
-		}
-		return exponentsApart{x.sums, y.sums, min(len(x.exponents), len(y.exponents)), c.dt}, nil, nil
-	}})
+			return nil
+		}, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+			return exponentsApart{x.sums, y.sums, min(len(x.exponents), len(y.exponents)), c.dt}, nil, nil
+		}})
+	}
+	return out
 }
 
 // exponentsApart is the mean difference of the n leading exponents of two subjects whose trials are the same where their numbers are.
@@ -295,17 +303,17 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 	if n < 2 {
 		return nil
 	}
-	for _, d := range c.distances() {
+	for _, d := range c.distances(ctx) {
 		m := tensor.New64(d.name, n, n).With(d.unit, "subject", "subject")
 		for i := range n {
 			// A subject without a spectrum is at no distance from itself either.
-			if _, _, err := d.of(c.found[i], c.found[i]); err != nil {
+			if d.has(c.found[i]) != nil {
 				m.F64[i*n+i] = math.NaN()
 			}
 			for j := i + 1; j < n; j++ {
 				r := result(d.name, c.found[j].Label, d.unit, component.Lower)
 				r.Reference = c.found[i].Label
-				value, null, err := d.of(c.found[i], c.found[j])
+				value, null, err := c.between(d, c.found[i], c.found[j])
 				var why trials.Omission
 				if err != nil && !errors.As(err, &why) {
 					return err
@@ -326,6 +334,16 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 	return nil
 }
 
+// between is a distance of two subjects, an omission where one lacks what it takes.
+func (c *comparison) between(d comparisonOf, x, y *examined) (value, null bootstrap.Statistic, err error) {
+	for _, e := range []*examined{x, y} {
+		if err := d.has(e); err != nil {
+			return nil, nil, err
+		}
+	}
+	return d.of(x, y)
+}
+
 // reported is true of the subjects that others are measured against.
 func (c *comparison) reported(i int) bool {
 	return i == 0 || c.Reference == nil || c.Reference.Role == comparator.Recording
@@ -338,7 +356,7 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 	if v := value.Value(bootstrap.Ones(n)); v-v == 0 {
 		r.Value = v
 	} else {
-		r.Reason = "there is no power at any frequency: what is to be compared does not vary, or its trials are too short"
+		r.Reason = "what is to be compared does not vary over the validation trials, or these are too short"
 		return nil
 	}
 	if a, ok := value.(apart); ok {

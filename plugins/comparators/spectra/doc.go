@@ -25,6 +25,17 @@
 //	power_wasserstein  sum_f |P(f) - Q(f)| df of the running sums P and Q, optimal transport over frequencies, Hz (cycles/bin): how far power has to be moved
 //
 // Those of rates, power_hellinger_rates and power_wasserstein_rates, are means over neurons. The null shuffles the bins within each trial of the second subject: the same values without dynamics.
+// # Spectra of operators
+//
+// sgot is the spectral-Grassmann optimal transport distance (Germain, Flamary, Kostic & Lounici 2025) of the linear operators that best advance two subjects' latents by a bin. Operators are compared
+// on one space: the second subject's latents are taken to the first's by least squares on training trials, and both are written in the first's leading principal axes, scaled to unit variance
+// (operator_rank, operator_variance); the operators are those of validation trials. Each eigenvalue l with its right and left eigenvectors r and v is a point, and
+//
+//	sgot  sqrt(min over transport plans of the mean of (eta |l - l'| + (1-eta) sqrt(1 - |<r,r'>|^2 |<v,v'>|^2))^2)
+//
+// with eigenvalues per bin: 0 where both have the same modes along the same directions. What the map by least squares leaves out, such as invented dimensions, does not count; where eigenvalues
+// repeat, eigenvectors are not unique and the distance is too large.
+//
 // Intervals of distances are percentiles of the resamples, moved so that their mean lies at the value: of a distance near 0, resamples are nearly all above it.
 //
 // Equal power spectra are necessary for equal dynamics, not sufficient: phases are not looked at.

@@ -21,6 +21,8 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		tensor.Elements(s.Subjects, marks+2, along, count, double),
 		tensor.Elements(2, s.Subjects, d.ValidTrials, d.Neurons+1, lines, double),
 		tensor.Elements(2, threads, d.Bins, z, double),
+		// Moments of latents, a part for each shard, and those of each trial in common coordinates.
+		tensor.Elements(2*trials.Shards+8, z, z, double), tensor.Elements(8, d.ValidTrials, min(p.Rank, z), min(p.Rank, z), double),
 		min(tensor.Elements(p.Resamples, d.ValidTrials, double), bootstrap.KeptBytes),
 	)
 	return component.Memory{Bytes: bytes, Params: []string{"exponents", "segment"}}

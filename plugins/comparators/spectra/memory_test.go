@@ -24,7 +24,7 @@ func TestMemory(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		sizes := comparator.Sizes{Data: &model.DataSpec{Neurons: c.neurons, Bins: c.bins, ValidTrials: c.valid}, Subjects: 2, Latents: c.wide}
+		sizes := comparator.Sizes{Data: &model.DataSpec{Neurons: c.neurons, Bins: c.bins, TrainTrials: c.valid, ValidTrials: c.valid}, Subjects: 2, Latents: c.wide}
 		footprint.Check(t, fmt.Sprintf("%+v", c), f.Memory(values, sizes, c.threads).Bytes, func() error {
 			m, err := f.Open(context.Background(), values, component.Env{Seed: 1, Threads: c.threads})
 			if err != nil {
@@ -40,6 +40,9 @@ func TestMemory(t *testing.T) {
 			for i, role := range []comparator.Role{comparator.Truth, comparator.Fitted} {
 				s := dynamic(string(role), role, decay, beginning(uint64(i), c.valid, c.bins, c.wide, 1))
 				s.Valid = append(s.Valid, tensor.From32(comparator.Rates, beginning(9, c.valid, c.bins, c.neurons, 1).Float32s(), c.valid, c.bins, c.neurons))
+				for _, a := range s.Valid {
+					s.Train = append(s.Train, a.Clone())
+				}
 				subjects = append(subjects, s)
 			}
 			_, err = m.Compare(context.Background(), comparator.Request{Subjects: subjects}, nil)

@@ -212,7 +212,7 @@ func TestOmissions(t *testing.T) {
 		metric, why string
 		value       bool
 	}{
-		"constant":   {[]comparator.Subject{truth, with(tensor.New64("", 12, 40, 3), nil)}, "power_hellinger", "no power", false},
+		"constant":   {[]comparator.Subject{truth, with(tensor.New64("", 12, 40, 3), nil)}, "power_hellinger", "does not vary", false},
 		"no rates":   {[]comparator.Subject{truth, with(x, nil)}, "power_hellinger_rates", "model has no rates", false},
 		"neurons":    {[]comparator.Subject{truth, with(x, tensor.New64("", 12, 40, 3))}, "power_hellinger_rates", "rates of 3 neurons, truth of 2", false},
 		"not finite": {[]comparator.Subject{truth, with(broken, nil)}, "power_hellinger", "row 0, bin 2, channel 1", false},

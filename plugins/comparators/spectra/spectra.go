@@ -19,6 +19,9 @@ type Params struct {
 	Steps     int     `param:"steps" default:"0" min:"0" max:"10000000" unit:"bin" doc:"bins to run under inputs: zero or mean; 0: as many as the trials have"`
 	Transient float64 `param:"transient" default:"0.2" min:"0" max:"0.9" doc:"share of each trial at its beginning that does not count"`
 	Segment   int     `param:"segment" default:"128" min:"8" max:"1000000" unit:"bin" doc:"length of the segments behind power spectra, cut to the longest trial; shorter trials are left out"`
+	Rank      int     `param:"operator_rank" default:"10" min:"0" max:"200" doc:"most coordinates of the operators behind sgot; 0 leaves it out"`
+	Explained float64 `param:"operator_variance" default:"0.95" above:"0" max:"1" doc:"share of the variance that the coordinates of the operators behind sgot explain"`
+	Eta       float64 `param:"eta" default:"0.5" min:"0" max:"1" doc:"weight of eigenvalues in sgot; the rest is that of eigenvectors"`
 	Resamples int     `param:"bootstrap" default:"1000" min:"0" max:"1000000" doc:"resamples of trials behind each 95% interval; 0 gives none"`
 	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval: percentile, or bias-corrected and accelerated"`
 	Null      bool    `param:"null" default:"true" doc:"also compare power spectra with those of bins shuffled within trials"`
@@ -29,8 +32,8 @@ func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "spectra"},
 		Version:      "0.1.0",
-		Doc:          "Lyapunov exponents of models' dynamics, and distances between power spectra of their trajectories, with intervals.",
-		Source:       "Benettin et al. 1980; Kaplan & Yorke 1979; Welch 1967",
+		Doc:          "Lyapunov exponents of models' dynamics, and distances between power spectra of their trajectories and between spectra of their operators, with intervals.",
+		Source:       "Benettin et al. 1980; Kaplan & Yorke 1979; Welch 1967; Germain et al. 2025",
 		Capabilities: []component.Capability{component.NeedsDynamics, component.Deterministic},
 	}, nil, Open), memory)
 }

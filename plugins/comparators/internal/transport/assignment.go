@@ -1,10 +1,10 @@
-package fixedpoints
+package transport
 
 import "math"
 
-// assign pairs each of rows with one of cols, rows <= cols, so that the summed cost is least, and returns the column of each row. It is the method of shortest augmenting
+// Assign pairs each of rows with one of cols, rows <= cols, so that the summed cost is least, and returns the column of each row. It is the method of shortest augmenting
 // paths with potentials (Jonker & Volgenant 1987), O(rows^2 cols). cost must be finite.
-func assign(rows, cols int, cost func(i, j int) float64) []int {
+func Assign(rows, cols int, cost func(i, j int) float64) []int {
 	// Row and column 0 stand for none.
 	u, v := make([]float64, rows+1), make([]float64, cols+1)
 	rowOf, way := make([]int, cols+1), make([]int, cols+1)
@@ -55,16 +55,16 @@ func assign(rows, cols int, cost func(i, j int) float64) []int {
 	return out
 }
 
-// pairUp assigns whichever set is smaller: a list of (row, column).
-func pairUp(rows, cols int, cost func(i, j int) float64) [][2]int {
+// Pairs assigns whichever set is smaller: a list of (row, column).
+func Pairs(rows, cols int, cost func(i, j int) float64) [][2]int {
 	var out [][2]int
 	if rows <= cols {
-		for i, j := range assign(rows, cols, cost) {
+		for i, j := range Assign(rows, cols, cost) {
 			out = append(out, [2]int{i, j})
 		}
 		return out
 	}
-	for j, i := range assign(cols, rows, func(j, i int) float64 { return cost(i, j) }) {
+	for j, i := range Assign(cols, rows, func(j, i int) float64 { return cost(i, j) }) {
 		out = append(out, [2]int{i, j})
 	}
 	return out
