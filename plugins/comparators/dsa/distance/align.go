@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
@@ -41,8 +42,8 @@ type Alignment struct {
 	Bound float64
 	// Determinant of C, +1 or -1. For operators of odd size C and -C give the same distance, and either may stand here.
 	Determinant int
-	// Starts is how many descents were made.
-	Starts int
+	// Starts is how many descents were made, Steps how many steps they took in all.
+	Starts, Steps int
 }
 
 // Gap is Angular - Bound, at least 0.
@@ -76,9 +77,16 @@ func Align(ctx context.Context, a, b *Operator, opt Options) (Alignment, error) 
 	if err := r.run(ctx); err != nil {
 		return Alignment{}, err
 	}
+	// From the operators' own coordinates to those that they were given in, and the distance there.
+	n := a.n
+	var c, m mat.Dense
+	c.Product(mat.NewDense(n, n, a.u), mat.NewDense(n, n, r.best.c), mat.NewDense(n, n, b.u).T())
+	m.Product(&c, mat.NewDense(n, n, b.a), c.T())
+	m.Sub(mat.NewDense(n, n, a.a), &m)
+	euclidean := mat.Norm(&m, 2)
+	angular := chordAngle(euclidean * euclidean / 2)
 	return Alignment{
-		C: mat.NewDense(a.n, a.n, r.best.c), Angular: r.best.angular, Euclidean: 2 * math.Sin(r.best.angular/2), Bound: min(r.bound, r.best.angular), Starts: r.made,
-		Determinant: determinant(r.best.c, a.n),
+		C: &c, Angular: angular, Euclidean: euclidean, Bound: min(r.bound, angular), Starts: r.made, Steps: r.steps, Determinant: determinant(c.RawMatrix().Data, n),
 	}, nil
 }
 
@@ -89,70 +97,97 @@ type search struct {
 	best  end
 	bound float64
 	made  int
+	steps int
 	// idle descents, to be used again.
 	idle chan *descent
 }
 
-// The tolerances of the descents that compete, on the gradient's norm, and of the one that goes on from the best; the size of waves; and, for operators too
-// large for every descent to be followed to its end, how far each goes.
+// The tolerances of the descents that compete, on the gradient's norm, and of the one that goes on from the best; and the size of waves.
 const (
 	roughTolerance = 1e-5
 	fineTolerance  = 1e-8
 	wave           = 4
-	large          = 40
-	largeRough     = 60
-	largeFine      = 1e-6
 )
 
-// run descends from matched eigenvectors, the best matches first, then from random points, then for a third of the budget from where the best is when turned
-// in a few planes.
+// Operators of more than large rows have descents too dear for each to be followed to its end: those that are behind after the steps of a round are given up.
+const large = 40
+
+// round is how many of the starts take part, at most, and for how many steps.
+type round struct {
+	starts, steps int
+	tolerance     float64
+}
+
+// rounds of large operators. The last is the fine one.
+func (s *search) rounds() []round {
+	n := s.opt.Starts
+	return []round{{n, 20, roughTolerance}, {(n + 1) / 2, 30, roughTolerance}, {(n + 3) / 4, 150, roughTolerance}, {1, s.opt.Iterations, largeFine}}
+}
+
+const largeFine = 1e-6
+
+// run descends from matched eigenvectors, the best matches first, then from random points, then, where operators are not large, for a third of the budget from where the best is
+// when turned in a few planes.
 func (s *search) run(ctx context.Context) error {
 	d := s.take()
 	matched := d.candidates()
 	s.put(d)
 	// Matches are exact for conjugate systems, and then there is nothing to search.
 	if matched[0].angular-s.bound <= nearlyProven {
-		if err := s.wave(ctx, []int{0}, s.opt.Iterations, func(*descent, int) []float64 { return matched[0].c }); err != nil || s.proven() {
+		if _, err := s.wave(ctx, []int{0}, s.opt.Iterations, roughTolerance, func(*descent, int) []float64 { return matched[0].c }); err != nil || s.proven() {
 			return err
 		}
 	}
-	iterations := s.opt.Iterations
-	if s.a.n > large && s.opt.Starts > 1 {
-		iterations = min(iterations, largeRough)
-	}
 	fresh := s.opt.Starts - s.opt.Starts/3
+	start := func(d *descent, k int) []float64 {
+		switch {
+		case k < len(matched):
+			return matched[k].c
+		case s.a.n <= large && k >= fresh && s.best.c != nil:
+			return d.turned(s.best.c, random.New(s.opt.Seed, "dsa/hop", uint64(d.n), uint64(k)))
+		}
+		return d.start(s.opt.Seed, k-len(matched))
+	}
+	if s.a.n > large {
+		return s.compete(ctx, start)
+	}
 	for from := 0; s.made < s.opt.Starts && !s.proven(); {
 		var units []int
 		for k := range min(wave, s.opt.Starts-s.made) {
 			units = append(units, from+k)
 		}
 		from += len(units)
-		best := s.best.c
-		if err := s.wave(ctx, units, iterations, func(d *descent, k int) []float64 {
-			switch {
-			case k < len(matched):
-				return matched[k].c
-			case k >= fresh && best != nil:
-				return d.turned(best, random.New(s.opt.Seed, "dsa/hop", uint64(d.n), uint64(k)))
-			}
-			return d.start(s.opt.Seed, k-len(matched))
-		}); err != nil {
+		ends, err := s.wave(ctx, units, s.opt.Iterations, roughTolerance, start)
+		if err != nil {
 			return err
 		}
+		s.made += len(ends)
 	}
 	if s.proven() {
 		return nil
 	}
-	d = s.take()
-	tolerance := fineTolerance
-	if s.a.n > large {
-		tolerance = largeFine
-	}
-	e, err := d.run(ctx, s.best.c, s.opt.Iterations, tolerance)
-	if err == nil && e.angular < s.best.angular {
-		s.best = e
-	}
+	_, err := s.wave(ctx, []int{0}, s.opt.Iterations, fineTolerance, func(*descent, int) []float64 { return s.best.c })
 	return err
+}
+
+// compete goes through the rounds.
+func (s *search) compete(ctx context.Context, start func(d *descent, k int) []float64) error {
+	for i, r := range s.rounds() {
+		units := make([]int, r.starts)
+		for k := range units {
+			units[k] = k
+		}
+		ends, err := s.wave(ctx, units, min(r.steps, s.opt.Iterations), r.tolerance, start)
+		if err != nil || s.proven() {
+			return err
+		}
+		if i == 0 {
+			s.made += len(ends)
+		}
+		slices.SortStableFunc(ends, func(x, y end) int { return cmp.Compare(x.angular, y.angular) })
+		start = func(_ *descent, k int) []float64 { return ends[k].c }
+	}
+	return nil
 }
 
 // nearlyProven is how far above the bound a match may lie and be taken for exact but for rounding and the pairing of equal eigenvalues.
@@ -178,28 +213,30 @@ func (s *search) put(d *descent) {
 }
 
 // wave descends from the starts of the given numbers and keeps the best, the first of equals.
-func (s *search) wave(ctx context.Context, units []int, iterations int, start func(d *descent, k int) []float64) error {
-	ends := make([]end, len(units))
+func (s *search) wave(ctx context.Context, units []int, iterations int, tolerance float64, start func(d *descent, k int) []float64) ([]end, error) {
+	ends, steps := make([]end, len(units)), make([]int, len(units))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.opt.Threads)
 	for i, k := range units {
 		g.Go(func() (err error) {
 			d := s.take()
-			ends[i], err = d.run(ctx, start(d, k), iterations, roughTolerance)
+			before := d.steps
+			ends[i], err = d.run(ctx, start(d, k), iterations, tolerance)
+			steps[i] = d.steps - before
 			s.put(d)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	for _, e := range ends {
-		s.made++
+	for i, e := range ends {
+		s.steps += steps[i]
 		if e.angular < s.best.angular {
 			s.best = e
 		}
 	}
-	return nil
+	return ends, nil
 }
 
 // defaultStarts: what many random starts find that few do not shrinks as operators grow, and each costs the cube of their size.
@@ -210,7 +247,7 @@ func defaultStarts(n int) int {
 	case n <= large:
 		return 24
 	}
-	return 4
+	return 8
 }
 
 // bound is an upper bound on the inner product of a and C b C^T over orthogonal C: symmetric and skew parts are aligned apart, each at best
@@ -233,13 +270,20 @@ func (d *descent) candidates() []end {
 	var out []end
 	for k, x := range d.x.frames {
 		for _, c := range d.matched(x, d.y.frames[k]) {
-			d.mul(d.t1, c, false, d.y.a, false)
-			d.mul(d.m, d.t1, false, c, true)
-			out = append(out, end{c, chordAngle(d.half(d.m))})
+			out = append(out, end{c, d.at(c)})
 		}
 	}
 	slices.SortStableFunc(out, func(x, y end) int { return cmp.Compare(x.angular, y.angular) })
 	return out
+}
+
+// at is the angle at C.
+func (d *descent) at(c []float64) float64 {
+	d.pad(d.c, c)
+	product.Square(d.t1, d.c, d.b, d.n)
+	d.transpose(d.t2, d.c)
+	product.Square(d.m, d.t1, d.t2, d.n)
+	return chordAngle(d.half(d.m))
 }
 
 // start number k that is no match: the identity, then orthogonal matrices drawn uniformly, with either determinant in turn.

@@ -9,19 +9,27 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 )
 
-// descent maximises f(C) = <A, C B C^T> over the connected component of O(n) that it begins in, by limited-memory BFGS. It works in a frame
-// that moves along: with M = C B C^T, a step is C -> R C, M -> R M R^T with R a rotation whose logarithm is about the skew W. The gradient there is the skew part of
-// A M^T - M^T A, and gradients of successive frames are compared as they stand (left-trivialised transport; Absil, Mahony & Sepulchre 2008).
+// descent minimises F(C) = |A - C B C^T|^2 / 2 over the connected component of O(n) that it begins in, by limited-memory BFGS. It works in a frame
+// that moves along: with M = C B C^T, a step is C -> R C, M -> R M R^T with R a rotation whose logarithm is about the skew W. The gradient there is twice the skew part of
+// M^T A - A M^T, and gradients of successive frames are compared as they stand (left-trivialised transport; Absil, Mahony & Sepulchre 2008).
+//
+// Operators are in coordinates in which their symmetric parts are diagonal. So one product is enough for a gradient, and the curvature in single planes, which
+// costs no product, is near enough to that of the whole to begin the approximate inverse Hessian with. All matrices are padded, see [product.Square].
 type descent struct {
 	x, y *Operator
-	n    int
+	n, p int
 	work product.Workspace
+	// a and b are the operators, k the skew part of a.
+	a, b, k []float64
 
 	c, m, r, mNew, cNew, t1, t2 []float64
-	// Skew matrices are kept as their strict lower triangle.
-	g, gNew, step []float64
-	s, dg         [][]float64
-	rho, alpha    []float64
+	// Skew matrices are kept as their strict lower triangle. h is the curvature in each of its planes.
+	g, gNew, step, h []float64
+	rows, columns    []float64
+	s, dg            [][]float64
+	rho, alpha       []float64
+	// steps is how many were made in all.
+	steps int
 }
 
 // end is where a descent came to.
@@ -31,16 +39,23 @@ type end struct {
 }
 
 // memory is the number of steps that the approximate Hessian is made of.
-const memory = 12
+const memory = 8
 
 func newDescent(x, y *Operator) *descent {
 	n := x.n
-	d := &descent{x: x, y: y, n: n}
-	for _, p := range []*[]float64{&d.c, &d.m, &d.r, &d.mNew, &d.cNew, &d.t1, &d.t2} {
-		*p = make([]float64, n*n)
+	d := &descent{x: x, y: y, n: n, p: product.Padded(n), rows: make([]float64, n), columns: make([]float64, n)}
+	for _, p := range []*[]float64{&d.a, &d.b, &d.k, &d.c, &d.m, &d.r, &d.mNew, &d.cNew, &d.t1, &d.t2} {
+		*p = make([]float64, d.p*d.p)
+	}
+	d.pad(d.a, x.own)
+	d.pad(d.b, y.own)
+	for i := range n {
+		for j := range n {
+			d.k[i*d.p+j] = (x.own[i*n+j] - x.own[j*n+i]) / 2
+		}
 	}
 	half := n * (n - 1) / 2
-	for _, p := range []*[]float64{&d.g, &d.gNew, &d.step} {
+	for _, p := range []*[]float64{&d.g, &d.gNew, &d.step, &d.h} {
 		*p = make([]float64, half)
 	}
 	for range memory {
@@ -50,9 +65,36 @@ func newDescent(x, y *Operator) *descent {
 	return d
 }
 
-func (d *descent) mul(dst, a []float64, ta bool, b []float64, tb bool) {
-	n := d.n
-	d.work.Mul(dst, n, n, n, product.Operand{Data: a, Stride: n, T: ta}, product.Operand{Data: b, Stride: n, T: tb})
+// pad copies a matrix without gaps to one with them, bare the other way.
+func (d *descent) pad(to, from []float64) {
+	for i := range d.n {
+		copy(to[i*d.p:][:d.n], from[i*d.n:])
+	}
+}
+
+func (d *descent) bare(from []float64) []float64 {
+	out := make([]float64, d.n*d.n)
+	for i := range d.n {
+		copy(out[i*d.n:][:d.n], from[i*d.p:])
+	}
+	return out
+}
+
+// transpose writes the transpose of a padded matrix, a block at a time.
+func (d *descent) transpose(to, from []float64) {
+	const block = 8
+	p := d.p
+	for i := 0; i < p; i += block {
+		for j := 0; j < p; j += block {
+			for r := range block {
+				row := from[(i+r)*p+j:][:block]
+				at := j*p + i + r
+				for q, v := range row {
+					to[at+q*p] = v
+				}
+			}
+		}
+	}
 }
 
 func vec(x []float64) blas64.Vector { return blas64.Vector{N: len(x), Data: x, Inc: 1} }
@@ -70,14 +112,16 @@ func axpy(alpha float64, x, y []float64) {
 	}
 }
 
+// begin writes C, without gaps, and what it stands for, and returns half the squared distance.
+func (d *descent) begin(from []float64) float64 {
+	d.pad(d.c, from)
+	return d.refresh()
+}
+
 // run descends from c until the gradient's norm is below tolerance, nothing is gained any more, or the iterations are used up.
 func (d *descent) run(ctx context.Context, from []float64, iterations int, tolerance float64) (end, error) {
-	copy(d.c, from)
-	d.orthogonalise(d.c, 2)
-	d.mul(d.t1, d.c, false, d.y.a, false)
-	d.mul(d.m, d.t1, false, d.c, true)
-	// Half the squared distance keeps its digits near 0, where 1 - f has none.
-	f := d.half(d.m)
+	// Half the squared distance keeps its digits near 0, where 1 - <A, M> has none.
+	f := d.begin(from)
 	d.gradient(d.g, d.m)
 	kept, stalled := 0, 0
 	for it := range iterations {
@@ -88,6 +132,9 @@ func (d *descent) run(ctx context.Context, from []float64, iterations int, toler
 		if norm <= tolerance || norm <= tolerance*math.Sqrt(f) || f < 1e-26 {
 			break
 		}
+		if it%curvatureEvery == 0 {
+			d.curvature()
+		}
 		d.direction(kept, it)
 		slope := dot(d.g, d.step)
 		if !(slope < 0) {
@@ -95,19 +142,18 @@ func (d *descent) run(ctx context.Context, from []float64, iterations int, toler
 			d.direction(0, it)
 			slope = dot(d.g, d.step)
 		}
-		// No step turns by more than about a quarter of a right angle in any plane.
+		// No step turns by more than about 40 degrees in any plane.
 		t := 1.0
-		if size := math.Sqrt(2 * dot(d.step, d.step)); kept == 0 {
-			t = min(1, 0.2/size)
-		} else if size > 1 {
+		if size := math.Sqrt(2 * dot(d.step, d.step)); size > 1 {
 			t = 1 / size
 		}
 		moved := false
 		var fNew float64
 		for range 20 {
 			d.rotation(t)
-			d.mul(d.t1, d.r, false, d.m, false)
-			d.mul(d.mNew, d.t1, false, d.r, true)
+			product.Square(d.t1, d.r, d.m, d.n)
+			d.transpose(d.t2, d.r)
+			product.Square(d.mNew, d.t1, d.t2, d.n)
 			fNew = d.half(d.mNew)
 			if fNew <= f+1e-4*t*slope {
 				moved = true
@@ -123,7 +169,8 @@ func (d *descent) run(ctx context.Context, from []float64, iterations int, toler
 			kept = 0
 			continue
 		}
-		d.mul(d.cNew, d.r, false, d.c, false)
+		d.steps++
+		product.Square(d.cNew, d.r, d.c, d.n)
 		d.c, d.cNew = d.cNew, d.c
 		d.m, d.mNew = d.mNew, d.m
 		d.gradient(d.gNew, d.m)
@@ -158,40 +205,92 @@ func (d *descent) run(ctx context.Context, from []float64, iterations int, toler
 		}
 	}
 	f = d.refresh()
-	return end{append([]float64(nil), d.c...), chordAngle(f)}, nil
+	return end{d.bare(d.c), chordAngle(f)}, nil
 }
 
 // refresh makes C orthogonal to rounding and M what it stands for.
 func (d *descent) refresh() float64 {
 	d.orthogonalise(d.c, 2)
-	d.mul(d.t1, d.c, false, d.y.a, false)
-	d.mul(d.m, d.t1, false, d.c, true)
+	product.Square(d.t1, d.c, d.b, d.n)
+	d.transpose(d.t2, d.c)
+	product.Square(d.m, d.t1, d.t2, d.n)
 	return d.half(d.m)
 }
 
 // half is |A - M|^2 / 2.
 func (d *descent) half(m []float64) float64 {
-	sum := 0.0
-	for i, v := range d.x.a {
-		e := v - m[i]
-		sum += e * e
+	// Four sums, so that none waits for the last addition.
+	var s0, s1, s2, s3 float64
+	a, m := d.a, m[:len(d.a)]
+	for i := 0; i+4 <= len(a); i += 4 {
+		e0, e1, e2, e3 := a[i]-m[i], a[i+1]-m[i+1], a[i+2]-m[i+2], a[i+3]-m[i+3]
+		s0, s1, s2, s3 = s0+e0*e0, s1+e1*e1, s2+e2*e2, s3+e3*e3
 	}
-	return sum / 2
+	return (s0 + s1 + s2 + s3) / 2
 }
 
-// gradient of half with respect to W, of R = exp(W), at W = 0, in the coordinates of the strict lower triangle.
+// gradient of half with respect to W, of R = exp(W), at W = 0, in the coordinates of the strict lower triangle. With A = D + K and M = P + Q, D diagonal, P symmetric, K and Q skew,
+// the skew part of A M^T - M^T A is DP - PD - (KQ - QK), and QK is the transpose of KQ.
 func (d *descent) gradient(g, m []float64) {
-	n := d.n
-	d.mul(d.t1, d.x.a, false, m, true)
-	d.mul(d.t2, m, true, d.x.a, false)
+	n, p := d.n, d.p
+	q, kq := d.t1, d.t2
+	for i := range n {
+		q[i*p+i] = 0
+		for j, v := range m[i*p:][:i] {
+			w := (v - m[j*p+i]) / 2
+			q[i*p+j], q[j*p+i] = w, -w
+		}
+	}
+	product.Square(kq, d.k, q, n)
 	k := 0
 	for i := range n {
-		for j := range i {
-			g[k] = -(d.t1[i*n+j] - d.t2[i*n+j] - d.t1[j*n+i] + d.t2[j*n+i])
+		di := d.a[i*p+i]
+		for j, v := range m[i*p:][:i] {
+			g[k] = 2*(kq[i*p+j]-kq[j*p+i]) - (di-d.a[j*p+j])*(v+m[j*p+i])
 			k++
 		}
 	}
 }
+
+// curvatureEvery is the number of steps between two looks at the curvature.
+const curvatureEvery = 4
+
+// curvature is the second derivative of half in each plane: with r and c the inner products of rows and of columns of A with those of M, of the plane of i and j it is
+// r_i + r_j + c_i + c_j - 2 (A_jj M_ii + A_ii M_jj - A_ji M_ij - A_ij M_ji). The inverse Hessian begins with its modulus, kept away from 0.
+func (d *descent) curvature() {
+	n, p := d.n, d.p
+	clear(d.columns)
+	for i := range n {
+		row, sum := d.a[i*p:][:n], 0.0
+		for j, v := range d.m[i*p:][:n] {
+			x := v * row[j]
+			sum += x
+			d.columns[j] += x
+		}
+		d.rows[i] = sum
+	}
+	k, mean := 0, 0.0
+	for i := range n {
+		own := d.rows[i] + d.columns[i]
+		aii, mii := d.a[i*p+i], d.m[i*p+i]
+		for j := range i {
+			v := own + d.rows[j] + d.columns[j] - 2*(d.a[j*p+j]*mii+aii*d.m[j*p+j]-d.a[j*p+i]*d.m[i*p+j]-d.a[i*p+j]*d.m[j*p+i])
+			d.h[k] = math.Abs(v)
+			mean += d.h[k]
+			k++
+		}
+	}
+	if k == 0 {
+		return
+	}
+	least := flattest * mean / float64(k)
+	for i, v := range d.h {
+		d.h[i] = 1 / max(v, least, math.SmallestNonzeroFloat64)
+	}
+}
+
+// flattest is the share of the mean curvature below which none is trusted.
+const flattest = 0.05
 
 // direction writes -H g to step, H from the last pairs before iteration it (Nocedal & Wright 2006, algorithm 7.4).
 func (d *descent) direction(kept, it int) {
@@ -203,10 +302,8 @@ func (d *descent) direction(kept, it int) {
 		d.alpha[k] = d.rho[k] * dot(d.s[k], d.step)
 		axpy(-d.alpha[k], d.dg[k], d.step)
 	}
-	if kept > 0 {
-		k := (it - 1 + memory*4) % memory
-		gamma := 1 / (d.rho[k] * dot(d.dg[k], d.dg[k]))
-		blas64.Scal(gamma, vec(d.step))
+	for i, v := range d.h {
+		d.step[i] *= v
 	}
 	for b := kept; b >= 1; b-- {
 		k := (it - b + memory*4) % memory
@@ -214,49 +311,55 @@ func (d *descent) direction(kept, it int) {
 	}
 }
 
-// rotation writes to r the orthogonal matrix next to I + W + W^2/2 + W^3/6 + W^4/24, W = t step: products alone, where Cayley's map or the
-// exponential would solve or iterate.
+// R = I + W + X/2 + b W X + b^2 X^2, X = W W, is a rotation but for a term of the eighth order in the angle, at the cost of two products; orthogonalEnough is the size of W up to which that is
+// 2e-9, beyond it R is made orthogonal.
+const orthogonalEnough = 0.3
+
+// rotation writes to r the orthogonal matrix next to exp(W), W = t step: products alone, where Cayley's map or the exponential would solve or iterate.
 func (d *descent) rotation(t float64) {
-	n := d.n
-	w, w2, k := d.mNew, d.t1, 0
+	n, p := d.n, d.p
+	b := (2 - math.Sqrt2) / 4
+	w, x, k, size := d.mNew, d.t1, 0, 0.0
 	for i := range n {
-		w[i*n+i] = 0
+		w[i*p+i] = 0
 		for j := range i {
-			w[i*n+j], w[j*n+i] = t*d.step[k], -t*d.step[k]
+			v := t * d.step[k]
+			w[i*p+j], w[j*p+i] = v, -v
+			size += 2 * v * v
 			k++
 		}
 	}
-	// W^T W = -W^2: transposed left operands are packed at the cost of a copy. W^2 is symmetric.
-	d.mul(w2, w, true, w, false)
+	product.Square(x, w, w, n)
 	for i, v := range w {
-		w2[i] = -w2[i]
-		d.t2[i] = v/6 + w2[i]/24
+		d.t2[i] = b * (v + b*x[i])
 	}
 	for i := range n {
-		d.t2[i*n+i] += 0.5
+		d.t2[i*p+i] += 0.5
 	}
-	d.mul(d.r, w2, true, d.t2, false)
+	product.Square(d.r, x, d.t2, n)
 	for i, v := range w {
 		d.r[i] += v
 	}
 	for i := range n {
-		d.r[i*n+i]++
+		d.r[i*p+i]++
 	}
-	d.orthogonalise(d.r, 1)
+	if size > orthogonalEnough*orthogonalEnough {
+		d.orthogonalise(d.r, 1)
+	}
 }
 
 // orthogonalise replaces x, which is nearly orthogonal, by x (3 I - x^T x) / 2, which is more nearly so, a few times (Newton and Schulz).
 func (d *descent) orthogonalise(x []float64, times int) {
-	n := d.n
 	for range times {
-		d.mul(d.t1, x, true, x, false)
+		d.transpose(d.t2, x)
+		product.Square(d.t1, d.t2, x, d.n)
 		for i, v := range d.t1 {
 			d.t1[i] = -v / 2
 		}
-		for i := range n {
-			d.t1[i*n+i] += 1.5
+		for i := range d.n {
+			d.t1[i*d.p+i] += 1.5
 		}
-		d.mul(d.t2, x, false, d.t1, false)
+		product.Square(d.t2, x, d.t1, d.n)
 		copy(x, d.t2)
 	}
 }

@@ -22,7 +22,13 @@ func Follow(ctx context.Context, a, b mat.Matrix, c *mat.Dense) (float64, error)
 	if r, k := c.Dims(); x.n != y.n || r != x.n || k != x.n {
 		return 0, fmt.Errorf("%w: %d and %d rows, from C of shape (%d, %d)", ErrSizes, x.n, y.n, r, k)
 	}
-	e, err := newDescent(x, y).run(ctx, mat.DenseCopyOf(c).RawMatrix().Data, followed, followTolerance)
+	if err := x.diagonalise(); err != nil {
+		return 0, err
+	}
+	y.own = y.a
+	var from mat.Dense
+	from.Mul(mat.NewDense(x.n, x.n, x.u).T(), c)
+	e, err := newDescent(x, y).run(ctx, from.RawMatrix().Data, followed, followTolerance)
 	return e.angular, err
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
 )
 
 // ErrOperator is returned, wrapped, for a matrix that no distance can be had for.
@@ -14,15 +16,15 @@ var ErrOperator = errors.New("distance: unusable operator")
 // Operator is a square matrix scaled to Frobenius norm 1, with what alignments and spectra need of it. It is not changed after it was made.
 type Operator struct {
 	n int
-	// a is (n, n), row-major.
-	a []float64
+	// a is (n, n), row-major. own is the same in the basis of the columns of u, in which its symmetric part is diagonal.
+	a, own, u []float64
 	// symmetric are the eigenvalues of the symmetric part, skew the moduli of those of the skew part, singular the singular values; all ascending.
 	symmetric, skew, singular []float64
 	eigenvalues               []complex128
 	frames                    []frame
 }
 
-// frame is an orthonormal basis that turns as the operator turns: the eigenvectors of a symmetric matrix made of it.
+// frame is an orthonormal basis, in an operator's own coordinates, that turns as the operator turns: the eigenvectors of a symmetric matrix made of it.
 type frame struct {
 	// u has the vectors as columns, in is the operator in these coordinates; both (n, n).
 	u, in []float64
@@ -75,10 +77,36 @@ func (o *Operator) Eigenvalues() []complex128 { return slices.Clone(o.eigenvalue
 // Matrix returns a copy of the scaled matrix.
 func (o *Operator) Matrix() *mat.Dense { return mat.NewDense(o.n, o.n, slices.Clone(o.a)) }
 
-// prepare finds the spectra of the bounds and the frames.
-func (o *Operator) prepare() error {
+// diagonalise finds the coordinates in which the symmetric part is diagonal.
+func (o *Operator) diagonalise() error {
 	n := o.n
 	a := mat.NewDense(n, n, o.a)
+	values, u, err := eigenvectors(a)
+	if err != nil {
+		return err
+	}
+	o.symmetric = values
+	var au, own mat.Dense
+	au.Mul(a, u)
+	own.Mul(u.T(), &au)
+	o.u, o.own = u.RawMatrix().Data, own.RawMatrix().Data
+	// What rounding leaves of the symmetric part beside the diagonal is dropped.
+	for i := range n {
+		for j := range i {
+			v := (o.own[i*n+j] - o.own[j*n+i]) / 2
+			o.own[i*n+j], o.own[j*n+i] = v, -v
+		}
+	}
+	return nil
+}
+
+// prepare finds the spectra of the bounds and the frames.
+func (o *Operator) prepare() error {
+	if err := o.diagonalise(); err != nil {
+		return err
+	}
+	n := o.n
+	a := mat.NewDense(n, n, o.own)
 	var svd mat.SVD
 	if !svd.Factorize(a, mat.SVDNone) {
 		return fmt.Errorf("%w: its singular values were not found", ErrOperator)
@@ -95,33 +123,41 @@ func (o *Operator) prepare() error {
 	}
 	o.skew = skew.Values(nil)
 	slices.Reverse(o.skew)
-	for i, w := range words(a, &k) {
-		s := mat.NewSymDense(n, nil)
-		for r := range n {
-			for c := r; c < n; c++ {
-				s.SetSym(r, c, (w.At(r, c)+w.At(c, r))/2)
-			}
+	one := make([]float64, n*n)
+	for i := range n {
+		one[i*n+i] = 1
+	}
+	o.frames = append(o.frames, frame{one, o.own})
+	for _, w := range words(a, &k) {
+		_, u, err := eigenvectors(w)
+		if err != nil {
+			return err
 		}
-		var e mat.EigenSym
-		if !e.Factorize(s, true) {
-			return fmt.Errorf("%w: the eigenvectors of its symmetric part were not found", ErrOperator)
-		}
-		if i == 0 {
-			o.symmetric = e.Values(nil)
-		}
-		var u mat.Dense
-		e.VectorsTo(&u)
-		o.frame(a, &u)
+		o.frame(a, u)
 	}
 	kk.Mul(&k, &k)
-	var e mat.EigenSym
-	if !e.Factorize(mat.NewSymDense(n, kk.RawMatrix().Data), true) {
-		return fmt.Errorf("%w: the invariant planes of its skew part were not found", ErrOperator)
+	_, u, err := eigenvectors(&kk)
+	if err != nil {
+		return err
 	}
-	var u mat.Dense
-	e.VectorsTo(&u)
-	o.frame(a, planes(&k, &u))
+	o.frame(a, planes(&k, u))
 	return nil
+}
+
+// eigenvectors of a matrix's symmetric part, as columns, in ascending order of their eigenvalues.
+func eigenvectors(a *mat.Dense) ([]float64, *mat.Dense, error) {
+	n, _ := a.Dims()
+	s := make([]float64, n*n)
+	for i := range n {
+		for j := i; j < n; j++ {
+			s[i*n+j] = (a.At(i, j) + a.At(j, i)) / 2
+		}
+	}
+	values, rows, ok := symmetric.Decompose(s, n)
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: the eigenvectors of its symmetric part were not found", ErrOperator)
+	}
+	return values, mat.DenseCopyOf(mat.NewDense(n, n, rows).T()), nil
 }
 
 func (o *Operator) frame(a, u *mat.Dense) {
@@ -176,7 +212,7 @@ func planes(k, u *mat.Dense) *mat.Dense {
 	return out
 }
 
-// words are symmetric matrices that turn with the operator: if A = C B C^T then word(A) = C word(B) C^T. The first is the symmetric part of A itself. k is
+// words are symmetric matrices that turn with the operator: if A = C B C^T then word(A) = C word(B) C^T. The symmetric part itself is left out. k is
 // the skew part.
 func words(a *mat.Dense, k *mat.Dense) []*mat.Dense {
 	n, _ := a.Dims()
@@ -194,7 +230,6 @@ func words(a *mat.Dense, k *mat.Dense) []*mat.Dense {
 	s := sum(a, -1, k)
 	commutator := sum(product(s, k), -1, product(k, s))
 	return []*mat.Dense{
-		s,
 		product(a, a.T()),
 		product(a.T(), a),
 		product(a, a),

@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
 )
 
 // directWork is the number of multiplications, rows x columns x the smaller, up to which an embedding is decomposed itself. Beyond it its second moments
@@ -120,20 +121,15 @@ func (e *embedding) fromMoments(ctx context.Context, opt Options) (s []float64, 
 // everything is the whole eigendecomposition of g, as singular values of what g are the moments of.
 func everything(g *mat.Dense) ([]float64, *mat.Dense, error) {
 	n, _ := g.Dims()
-	var es mat.EigenSym
-	if !es.Factorize(mat.NewSymDense(n, g.RawMatrix().Data), true) {
+	values, v, ok := symmetric.Decompose(g.RawMatrix().Data, n)
+	if !ok {
 		return nil, nil, fmt.Errorf("%w: the eigenvalues of %d x %d second moments did not converge", ErrData, n, n)
 	}
-	values := es.Values(nil)
-	var v mat.Dense
-	es.VectorsTo(&v)
 	u := mat.NewDense(n, n, nil)
 	s := make([]float64, n)
 	for k := range n {
 		s[k] = math.Sqrt(max(0, values[n-1-k]))
-		for i := range n {
-			u.Set(i, k, v.At(i, n-1-k))
-		}
+		u.SetCol(k, v[(n-1-k)*n:(n-k)*n])
 	}
 	return s, u, nil
 }
@@ -171,7 +167,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		x ^= x << 17
 		next[i] = float64(int64(x)) / (1 << 63)
 	}
-	check := max(3*r, 4*b)
+	check := max(4*r, 4*b)
 	packed := product.Pack(product.Operand{Data: raw, Stride: n}, n, n)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -206,21 +202,37 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 	return s[:r], mat.DenseCopyOf(u.Slice(0, n, 0, r)), nil
 }
 
-// orthonormal makes rows of next orthonormal and orthogonal to those of q, by classical Gram-Schmidt twice against q and modified within; rows of which
-// nothing is left are dropped. It returns how many there are.
+// orthonormal makes rows of next orthonormal and orthogonal to those of q, by classical Gram-Schmidt against q and modified within; rows of which nothing is left are dropped. It returns how
+// many there are. Most of what next has in the space of q it has in the last two blocks: when that is gone, one pass over all is enough, but where it takes away much ("twice is enough",
+// Parlett 1980).
 func orthonormal(w *product.Workspace, q, next []float64, n int) int {
 	k, b := len(q)/n, len(next)/n
-	before := make([]float64, b)
-	for i := range b {
-		before[i] = math.Sqrt(dot(next[i*n:i*n+n], next[i*n:i*n+n]))
+	norms := func() []float64 {
+		out := make([]float64, b)
+		for i := range b {
+			out[i] = math.Sqrt(dot(next[i*n:i*n+n], next[i*n:i*n+n]))
+		}
+		return out
 	}
+	before := norms()
 	if k > 0 {
 		inner, back := make([]float64, b*k), make([]float64, b*n)
+		pass := func(from int) {
+			m := k - from
+			w.Mul(inner[:b*m], b, m, n, product.Operand{Data: next, Stride: n}, product.Operand{Data: q[from*n:], Stride: n, T: true})
+			w.Mul(back, b, n, m, product.Operand{Data: inner, Stride: m}, product.Operand{Data: q[from*n:], Stride: n})
+			axpy(-1, back, next)
+		}
+		pass(max(0, k-2*krylovBlock))
 		for range 2 {
-			w.Mul(inner, b, k, n, product.Operand{Data: next, Stride: n}, product.Operand{Data: q, Stride: n, T: true})
-			w.Mul(back, b, n, k, product.Operand{Data: inner, Stride: k}, product.Operand{Data: q, Stride: n})
-			for i, v := range back {
-				next[i] -= v
+			was := norms()
+			pass(0)
+			enough := true
+			for i, v := range norms() {
+				enough = enough && v > 0.7*was[i]
+			}
+			if enough {
+				break
 			}
 		}
 	}
@@ -253,18 +265,15 @@ func ritz(w *product.Workspace, q, gq []float64, n, k, r int) ([]float64, *mat.D
 	}
 	t := make([]float64, k*k)
 	w.Mul(t, k, k, n, product.Operand{Data: q, Stride: n}, product.Operand{Data: gq, Stride: n, T: true})
-	var es mat.EigenSym
-	if !es.Factorize(mat.NewSymDense(k, t), true) {
+	values, v, ok := symmetric.Decompose(t, k)
+	if !ok {
 		return nil, nil, false, fmt.Errorf("%w: the eigenvalues of %d x %d second moments did not converge", ErrData, n, n)
 	}
-	values := es.Values(nil)
 	slices.Reverse(values)
-	var v mat.Dense
-	es.VectorsTo(&v)
 	pick := make([]float64, k*r)
-	for i := range k {
-		for j := range r {
-			pick[i*r+j] = v.At(i, k-1-j)
+	for j := range r {
+		for i, x := range v[(k-1-j)*k : (k-j)*k] {
+			pick[i*r+j] = x
 		}
 	}
 	u, gu := make([]float64, n*r), make([]float64, n*r)
