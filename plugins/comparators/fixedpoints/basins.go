@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -37,7 +38,7 @@ func attractors(points []Point, linear []Linear, d int) (c catalogue, at map[*fo
 	return c, at
 }
 
-// basins iterates F from each start, for at most so many steps, and returns the stable point that it goes to, by index in points, or nowhere. It is known to go there once F is as good as linear
+// basins iterates F from each start, for at most so many steps, then follows what is slow in leaps, and returns the stable point that it goes to, by index in points, or nowhere. It is known to go there once F is as good as linear
 // between it and the point, which is when a chord step takes it four times closer: where the linear dynamics are stable, what is left dies away, in however many steps. How near a state is would say
 // less: along a slow direction it may be far for thousands of steps, and near a point whose basin is narrow it may be outside.
 func (s *system) basins(ctx context.Context, starts []float64, points []Point, linear []Linear, steps int) ([]int, error) {
@@ -83,6 +84,24 @@ func (s *system) basins(ctx context.Context, starts []float64, points []Point, l
 			}
 			rows = rows[:on]
 			x, next = next[:on*d], x
+		}
+		// What has not arrived is where the dynamics are slow.
+		states := make([]settler, len(rows))
+		if len(rows) == 0 {
+			return nil
+		}
+		f = make([]float64, len(x))
+		if err := s.step(ctx, x, f); err != nil {
+			return err
+		}
+		floats.Sub(f, x)
+		for k, row := range rows {
+			states[k] = settler{row, x[k*d : (k+1)*d], f[k*d : (k+1)*d], 2}
+		}
+		for at := 0; at < len(states); at += jacobianRows {
+			if err := s.settle(ctx, states[at:min(len(states), at+jacobianRows)], &stable, index, to); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

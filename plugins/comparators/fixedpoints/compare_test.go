@@ -125,7 +125,7 @@ func TestTrainedFlipFlop(t *testing.T) {
 	s := trainedFlipFlop(t)
 	for seed := range uint64(3) {
 		began := time.Now()
-		given := param.Values{"basin_steps": 50}
+		given := param.Values{"basin_steps": 20}
 		if seed > 0 {
 			given["basin_steps"] = 0
 		}
@@ -145,6 +145,57 @@ func TestTrainedFlipFlop(t *testing.T) {
 				t.Errorf("seed %d: %s is %v, want %v", seed, metric, r.Value, want)
 			}
 		}
+		if seed > 0 {
+			continue
+		}
+		if r := find(t, o, "starts_in_basins", "truth"); r.Value < 0.99 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestLeaps: following slow dynamics in leaps leads where iterating for 2000 bins leads first. Some time constants of this network are longer.
+func TestLeaps(t *testing.T) {
+	s := trainedFlipFlop(t)
+	c := open(t, 2, 0, param.Values{"starts": 100}).(*fixedPoints)
+	search := Search{Dynamics: s.Dynamics, Threads: 2}
+	sys, err := search.system(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &examined{Subject: &s, system: sys}
+	if err := e.visit(t.Context(), &comparator.Request{Subjects: []comparator.Subject{s}}); err != nil {
+		t.Fatal(err)
+	}
+	starts, _, err := c.startsOf(e, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := search.Find(t.Context(), starts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts = starts[:24*sys.size()]
+	at := map[int]bool{}
+	var first []int
+	for _, steps := range []int{20, 2000} {
+		basins, err := sys.basins(t.Context(), starts, set.Fixed, linear, steps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range basins {
+			if at[b] = true; b == nowhere || first != nil && b != first[i] {
+				t.Errorf("start %d: point %d, %v", i, b, first)
+			}
+		}
+		first = basins
+	}
+	if len(at) < 4 {
+		t.Errorf("all starts go to %d points: that proves little", len(at))
 	}
 }
 

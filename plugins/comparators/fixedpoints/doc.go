@@ -21,7 +21,8 @@
 //
 // Eigenvalues of the Jacobian in order of modulus (stable: all of modulus below 1; the unstable directions are those of modulus above 1), left and right eigenvectors, time
 // constants -dt/ln|lambda| (negative: of growth), input Jacobians, the number of starts whose search ended there (hits: where q is descended to, which is not where the dynamics
-// go), and for stable points the basin: the number of starts whose forward iteration goes there. So basins are shares of the states that were visited and of those between, not volumes of the state space. Where inputs move, points are found under each of several constant inputs and followed from one to the next.
+// go), and for stable points the basin: the number of starts that go there when F is iterated: first step by step, then, where the dynamics have become slow, in leaps that follow them, until F is as good as linear on the rest of the
+// way. So basins are shares of the states that were visited and of those between, not volumes of the state space. Where inputs move, points are found under each of several constant inputs and followed from one to the next.
 //
 // # Comparison
 //

@@ -85,7 +85,7 @@ func (e *examined) results() []component.Result {
 			}
 			add("starts_in_basins", float64(in)/float64(len(u.basin)), "", len(u.basin))
 			if in < len(u.basin) {
-				out[len(out)-1].Reason = fmt.Sprintf("%d starts were not on a sure way to a stable point after %d bins", len(u.basin)-in, e.basinSteps)
+				out[len(out)-1].Reason = fmt.Sprintf("%d starts were not seen to go to a stable point, in %d bins and the leaps after them", len(u.basin)-in, e.basinSteps)
 			}
 		}
 		if u.paths != nil {
