@@ -129,6 +129,7 @@ func examplesOf(command string) []string {
 		"plugin list":  {"ctdb-host plugin list --plugin-dir ./build"},
 		"plugin check": {"ctdb-host plugin check ./ctdb-plugin-mine", "ctdb-host plugin check ./ctdb-plugin-mine --set model/mine.epochs=2 --json"},
 		"plugin info":  {"ctdb-host plugin info builtin", "ctdb-host plugin info mine@^1.2 --json"},
+		"plugin init":  {"ctdb-host plugin init --kind task my-task", "ctdb-host plugin init --refresh my-task"},
 		"plugin install": {
 			"ctdb-host plugin install mine-1.2.0-linux-amd64.tar.gz",
 			"ctdb-host plugin install build/ctdb-plugin-mine",

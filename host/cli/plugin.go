@@ -14,7 +14,7 @@ func (p Program) pluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plugin", Usage: "see to plugins", OnUsageError: onUsage,
 		Subcommands: []*cli.Command{
-			p.pluginListCommand(), p.pluginInfoCommand(), p.pluginCheckCommand(), p.pluginInstallCommand(), p.pluginUpgradeCommand(), p.pluginRemoveCommand(), p.pluginVerifyCommand(),
+			p.pluginInitCommand(), p.pluginListCommand(), p.pluginInfoCommand(), p.pluginCheckCommand(), p.pluginInstallCommand(), p.pluginUpgradeCommand(), p.pluginRemoveCommand(), p.pluginVerifyCommand(),
 			p.pluginLockCommand(), p.pluginPackCommand(), p.pluginKeyCommand(),
 		},
 	}

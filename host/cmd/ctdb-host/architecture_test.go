@@ -84,6 +84,9 @@ func TestArchitecture(t *testing.T) {
 		from := strings.TrimPrefix(p.ImportPath, module)
 		for _, i := range p.Imports {
 			to, ours := strings.CutPrefix(i, module)
+			if i+"/" == module && from != "host/scaffold" {
+				t.Errorf("%s must not import %s: host/scaffold alone unpacks the sources", from, i)
+			}
 			if ours && !allowed(from, to) {
 				t.Errorf("%s must not import %s", from, to)
 			}
