@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -49,11 +50,40 @@ func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 // Results is the contents of results.json.
 type Results struct {
 	Metrics []Result `json:"metrics"`
+	// Readings say how to read the metrics, as their comparators do.
+	Readings []Reading `json:"readings,omitempty"`
+}
+
+// Reading says how to read a metric of a comparison.
+type Reading struct {
+	Comparator string `json:"comparator"`
+	component.Reading
+}
+
+// Add adds the metrics and readings of another: readings that are there already once.
+func (r *Results) Add(other Results) {
+	r.Metrics = append(r.Metrics, other.Metrics...)
+	for _, one := range other.Readings {
+		if !slices.Contains(r.Readings, one) {
+			r.Readings = append(r.Readings, one)
+		}
+	}
+}
+
+// Reading finds how to read a metric of a comparison.
+func (r Results) Reading(comparator, metric string) (component.Reading, bool) {
+	var of []component.Reading
+	for _, one := range r.Readings {
+		if one.Comparator == comparator {
+			of = append(of, one.Reading)
+		}
+	}
+	return component.FindReading(of, metric)
 }
 
 // Write writes DIR/results.json. It refuses a value that is not there for no reason.
 func (r Results) Write(dir string) error {
-	out := Results{Metrics: make([]Result, len(r.Metrics))}
+	out := Results{Metrics: make([]Result, len(r.Metrics)), Readings: r.Readings}
 	for i, m := range r.Metrics {
 		if !isFinite(float64(m.Value)) && m.Reason == "" {
 			return fmt.Errorf("artifact: result %s of %q: a value or a reason is needed", m.Metric, m.Subject)

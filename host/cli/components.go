@@ -25,6 +25,7 @@ type shownComponent struct {
 	Source       string                 `json:"source,omitempty"`
 	Capabilities []component.Capability `json:"capabilities"`
 	Params       []shownParam           `json:"params,omitempty"`
+	Readings     []component.Reading    `json:"readings,omitempty"`
 }
 
 type shownParam struct {
@@ -54,6 +55,7 @@ func shown(cat *catalog.Catalog, c catalog.Component, params bool) shownComponen
 	if !params {
 		return out
 	}
+	out.Readings = c.Readings
 	for _, f := range c.Params {
 		out.Params = append(out.Params, shownParam{f.Name, f.Type.String(), f.Default, f.Default == nil, f.Unit, f.Range(), f.Choices, f.Doc})
 	}
@@ -136,14 +138,22 @@ func (p Program) describeCommand() *cli.Command {
 			}
 			if len(found.Params) == 0 {
 				fmt.Fprintln(p.Out, "it has no parameters")
-				return nil
+			} else {
+				fmt.Fprintln(p.Out)
+				t := p.table("parameter", "type", "default", "unit", "allowed", "meaning")
+				for _, f := range found.Params {
+					t.AppendRow(table.Row{f.Name, f.Type, defaultText(f), f.Unit, f.Range(), f.Doc})
+				}
+				t.Render()
 			}
-			fmt.Fprintln(p.Out)
-			t := p.table("parameter", "type", "default", "unit", "allowed", "meaning")
-			for _, f := range found.Params {
-				t.AppendRow(table.Row{f.Name, f.Type, defaultText(f), f.Unit, f.Range(), f.Doc})
+			if len(found.Readings) > 0 {
+				fmt.Fprintln(p.Out)
+				t := p.table("metric", "how to read it", "source")
+				for _, r := range found.Readings {
+					t.AppendRow(table.Row{r.Metric, r.Text, r.Source})
+				}
+				t.Render()
 			}
-			t.Render()
 			return nil
 		},
 	}

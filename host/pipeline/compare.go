@@ -73,6 +73,14 @@ func (r *running) compare(ctx context.Context) error {
 		}
 	}
 	results := artifact.Results{}
+	for _, reading := range r.uses[roleComparator].found.Readings {
+		if slices.ContainsFunc(out.Results, func(res component.Result) bool {
+			_, of := component.FindReading([]component.Reading{reading}, res.Metric)
+			return of
+		}) {
+			results.Readings = append(results.Readings, artifact.Reading{Comparator: r.label, Reading: reading})
+		}
+	}
 	for _, res := range out.Results {
 		results.Metrics = append(results.Metrics, artifact.NewResult(r.label, r.seed(roleComparator), nil, res))
 	}

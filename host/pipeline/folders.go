@@ -240,10 +240,10 @@ func (p *pointFolder) results() (artifact.Results, error) {
 		if err != nil {
 			return all, err
 		}
-		for _, m := range r.Metrics {
-			m.Point = p.point.Values
-			all.Metrics = append(all.Metrics, m)
+		for i := range r.Metrics {
+			r.Metrics[i].Point = p.point.Values
 		}
+		all.Add(r)
 	}
 	return all, nil
 }

@@ -272,7 +272,7 @@ func gather(out string, study artifact.Study) error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("point %s: %w", p.Name, err))
 		default:
-			all.Metrics = append(all.Metrics, r.Metrics...)
+			all.Add(r)
 		}
 	}
 	return errors.Join(writeResults(out, all, study.Axes), errors.Join(errs...))

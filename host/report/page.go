@@ -142,17 +142,26 @@ func direction(b component.Better) string {
 	return ""
 }
 
-// readings explains the metrics of some tables, each once.
-func readings(tables []metricTable) []pair {
+// readings explains the metrics of some tables, each once, as their comparators do.
+func readings(tables []metricTable, results artifact.Results) []pair {
 	var out []pair
 	for _, t := range tables {
 		for _, r := range t.Rows {
-			if text := reading(r.Metric); r.Span > 0 && text != "" && !slices.ContainsFunc(out, func(p pair) bool { return p.Name == r.Metric }) {
-				out = append(out, pair{r.Metric, text})
+			reading, ok := results.Reading(t.Comparator, r.Metric)
+			if ok && r.Span > 0 && !slices.ContainsFunc(out, func(p pair) bool { return p.Name == reading.Metric }) {
+				out = append(out, pair{reading.Metric, explained(reading)})
 			}
 		}
 	}
 	return out
+}
+
+// explained is a reading with its source.
+func explained(r component.Reading) string {
+	if r.Source == "" {
+		return r.Text
+	}
+	return r.Text + " (" + r.Source + ")"
 }
 
 // component names the component of a stage with its version and plugin.

@@ -108,7 +108,7 @@ func (c *composer) fillResults(palette figure.Palette) {
 		}
 		return palette.CSS(subject)
 	})
-	s.Readings = readings(s.Tables)
+	s.Readings = readings(s.Tables, c.results)
 	if note := unfinished(c.run.Status()); note != "" {
 		s.Notes = append([]string{note}, s.Notes...)
 	}

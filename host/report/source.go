@@ -133,7 +133,7 @@ func (s *source) collectResults() {
 			s.note("results", "%s: %v", st.Name, err)
 			continue
 		}
-		s.results.Metrics = append(s.results.Metrics, r.Metrics...)
+		s.results.Add(r)
 	}
 }
 

@@ -115,7 +115,11 @@ func (c *studyComposer) metric(g metricGroup) {
 	if slices.ContainsFunc(c.groups, func(o metricGroup) bool { return o.Metric == g.Metric && o.Comparator != g.Comparator }) {
 		id, title = id+"-"+fileName(g.Comparator), g.Metric+" ("+g.Comparator+")"
 	}
-	c.begin(id, title, reading(g.Metric))
+	text := ""
+	if r, ok := c.study.Results.Reading(g.Comparator, g.Metric); ok {
+		text = explained(r)
+	}
+	c.begin(id, title, text)
 	c.tables = append(c.tables, len(c.sections)-1)
 	name := strings.TrimPrefix(id, "metric-")
 	matrix := c.study.Matrix()

@@ -204,6 +204,7 @@ func (s *synthetic) compare(t *testing.T) {
 	out.Metrics = append(out.Metrics, artifact.NewResult("metrics", 0, nil, component.Result{
 		Metric: "performance", Subject: "truth", Value: 0.987, Low: 0.97, High: 0.995, Null: nan, Better: component.Higher, N: 200,
 	}))
+	out.Readings = []artifact.Reading{{Comparator: "metrics", Reading: component.Reading{Metric: "state_r2", Text: "Dimensions that the model invented lower it.", Source: "Versteeg et al. 2025"}}}
 	must(t, out.Write(dir))
 	must(t, out.Write(s.dir))
 }

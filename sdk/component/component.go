@@ -88,6 +88,29 @@ type Info struct {
 	Params param.Schema
 	// Capabilities in any order.
 	Capabilities []Capability
+	// Readings say how to read the metrics that a comparator gives; reports show them beside the numbers.
+	Readings []Reading
+}
+
+// Reading says how to read a metric.
+type Reading struct {
+	// Metric is the name in results. Where one quantity has several values, by a condition or a parameter, they are named metric/VALUE, and one reading serves them all.
+	Metric string `json:"metric"`
+	// Text says in a sentence or two what the metric measures, and when it misleads.
+	Text string `json:"text"`
+	// Source cites what defines it; may be empty.
+	Source string `json:"source,omitempty"`
+}
+
+// FindReading returns the reading of a metric by its whole name, or by what stands before a slash.
+func FindReading(readings []Reading, metric string) (Reading, bool) {
+	stem, _, _ := strings.Cut(metric, "/")
+	for _, name := range []string{metric, stem} {
+		if i := slices.IndexFunc(readings, func(r Reading) bool { return r.Metric == name }); i >= 0 {
+			return readings[i], true
+		}
+	}
+	return Reading{}, false
 }
 
 // Can reports whether the component has a capability.

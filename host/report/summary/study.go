@@ -92,6 +92,7 @@ func Read(run *artifact.Run) (*Study, error) {
 		switch {
 		case err == nil:
 			known[i] = own.Metrics
+			s.Results.Add(artifact.Results{Readings: own.Readings})
 		case !errors.Is(err, fs.ErrNotExist):
 			s.Problems = append(s.Problems, p.Name+": "+err.Error())
 		}
@@ -116,6 +117,7 @@ func (s *Study) readJoined(run *artifact.Run, known [][]artifact.Result) {
 		}
 		return
 	}
+	s.Results.Add(artifact.Results{Readings: joined.Readings})
 	points := map[string]int{}
 	for i, p := range s.Points {
 		points[identity(p.Values)] = i

@@ -35,6 +35,7 @@ func Factory() comparator.Factory {
 		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls.",
 		Source:       "Versteeg et al. 2025; Pei et al. 2021",
 		Capabilities: []component.Capability{component.Deterministic},
+		Readings:     readings(),
 	}, nil, Open), memory)
 }
 

@@ -13,9 +13,13 @@ func ToManifest(m component.Manifest) *pluginv1.DescribeResponse {
 		Name: m.Name, Version: m.Version, Doc: m.Doc, Protocol: int64(m.Protocol), Language: m.Language, Build: m.Build, Numerics: m.Numerics,
 	}
 	for _, c := range m.Components {
-		out.Components = append(out.Components, &pluginv1.Component{
+		one := &pluginv1.Component{
 			Name: c.Name.String(), Version: c.Version, Doc: c.Doc, Source: c.Source, Params: ToSchema(c.Params), Capabilities: FromCapabilities(c.Capabilities),
-		})
+		}
+		for _, r := range c.Readings {
+			one.Readings = append(one.Readings, &pluginv1.Reading{Metric: r.Metric, Text: r.Text, Source: r.Source})
+		}
+		out.Components = append(out.Components, one)
 	}
 	return out
 }
@@ -34,9 +38,13 @@ func FromManifest(m *pluginv1.DescribeResponse) (component.Manifest, error) {
 		if err != nil {
 			return out, fmt.Errorf("wire: %s: %w", name, err)
 		}
-		out.Components = append(out.Components, component.Info{
+		one := component.Info{
 			Name: name, Version: c.GetVersion(), Doc: c.GetDoc(), Source: c.GetSource(), Params: schema, Capabilities: ToCapabilities(c.GetCapabilities()),
-		})
+		}
+		for _, r := range c.GetReadings() {
+			one.Readings = append(one.Readings, component.Reading{Metric: r.GetMetric(), Text: r.GetText(), Source: r.GetSource()})
+		}
+		out.Components = append(out.Components, one)
 	}
 	return out, nil
 }

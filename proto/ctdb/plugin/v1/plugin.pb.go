@@ -180,7 +180,9 @@ type Component struct {
 	Params []*Field `protobuf:"bytes,5,rep,name=params,proto3" json:"params,omitempty"`
 	// E.g. "closed-loop", "custom-loss", "trains-on-task", "trains-on-data", "trains-closed-loop", "dynamics", "infers-inputs", "posterior-samples",
 	// "needs-dynamics", "deterministic". Unknown ones are ignored.
-	Capabilities  []string `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	Capabilities []string `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	// Of a comparator: how to read the metrics that it gives. Since minor version 1.
+	Readings      []*Reading `protobuf:"bytes,7,rep,name=readings,proto3" json:"readings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +259,77 @@ func (x *Component) GetCapabilities() []string {
 	return nil
 }
 
+func (x *Component) GetReadings() []*Reading {
+	if x != nil {
+		return x.Readings
+	}
+	return nil
+}
+
+// Reading says how to read a metric.
+type Reading struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name in results; what stands behind a slash there, such as a condition or a parameter's value, is left out here.
+	Metric string `protobuf:"bytes,1,opt,name=metric,proto3" json:"metric,omitempty"`
+	// What it measures, and when it misleads.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Cites what defines it; may be empty.
+	Source        string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reading) Reset() {
+	*x = Reading{}
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reading) ProtoMessage() {}
+
+func (x *Reading) ProtoReflect() protoreflect.Message {
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reading.ProtoReflect.Descriptor instead.
+func (*Reading) Descriptor() ([]byte, []int) {
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Reading) GetMetric() string {
+	if x != nil {
+		return x.Metric
+	}
+	return ""
+}
+
+func (x *Reading) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Reading) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // ValidateRequest says what would be opened.
 type ValidateRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -271,7 +344,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +356,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +369,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ValidateRequest) GetComponent() string {
@@ -342,7 +415,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +427,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +440,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ValidateResponse) GetProblems() []*Problem {
@@ -410,7 +483,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +495,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +508,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OpenRequest) GetComponent() string {
@@ -493,7 +566,7 @@ type OpenResponse struct {
 
 func (x *OpenResponse) Reset() {
 	*x = OpenResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +578,7 @@ func (x *OpenResponse) String() string {
 func (*OpenResponse) ProtoMessage() {}
 
 func (x *OpenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +591,7 @@ func (x *OpenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResponse.ProtoReflect.Descriptor instead.
 func (*OpenResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OpenResponse) GetInstance() string {
@@ -545,7 +618,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +630,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +643,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CloseRequest) GetInstance() string {
@@ -589,7 +662,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +674,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +687,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 // GrantRequest says what to allow.
@@ -629,7 +702,7 @@ type GrantRequest struct {
 
 func (x *GrantRequest) Reset() {
 	*x = GrantRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +714,7 @@ func (x *GrantRequest) String() string {
 func (*GrantRequest) ProtoMessage() {}
 
 func (x *GrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +727,7 @@ func (x *GrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRequest.ProtoReflect.Descriptor instead.
 func (*GrantRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GrantRequest) GetInstance() string {
@@ -681,7 +754,7 @@ type GrantResponse struct {
 
 func (x *GrantResponse) Reset() {
 	*x = GrantResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +766,7 @@ func (x *GrantResponse) String() string {
 func (*GrantResponse) ProtoMessage() {}
 
 func (x *GrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +779,7 @@ func (x *GrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantResponse.ProtoReflect.Descriptor instead.
 func (*GrantResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GrantResponse) GetToken() string {
@@ -726,7 +799,7 @@ type RevokeRequest struct {
 
 func (x *RevokeRequest) Reset() {
 	*x = RevokeRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +811,7 @@ func (x *RevokeRequest) String() string {
 func (*RevokeRequest) ProtoMessage() {}
 
 func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +824,7 @@ func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RevokeRequest) GetToken() string {
@@ -770,7 +843,7 @@ type RevokeResponse struct {
 
 func (x *RevokeResponse) Reset() {
 	*x = RevokeResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +855,7 @@ func (x *RevokeResponse) String() string {
 func (*RevokeResponse) ProtoMessage() {}
 
 func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +868,7 @@ func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeResponse.ProtoReflect.Descriptor instead.
 func (*RevokeResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 // HealthRequest has no fields.
@@ -807,7 +880,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +892,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +905,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 // HealthResponse says how the plugin is doing.
@@ -848,7 +921,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +933,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +946,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HealthResponse) GetReady() bool {
@@ -903,7 +976,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +988,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1001,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Activity) GetInstance() string {
@@ -963,7 +1036,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1048,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1061,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DrainRequest) GetDeadline() *durationpb.Duration {
@@ -1007,7 +1080,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1092,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_ctdb_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1105,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_ctdb_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 var File_ctdb_plugin_v1_plugin_proto protoreflect.FileDescriptor
@@ -1054,14 +1127,19 @@ const file_ctdb_plugin_v1_plugin_proto_rawDesc = "" +
 	"components\x1a;\n" +
 	"\rNumericsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x01\n" +
 	"\tComponent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x10\n" +
 	"\x03doc\x18\x03 \x01(\tR\x03doc\x12\x16\n" +
 	"\x06source\x18\x04 \x01(\tR\x06source\x12-\n" +
 	"\x06params\x18\x05 \x03(\v2\x15.ctdb.plugin.v1.FieldR\x06params\x12\"\n" +
-	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\"\x90\x02\n" +
+	"\fcapabilities\x18\x06 \x03(\tR\fcapabilities\x123\n" +
+	"\breadings\x18\a \x03(\v2\x17.ctdb.plugin.v1.ReadingR\breadings\"M\n" +
+	"\aReading\x12\x16\n" +
+	"\x06metric\x18\x01 \x01(\tR\x06metric\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\"\x90\x02\n" +
 	"\x0fValidateRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\tR\tcomponent\x12C\n" +
 	"\x06params\x18\x02 \x03(\v2+.ctdb.plugin.v1.ValidateRequest.ParamsEntryR\x06params\x12.\n" +
@@ -1133,72 +1211,74 @@ func file_ctdb_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_ctdb_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_ctdb_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_ctdb_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_ctdb_plugin_v1_plugin_proto_goTypes = []any{
 	(*DescribeRequest)(nil),     // 0: ctdb.plugin.v1.DescribeRequest
 	(*DescribeResponse)(nil),    // 1: ctdb.plugin.v1.DescribeResponse
 	(*Component)(nil),           // 2: ctdb.plugin.v1.Component
-	(*ValidateRequest)(nil),     // 3: ctdb.plugin.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 4: ctdb.plugin.v1.ValidateResponse
-	(*OpenRequest)(nil),         // 5: ctdb.plugin.v1.OpenRequest
-	(*OpenResponse)(nil),        // 6: ctdb.plugin.v1.OpenResponse
-	(*CloseRequest)(nil),        // 7: ctdb.plugin.v1.CloseRequest
-	(*CloseResponse)(nil),       // 8: ctdb.plugin.v1.CloseResponse
-	(*GrantRequest)(nil),        // 9: ctdb.plugin.v1.GrantRequest
-	(*GrantResponse)(nil),       // 10: ctdb.plugin.v1.GrantResponse
-	(*RevokeRequest)(nil),       // 11: ctdb.plugin.v1.RevokeRequest
-	(*RevokeResponse)(nil),      // 12: ctdb.plugin.v1.RevokeResponse
-	(*HealthRequest)(nil),       // 13: ctdb.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),      // 14: ctdb.plugin.v1.HealthResponse
-	(*Activity)(nil),            // 15: ctdb.plugin.v1.Activity
-	(*DrainRequest)(nil),        // 16: ctdb.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),       // 17: ctdb.plugin.v1.DrainResponse
-	nil,                         // 18: ctdb.plugin.v1.DescribeResponse.NumericsEntry
-	nil,                         // 19: ctdb.plugin.v1.ValidateRequest.ParamsEntry
-	nil,                         // 20: ctdb.plugin.v1.OpenRequest.ParamsEntry
-	(*Field)(nil),               // 21: ctdb.plugin.v1.Field
-	(*Target)(nil),              // 22: ctdb.plugin.v1.Target
-	(*Problem)(nil),             // 23: ctdb.plugin.v1.Problem
-	(*Progress)(nil),            // 24: ctdb.plugin.v1.Progress
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
-	(*Value)(nil),               // 26: ctdb.plugin.v1.Value
+	(*Reading)(nil),             // 3: ctdb.plugin.v1.Reading
+	(*ValidateRequest)(nil),     // 4: ctdb.plugin.v1.ValidateRequest
+	(*ValidateResponse)(nil),    // 5: ctdb.plugin.v1.ValidateResponse
+	(*OpenRequest)(nil),         // 6: ctdb.plugin.v1.OpenRequest
+	(*OpenResponse)(nil),        // 7: ctdb.plugin.v1.OpenResponse
+	(*CloseRequest)(nil),        // 8: ctdb.plugin.v1.CloseRequest
+	(*CloseResponse)(nil),       // 9: ctdb.plugin.v1.CloseResponse
+	(*GrantRequest)(nil),        // 10: ctdb.plugin.v1.GrantRequest
+	(*GrantResponse)(nil),       // 11: ctdb.plugin.v1.GrantResponse
+	(*RevokeRequest)(nil),       // 12: ctdb.plugin.v1.RevokeRequest
+	(*RevokeResponse)(nil),      // 13: ctdb.plugin.v1.RevokeResponse
+	(*HealthRequest)(nil),       // 14: ctdb.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),      // 15: ctdb.plugin.v1.HealthResponse
+	(*Activity)(nil),            // 16: ctdb.plugin.v1.Activity
+	(*DrainRequest)(nil),        // 17: ctdb.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),       // 18: ctdb.plugin.v1.DrainResponse
+	nil,                         // 19: ctdb.plugin.v1.DescribeResponse.NumericsEntry
+	nil,                         // 20: ctdb.plugin.v1.ValidateRequest.ParamsEntry
+	nil,                         // 21: ctdb.plugin.v1.OpenRequest.ParamsEntry
+	(*Field)(nil),               // 22: ctdb.plugin.v1.Field
+	(*Target)(nil),              // 23: ctdb.plugin.v1.Target
+	(*Problem)(nil),             // 24: ctdb.plugin.v1.Problem
+	(*Progress)(nil),            // 25: ctdb.plugin.v1.Progress
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*Value)(nil),               // 27: ctdb.plugin.v1.Value
 }
 var file_ctdb_plugin_v1_plugin_proto_depIdxs = []int32{
-	18, // 0: ctdb.plugin.v1.DescribeResponse.numerics:type_name -> ctdb.plugin.v1.DescribeResponse.NumericsEntry
+	19, // 0: ctdb.plugin.v1.DescribeResponse.numerics:type_name -> ctdb.plugin.v1.DescribeResponse.NumericsEntry
 	2,  // 1: ctdb.plugin.v1.DescribeResponse.components:type_name -> ctdb.plugin.v1.Component
-	21, // 2: ctdb.plugin.v1.Component.params:type_name -> ctdb.plugin.v1.Field
-	19, // 3: ctdb.plugin.v1.ValidateRequest.params:type_name -> ctdb.plugin.v1.ValidateRequest.ParamsEntry
-	22, // 4: ctdb.plugin.v1.ValidateRequest.target:type_name -> ctdb.plugin.v1.Target
-	23, // 5: ctdb.plugin.v1.ValidateResponse.problems:type_name -> ctdb.plugin.v1.Problem
-	20, // 6: ctdb.plugin.v1.OpenRequest.params:type_name -> ctdb.plugin.v1.OpenRequest.ParamsEntry
-	22, // 7: ctdb.plugin.v1.OpenRequest.target:type_name -> ctdb.plugin.v1.Target
-	15, // 8: ctdb.plugin.v1.HealthResponse.activities:type_name -> ctdb.plugin.v1.Activity
-	24, // 9: ctdb.plugin.v1.Activity.last:type_name -> ctdb.plugin.v1.Progress
-	25, // 10: ctdb.plugin.v1.Activity.age:type_name -> google.protobuf.Duration
-	25, // 11: ctdb.plugin.v1.DrainRequest.deadline:type_name -> google.protobuf.Duration
-	26, // 12: ctdb.plugin.v1.ValidateRequest.ParamsEntry.value:type_name -> ctdb.plugin.v1.Value
-	26, // 13: ctdb.plugin.v1.OpenRequest.ParamsEntry.value:type_name -> ctdb.plugin.v1.Value
-	0,  // 14: ctdb.plugin.v1.PluginService.Describe:input_type -> ctdb.plugin.v1.DescribeRequest
-	3,  // 15: ctdb.plugin.v1.PluginService.Validate:input_type -> ctdb.plugin.v1.ValidateRequest
-	5,  // 16: ctdb.plugin.v1.PluginService.Open:input_type -> ctdb.plugin.v1.OpenRequest
-	7,  // 17: ctdb.plugin.v1.PluginService.Close:input_type -> ctdb.plugin.v1.CloseRequest
-	9,  // 18: ctdb.plugin.v1.PluginService.Grant:input_type -> ctdb.plugin.v1.GrantRequest
-	11, // 19: ctdb.plugin.v1.PluginService.Revoke:input_type -> ctdb.plugin.v1.RevokeRequest
-	13, // 20: ctdb.plugin.v1.PluginService.Health:input_type -> ctdb.plugin.v1.HealthRequest
-	16, // 21: ctdb.plugin.v1.PluginService.Drain:input_type -> ctdb.plugin.v1.DrainRequest
-	1,  // 22: ctdb.plugin.v1.PluginService.Describe:output_type -> ctdb.plugin.v1.DescribeResponse
-	4,  // 23: ctdb.plugin.v1.PluginService.Validate:output_type -> ctdb.plugin.v1.ValidateResponse
-	6,  // 24: ctdb.plugin.v1.PluginService.Open:output_type -> ctdb.plugin.v1.OpenResponse
-	8,  // 25: ctdb.plugin.v1.PluginService.Close:output_type -> ctdb.plugin.v1.CloseResponse
-	10, // 26: ctdb.plugin.v1.PluginService.Grant:output_type -> ctdb.plugin.v1.GrantResponse
-	12, // 27: ctdb.plugin.v1.PluginService.Revoke:output_type -> ctdb.plugin.v1.RevokeResponse
-	14, // 28: ctdb.plugin.v1.PluginService.Health:output_type -> ctdb.plugin.v1.HealthResponse
-	17, // 29: ctdb.plugin.v1.PluginService.Drain:output_type -> ctdb.plugin.v1.DrainResponse
-	22, // [22:30] is the sub-list for method output_type
-	14, // [14:22] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	22, // 2: ctdb.plugin.v1.Component.params:type_name -> ctdb.plugin.v1.Field
+	3,  // 3: ctdb.plugin.v1.Component.readings:type_name -> ctdb.plugin.v1.Reading
+	20, // 4: ctdb.plugin.v1.ValidateRequest.params:type_name -> ctdb.plugin.v1.ValidateRequest.ParamsEntry
+	23, // 5: ctdb.plugin.v1.ValidateRequest.target:type_name -> ctdb.plugin.v1.Target
+	24, // 6: ctdb.plugin.v1.ValidateResponse.problems:type_name -> ctdb.plugin.v1.Problem
+	21, // 7: ctdb.plugin.v1.OpenRequest.params:type_name -> ctdb.plugin.v1.OpenRequest.ParamsEntry
+	23, // 8: ctdb.plugin.v1.OpenRequest.target:type_name -> ctdb.plugin.v1.Target
+	16, // 9: ctdb.plugin.v1.HealthResponse.activities:type_name -> ctdb.plugin.v1.Activity
+	25, // 10: ctdb.plugin.v1.Activity.last:type_name -> ctdb.plugin.v1.Progress
+	26, // 11: ctdb.plugin.v1.Activity.age:type_name -> google.protobuf.Duration
+	26, // 12: ctdb.plugin.v1.DrainRequest.deadline:type_name -> google.protobuf.Duration
+	27, // 13: ctdb.plugin.v1.ValidateRequest.ParamsEntry.value:type_name -> ctdb.plugin.v1.Value
+	27, // 14: ctdb.plugin.v1.OpenRequest.ParamsEntry.value:type_name -> ctdb.plugin.v1.Value
+	0,  // 15: ctdb.plugin.v1.PluginService.Describe:input_type -> ctdb.plugin.v1.DescribeRequest
+	4,  // 16: ctdb.plugin.v1.PluginService.Validate:input_type -> ctdb.plugin.v1.ValidateRequest
+	6,  // 17: ctdb.plugin.v1.PluginService.Open:input_type -> ctdb.plugin.v1.OpenRequest
+	8,  // 18: ctdb.plugin.v1.PluginService.Close:input_type -> ctdb.plugin.v1.CloseRequest
+	10, // 19: ctdb.plugin.v1.PluginService.Grant:input_type -> ctdb.plugin.v1.GrantRequest
+	12, // 20: ctdb.plugin.v1.PluginService.Revoke:input_type -> ctdb.plugin.v1.RevokeRequest
+	14, // 21: ctdb.plugin.v1.PluginService.Health:input_type -> ctdb.plugin.v1.HealthRequest
+	17, // 22: ctdb.plugin.v1.PluginService.Drain:input_type -> ctdb.plugin.v1.DrainRequest
+	1,  // 23: ctdb.plugin.v1.PluginService.Describe:output_type -> ctdb.plugin.v1.DescribeResponse
+	5,  // 24: ctdb.plugin.v1.PluginService.Validate:output_type -> ctdb.plugin.v1.ValidateResponse
+	7,  // 25: ctdb.plugin.v1.PluginService.Open:output_type -> ctdb.plugin.v1.OpenResponse
+	9,  // 26: ctdb.plugin.v1.PluginService.Close:output_type -> ctdb.plugin.v1.CloseResponse
+	11, // 27: ctdb.plugin.v1.PluginService.Grant:output_type -> ctdb.plugin.v1.GrantResponse
+	13, // 28: ctdb.plugin.v1.PluginService.Revoke:output_type -> ctdb.plugin.v1.RevokeResponse
+	15, // 29: ctdb.plugin.v1.PluginService.Health:output_type -> ctdb.plugin.v1.HealthResponse
+	18, // 30: ctdb.plugin.v1.PluginService.Drain:output_type -> ctdb.plugin.v1.DrainResponse
+	23, // [23:31] is the sub-list for method output_type
+	15, // [15:23] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_ctdb_plugin_v1_plugin_proto_init() }
@@ -1216,7 +1296,7 @@ func file_ctdb_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ctdb_plugin_v1_plugin_proto_rawDesc), len(file_ctdb_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
