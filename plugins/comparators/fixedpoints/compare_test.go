@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/floats"
+
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -123,6 +125,7 @@ func trainedFlipFlop(t testing.TB) comparator.Subject {
 // TestTrainedFlipFlop finds the 27 points of a trained 3-bit flip-flop, 8 memories and the saddles between them, for any seed.
 func TestTrainedFlipFlop(t *testing.T) {
 	s := trainedFlipFlop(t)
+	var first *tensor.Tensor
 	for seed := range uint64(3) {
 		began := time.Now()
 		given := param.Values{"basin_steps": 20}
@@ -145,9 +148,14 @@ func TestTrainedFlipFlop(t *testing.T) {
 				t.Errorf("seed %d: %s is %v, want %v", seed, metric, r.Value, want)
 			}
 		}
+		points := o.Matrices.Get("truth.zero.fixed_points")
 		if seed > 0 {
+			if r := floats.Distance(points.F64, first.F64, math.Inf(1)); !(r < 1e-9) {
+				t.Errorf("seed %d: points are %v from those of seed 0, or in another order", seed, r)
+			}
 			continue
 		}
+		first = points
 		if r := find(t, o, "starts_in_basins", "truth"); r.Value < 0.99 {
 			t.Errorf("%+v", r)
 		}

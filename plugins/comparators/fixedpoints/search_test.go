@@ -2,9 +2,14 @@ package fixedpoints
 
 import (
 	"math"
+	"math/cmplx"
+	"slices"
 	"testing"
 	"time"
 
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/transport"
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
@@ -57,7 +62,7 @@ func box(seed uint64, n, size int, half float64) []float64 {
 	return out
 }
 
-// TestGoldenGRU finds every point of the golden networks from 1024 starts, whatever the seed, and no others.
+// TestGoldenGRU finds every point of the golden networks from 1024 starts, whatever the seed, and no others, with their eigenvalues, Jacobians and unstable directions.
 func TestGoldenGRU(t *testing.T) {
 	for _, c := range golden.Read(t, "fixed_points.json") {
 		prefix := map[string]string{"gru_flipflop": "ff", "gru_flipflop_input": "ff", "gru_random": "rand"}[c.Name]
@@ -87,6 +92,59 @@ func TestGoldenGRU(t *testing.T) {
 			if len(set.Fixed) != want.Shape[0] {
 				t.Errorf("%s: %d points, want %d", c.Name, len(set.Fixed), want.Shape[0])
 			}
+			if seed == 0 {
+				goldenSpectra(t, c, d, set)
+			}
+		}
+	}
+}
+
+// goldenSpectra compares what is said of each point of a golden network.
+func goldenSpectra(t *testing.T, c golden.Case, d model.Dynamics, set *Set) {
+	t.Helper()
+	sys, err := Search{Dynamics: d, Input: c.Floats(t, "input")}.system(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const h, in = 16, 3
+	points, unstable, values, moduli := c.Floats(t, "points"), c.Ints(t, "unstable_directions"), c.Floats(t, "eigenvalues"), c.Floats(t, "max_modulus")
+	index, jacobians, inputs := c.Ints(t, "jacobian_index"), c.Floats(t, "jacobians"), c.Floats(t, "input_jacobians")
+	of := make([]Linear, len(unstable))
+	for i := range of {
+		k := slices.IndexFunc(set.Fixed, func(p Point) bool { return distance(p.X, points[i*h:(i+1)*h]) < 1e-9 })
+		if k < 0 {
+			t.Errorf("%s: point %d was not found", c.Name, i)
+			return
+		}
+		l := linear[k]
+		of[i] = l
+		if set.Fixed[k].Q > 1e-24 || l.Unstable != int(unstable[i]) || math.Abs(cmplx.Abs(l.Eigenvalues[0])-moduli[i]) > 1e-7 {
+			t.Errorf("%s: point %d: q %v, %d unstable directions, largest modulus %v, want %d and %v", c.Name, i, set.Fixed[k].Q, l.Unstable, cmplx.Abs(l.Eigenvalues[0]), unstable[i], moduli[i])
+		}
+		// Eigenvalues of one modulus have no order: they are paired.
+		theirs := make([]complex128, h)
+		for j := range theirs {
+			theirs[j] = complex(values[(i*h+j)*2], values[(i*h+j)*2+1])
+			if j > 0 && cmplx.Abs(l.Eigenvalues[j]) > cmplx.Abs(l.Eigenvalues[j-1])+1e-12 {
+				t.Errorf("%s: point %d: eigenvalue %d is larger than the one before", c.Name, i, j)
+			}
+		}
+		for j, k := range transport.Assign(h, h, func(j, k int) float64 { return cmplx.Abs(l.Eigenvalues[j] - theirs[k]) }) {
+			if cmplx.Abs(l.Eigenvalues[j]-theirs[k]) > 1e-7 {
+				t.Errorf("%s: point %d: eigenvalue %v, want %v", c.Name, i, l.Eigenvalues[j], theirs[k])
+			}
+		}
+	}
+	for i, k := range index {
+		if r := floats.Distance(of[k].Jacobian, jacobians[i*h*h:(i+1)*h*h], math.Inf(1)); !(r < 1e-8) {
+			t.Errorf("%s: the Jacobian of point %d is off by %v", c.Name, k, r)
+		}
+		if r := floats.Distance(of[k].InputJacobian, inputs[i*h*in:(i+1)*h*in], math.Inf(1)); !(r < 1e-8) {
+			t.Errorf("%s: the input Jacobian of point %d is off by %v", c.Name, k, r)
 		}
 	}
 }
