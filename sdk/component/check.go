@@ -115,6 +115,18 @@ func (c *checking) component(i Info) {
 	for _, k := range i.Capabilities[:min(len(i.Capabilities), maxListed)] {
 		c.text(what+": capability", string(k), maxWord)
 	}
+	c.count(what+": readings", len(i.Readings), maxListed)
+	read := map[string]bool{}
+	for _, r := range i.Readings[:min(len(i.Readings), maxListed)] {
+		path := fmt.Sprintf("%s: reading of %.64q", what, r.Metric)
+		if r.Metric == "" || r.Text == "" || read[r.Metric] {
+			c.add("%s: a metric's name, which no other one has, and a text are needed", path)
+		}
+		read[r.Metric] = true
+		c.text(path+": metric", r.Metric, maxWord)
+		c.text(path, r.Text, maxDoc)
+		c.text(path+": source", r.Source, maxDoc)
+	}
 	if len(i.Params) > maxParams {
 		c.count(what+": parameters", len(i.Params), maxParams)
 		return

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -77,6 +78,25 @@ func TestFigureCheck(t *testing.T) {
 	} {
 		if err := f.Check(); !errors.Is(err, ErrInvalidArgument) {
 			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
+func TestReadings(t *testing.T) {
+	readings := []Reading{{Metric: "performance", Text: "of all"}, {Metric: "performance/Go", Text: "of one"}}
+	for metric, want := range map[string]string{"performance": "of all", "performance/Go": "of one", "performance/DelayPro": "of all", "performances": "", "Go": ""} {
+		if got, ok := FindReading(readings, metric); got.Text != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", metric, got.Text, ok, want)
+		}
+	}
+	m := Manifest{Name: "p", Version: "1.0.0", Components: []Info{{Name: Name{Kind: Comparator, Short: "c"}, Version: "1.0.0", Readings: readings}}}
+	if err := m.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range [][]Reading{{{Text: "x"}}, {{Metric: "x"}}, {readings[0], readings[0]}} {
+		m.Components[0].Readings = wrong
+		if err := m.Check(); err == nil || !strings.Contains(err.Error(), "reading of") {
+			t.Errorf("%+v gives %v", wrong, err)
 		}
 	}
 }

@@ -82,6 +82,7 @@ func TestManifest(t *testing.T) {
 		Components: []component.Info{{
 			Name: component.Name{Kind: component.Model, Short: "m"}, Version: "2.0.0", Doc: "e", Source: "s", Params: param.MustOf(params{}),
 			Capabilities: []component.Capability{component.HasDynamics, "of tomorrow"},
+			Readings:     []component.Reading{{Metric: "r2", Text: "how well", Source: "t"}},
 		}},
 	}
 	got, err := FromManifest(over(t, ToManifest(want)))
