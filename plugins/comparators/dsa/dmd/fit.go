@@ -228,6 +228,9 @@ func (e *embedding) project(ctx context.Context, encode *mat.Dense) ([]Trial, er
 	_, p := encode.Dims()
 	raw := encode.RawMatrix()
 	z := make([]float64, e.rows*p)
+	if e.width >= wideRows {
+		return e.split(z, p), e.projectDelays(ctx, z, encode)
+	}
 	block := make([]float64, min(blockRows, e.rows)*e.columns)
 	var w product.Workspace
 	for from := 0; from < e.rows; from += blockRows {
@@ -238,6 +241,36 @@ func (e *embedding) project(ctx context.Context, encode *mat.Dense) ([]Trial, er
 		e.block(block, from, to)
 		w.Mul(z[from*p:to*p], to-from, p, e.columns, product.Operand{Data: block, Stride: e.columns}, product.Operand{Data: raw.Data, Stride: raw.Stride})
 	}
+	return e.split(z, p), nil
+}
+
+// wideRows is the width from which the products of single delays are worth their own.
+const wideRows = 16
+
+// projectDelays adds what each delay gives, so that embedded rows are never made.
+func (e *embedding) projectDelays(ctx context.Context, z []float64, encode *mat.Dense) error {
+	_, p := encode.Dims()
+	raw := encode.RawMatrix()
+	lost := (e.delays - 1) * e.interval
+	var w product.Workspace
+	for k, t := range e.trials {
+		rows := t.Bins() - lost
+		if rows <= 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for i := range e.delays {
+			w.Add(z[e.first[k]*p:][:rows*p], rows, p, e.width, product.Operand{Data: t.Data[(lost-i*e.interval)*e.width:], Stride: e.width},
+				product.Operand{Data: raw.Data[i*e.width*raw.Stride:], Stride: raw.Stride})
+		}
+	}
+	return nil
+}
+
+// split gives each trial its rows.
+func (e *embedding) split(z []float64, p int) []Trial {
 	out := make([]Trial, len(e.trials))
 	for k := range out {
 		to := e.rows
@@ -246,7 +279,7 @@ func (e *embedding) project(ctx context.Context, encode *mat.Dense) ([]Trial, er
 		}
 		out[k] = Trial{z[e.first[k]*p : to*p], p}
 	}
-	return out, nil
+	return out
 }
 
 // moments sums v^T v and v^T w over rows v and the rows w so many steps later in the same trial.

@@ -136,7 +136,7 @@ func everything(g *mat.Dense) ([]float64, *mat.Dense, error) {
 
 // The block Krylov method: the width of a block, and the residual, as a share of the largest and of the last wanted eigenvalue, that counts as converged.
 const (
-	krylovBlock   = 16
+	krylovBlock   = 8
 	residualFirst = 1e-14
 	residualLast  = 1e-8
 )
@@ -156,7 +156,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 	const b = krylovBlock
 	limit := n / 2 / b * b
 	// Basis vectors are rows of q, their images rows of gq.
-	var q, gq []float64
+	q, gq := make([]float64, 0, min(limit, 7*r)*n), make([]float64, 0, min(limit, 7*r)*n)
 	var w product.Workspace
 	next := make([]float64, b*n)
 	// Quasi-random, so that no eigenvector is orthogonal to it.
@@ -167,6 +167,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		x ^= x << 17
 		next[i] = float64(int64(x)) / (1 << 63)
 	}
+	// About where recordings of a few hundred dimensions converge; a look costs as much as several blocks.
 	check := max(4*r, 4*b)
 	packed := product.Pack(product.Operand{Data: raw, Stride: n}, n, n)
 	for {
@@ -191,7 +192,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 			if added < b || k >= limit {
 				break
 			}
-			check = k + k/3
+			check = k + k/8
 		}
 		next = image
 	}

@@ -88,7 +88,8 @@ func (w *Workspace) tiles(dst []float64, m, n, k int, b []float64, add bool) {
 
 func packed(buf []float64, n int) []float64 {
 	if cap(buf) < n {
-		return make([]float64, n)
+		// Room for what grows a little each time.
+		return make([]float64, n, n+n/2)
 	}
 	return buf[:n]
 }
