@@ -320,7 +320,7 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 				}
 				if err != nil {
 					r.Reason = string(why)
-				} else if err := c.fill(ctx, &r, value, null); err != nil {
+				} else if err := c.fill(ctx, &r, value, null, c.reported(i)); err != nil {
 					return err
 				}
 				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
@@ -349,14 +349,17 @@ func (c *comparison) reported(i int) bool {
 	return i == 0 || c.Reference == nil || c.Reference.Role == comparator.Recording
 }
 
-// fill writes the value of a statistic with its interval and null.
-func (c *comparison) fill(ctx context.Context, r *component.Result, value, null bootstrap.Statistic) (err error) {
+// fill writes the value of a statistic, and, where it is reported, its interval and null.
+func (c *comparison) fill(ctx context.Context, r *component.Result, value, null bootstrap.Statistic, reported bool) (err error) {
 	n := value.Trials()
 	r.N = int64(n)
 	if v := value.Value(bootstrap.Ones(n)); v-v == 0 {
 		r.Value = v
 	} else {
 		r.Reason = "what is to be compared does not vary over the validation trials, or these are too short"
+		return nil
+	}
+	if !reported {
 		return nil
 	}
 	if a, ok := value.(apart); ok {

@@ -3,7 +3,10 @@ package spectra
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -48,5 +51,35 @@ func TestMemory(t *testing.T) {
 			_, err = m.Compare(context.Background(), comparator.Request{Subjects: subjects}, nil)
 			return err
 		})
+	}
+}
+
+// BenchmarkCompare takes a network of 64 units that is driven through 200 trials of 500 bins and shows 60 neurons, and a model as large.
+func BenchmarkCompare(b *testing.B) {
+	const trials, bins, units = 200, 500, 64
+	w := beginning(5, 1, units, units, 1.2/8).F64
+	net := system{size: units, step: func(x, _, next []float64) {
+		for i := range next {
+			next[i] = math.Tanh(floats.Dot(w[i*units:(i+1)*units], x))
+		}
+	}}
+	net.jvp = func(x, _, v, out []float64) {
+		for i := range out {
+			h := math.Tanh(floats.Dot(w[i*units:(i+1)*units], x))
+			out[i] = (1 - h*h) * floats.Dot(w[i*units:(i+1)*units], v)
+		}
+	}
+	var subjects []comparator.Subject
+	for i, role := range []comparator.Role{comparator.Truth, comparator.Fitted} {
+		s := dynamic(string(role), role, net, beginning(uint64(i), trials, bins, units, 1))
+		s.Train = s.Valid
+		s.Valid = append(s.Valid, beginning(9, trials, bins, 60, 1).Named(comparator.Rates))
+		subjects = append(subjects, s)
+	}
+	c := open(b, 2, nil)
+	for b.Loop() {
+		if _, err := c.Compare(b.Context(), comparator.Request{Subjects: subjects}, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/dsp/fourier"
 	"gonum.org/v1/gonum/dsp/window"
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
@@ -95,22 +96,17 @@ func welch(ctx context.Context, threads int, x trials.Series, segment int, toget
 
 // distribution of a channel's power over frequencies, trial k counting weights[k] times; false where there is no power.
 func (p *power) distribution(channel int, weights []float64) ([]float64, bool) {
-	out, total := make([]float64, p.lines), 0.0
+	out := make([]float64, p.lines)
 	for k, w := range weights {
-		if w == 0 {
-			continue
-		}
-		for f, v := range p.of[k][channel*p.lines : (channel+1)*p.lines] {
-			out[f] += w * v
-			total += w * v
+		if w != 0 {
+			floats.AddScaled(out, w, p.of[k][channel*p.lines:(channel+1)*p.lines])
 		}
 	}
+	total := floats.Sum(out)
 	if !(total > 0) {
 		return nil, false
 	}
-	for f := range out {
-		out[f] /= total
-	}
+	floats.Scale(1/total, out)
 	return out, true
 }
 
