@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (report plugintest.Report, err error) {
 	heard := newListener(o.Log)
 	spec := launch.Spec{Path: o.Path, Args: o.Args, Dir: w.work, Set: w.environment(), Threads: 2, Log: slog.New(heard), Health: -1}
 	o.Options.Dir = w.instances
-	report, err = plugintest.Run(ctx, starter(spec), o.Options)
+	report, err = plugintest.Run(ctx, starter(spec, heard), o.Options)
 	if err != nil {
 		return report, err
 	}
@@ -77,7 +77,7 @@ func Run(ctx context.Context, o Options) (report plugintest.Report, err error) {
 }
 
 // starter starts the plugin's process.
-func starter(spec launch.Spec) plugintest.Start {
+func starter(spec launch.Spec, heard *listener) plugintest.Start {
 	return func(ctx context.Context) (plugintest.Running, error) {
 		p, err := launch.Start(ctx, spec)
 		if err != nil {
@@ -87,6 +87,9 @@ func starter(spec launch.Spec) plugintest.Start {
 			Plugin: p.Client,
 			Stop: func(ctx context.Context) error {
 				err := p.Stop(ctx)
+				if p.Killed() {
+					heard.late()
+				}
 				var died *launch.ExitError
 				if errors.As(err, &died) {
 					// It is told as what the check did to it.
@@ -94,7 +97,7 @@ func starter(spec launch.Spec) plugintest.Start {
 				}
 				return err
 			},
-			Died: func() error { return p.Err() },
+			Died: p.Wrap,
 		}, nil
 	}
 }

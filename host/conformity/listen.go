@@ -44,7 +44,6 @@ func (l *listener) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return true
 	})
-	l.heard.killed = l.heard.killed || strings.HasPrefix(r.Message, "plugin did not exit in time")
 	l.heard.left = l.heard.left || strings.HasPrefix(r.Message, "killed what the plugin had left running")
 	l.mu.Unlock()
 	if !l.next.Enabled(ctx, r.Level) {
@@ -67,6 +66,13 @@ func (l *listener) WithGroup(name string) slog.Handler {
 	return &out
 }
 
+// late notes that a process had to be killed.
+func (l *listener) late() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard.killed = true
+}
+
 func (l *listener) stdout(v *plugintest.Verdict) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +86,7 @@ func (l *listener) exits(v *plugintest.Verdict) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.heard.killed {
-		v.Failf("it did not exit within 5s of being told to (plugin.GRPCController/Shutdown) and had to be killed")
+		v.Failf("it did not exit within 2s of being told to (plugin.GRPCController/Shutdown) and had to be killed")
 	}
 	if l.heard.left {
 		v.Failf("processes that it had started were still running when it had ended: they must end before it does")

@@ -24,6 +24,13 @@ func (p *Process) Stop(ctx context.Context) error {
 	return p.stopErr
 }
 
+// Killed reports whether the process had to be killed: it did not exit, within two seconds or so, when it was told to, or was not given the time.
+func (p *Process) Killed() bool {
+	p.run.mu.Lock()
+	defer p.run.mu.Unlock()
+	return p.run.killed
+}
+
 // Kill ends the process without asking it.
 func (p *Process) Kill() {
 	ended, cancel := context.WithCancel(context.Background())

@@ -89,7 +89,7 @@ func (s *subject) compared(ctx context.Context, threads int, req comparator.Requ
 	}
 	out, err := c.Compare(ctx, req, component.Discard{})
 	if err != nil {
-		return out, fmt.Errorf("Compare: %w", err)
+		return out, fmt.Errorf("calling Compare: %w", err)
 	}
 	return out, nil
 }

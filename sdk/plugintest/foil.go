@@ -14,10 +14,12 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ctdb-host/ctdb/sdk/client"
+	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/serve"
+	"github.com/ctdb-host/ctdb/sdk/simulator"
 	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
@@ -74,12 +76,17 @@ func (s *served) stop() {
 // foil is the plugin that components are checked against.
 type foil struct{ *served }
 
-func serveFoil(string) (*foil, error) {
-	s, err := serveHere(serve.Plugin{
-		Name: "plugintest", Version: "1.0.0", Doc: "What other plugins are checked with.",
-		Tasks:  []task.Factory{foilTask(), foilLoop()},
-		Models: []model.Factory{foilModel()},
-	}, slog.New(slog.DiscardHandler))
+// Foil is a plugin with components of every kind, as small as they can be and right: others are checked with them, and with what is made wrong in them the suite itself is.
+func Foil() serve.Plugin {
+	return serve.Plugin{
+		Name: "foil", Version: "1.0.0", Doc: "What other plugins are checked with.",
+		Tasks: []task.Factory{foilTask(), foilLoop()}, Models: []model.Factory{foilModel()},
+		Simulators: []simulator.Factory{foilSimulator()}, Comparators: []comparator.Factory{foilComparator()},
+	}
+}
+
+func serveFoil() (*foil, error) {
+	s, err := serveHere(Foil(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, fmt.Errorf("serving what plugins are checked with: %w", err)
 	}

@@ -2,8 +2,13 @@ package plugintest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -19,19 +24,33 @@ const (
 	foilHeldIn  = 6
 )
 
-type foilModelParams struct{}
+type foilModelParams struct {
+	Ridge float64 `param:"ridge" default:"1e-3" above:"0" doc:"ridge of the readout's regression"`
+}
 
-// network is x' = tanh(W x + U u), with random weights that are its seed's.
+// network is x' = tanh(W x + U u), with random weights that are its seed's, and a readout y = R x that ridge regression finds.
 type network struct {
-	w, u []float64
+	w, u, r []float64
+	ridge   float64
+	out     int
+	dir     string
 }
 
 func foilModel() model.Factory {
 	return model.New(component.Info{
-		Name: component.Name{Kind: component.Model, Short: "foil"}, Version: "1.0.0", Doc: "a network of tanh units with dynamics",
+		Name: component.Name{Kind: component.Model, Short: "foil"}, Version: "1.0.0", Doc: "a network of tanh units with dynamics, and a readout found by ridge regression",
 		Capabilities: []component.Capability{component.TrainsOnTask, component.HasDynamics, component.Deterministic},
-	}, nil, func(_ context.Context, _ foilModelParams, env component.Env, _ model.Target) (model.Model, error) {
-		return newNetwork(env.Seed), nil
+	}, nil, func(_ context.Context, p foilModelParams, env component.Env, target model.Target) (model.Model, error) {
+		if target.Task == nil {
+			return nil, component.Invalid("target", "a data set is not allowed: it is trained on a task")
+		}
+		if target.Task.Inputs != foilInputs {
+			return nil, component.Invalid("target.inputs", "%d is not allowed: %d", target.Task.Inputs, foilInputs)
+		}
+		n := newNetwork(env.Seed)
+		n.ridge, n.dir, n.out = p.Ridge, env.Dir, target.Task.Outputs
+		n.r = make([]float64, n.out*foilLatents)
+		return n, nil
 	})
 }
 
@@ -63,14 +82,156 @@ func (n *network) step(x, u []float64) []float64 {
 	return out
 }
 
-// Train implements [model.Model]; the weights stay as they are.
-func (n *network) Train(context.Context, model.TrainRequest, component.Reporter) (model.TrainResult, error) {
-	return model.TrainResult{Stopped: "epochs", BestLoss: math.NaN(), LastLoss: math.NaN()}, nil
+// moments are what regression needs, of the first so many trials.
+type moments struct {
+	Trials      int
+	Gram, Cross []float64
 }
 
-// Rollout implements [model.Model].
-func (n *network) Rollout(context.Context, model.RolloutRequest, tensor.Blocks) tensor.Blocks {
-	return tensor.Fail(fmt.Errorf("%w: rollouts", component.ErrUnsupported))
+const foilCheckpoint = "moments.json"
+
+// Train implements [model.Model]: it takes the trials by their numbers, and a checkpoint after each tenth.
+func (n *network) Train(ctx context.Context, req model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
+	if req.Task == nil {
+		return model.TrainResult{}, component.Invalid("task", "a task is needed to train on")
+	}
+	all, err := tensor.Collect(req.Task.Trials(ctx, task.TrialRequest{Split: task.Train}))
+	if err != nil {
+		return model.TrainResult{}, err
+	}
+	m := moments{Gram: make([]float64, foilLatents*foilLatents), Cross: make([]float64, foilLatents*n.out)}
+	if b, err := os.ReadFile(filepath.Join(n.dir, foilCheckpoint)); n.dir != "" && err == nil {
+		if err := json.Unmarshal(b, &m); err != nil {
+			return model.TrainResult{}, fmt.Errorf("reading a checkpoint: %w", err)
+		}
+	}
+	for ; m.Trials < len(all.Trials); m.Trials++ {
+		if err := ctx.Err(); err != nil {
+			return model.TrainResult{}, err
+		}
+		one := row(all, m.Trials)
+		y := one.Arrays.Get(task.Targets).Float64s()
+		for t, x := range n.run(one.Arrays.Get(task.Inputs).Float64s()) {
+			for i, a := range x {
+				for j, b := range x {
+					m.Gram[i*foilLatents+j] += a * b
+				}
+				for j := range n.out {
+					m.Cross[i*n.out+j] += a * y[t*n.out+j]
+				}
+			}
+		}
+		report.Progress(component.Progress{Phase: "trial", Done: int64(m.Trials + 1), Total: int64(len(all.Trials)), Loss: math.NaN()})
+		if m.Trials%10 == 9 && n.dir != "" {
+			done := m
+			done.Trials++
+			if err := n.keep(done, report); err != nil {
+				return model.TrainResult{}, err
+			}
+		}
+	}
+	n.solve(m)
+	return model.TrainResult{Steps: 1, Epochs: 1, BestLoss: math.NaN(), LastLoss: math.NaN(), Stopped: "epochs"}, nil
+}
+
+// keep writes a checkpoint under another name and renames it, so that there is never half of one.
+func (n *network) keep(m moments, report component.Reporter) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(n.dir, foilCheckpoint)
+	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b)
+	report.Checkpoint(component.Checkpoint{File: foilCheckpoint, SHA256: hex.EncodeToString(sum[:]), Step: int64(m.Trials)})
+	return nil
+}
+
+// solve finds the readout by Gaussian elimination of (G + ridge I) R' = C, which is positive definite.
+func (n *network) solve(m moments) {
+	const d = foilLatents
+	g, c := append([]float64(nil), m.Gram...), append([]float64(nil), m.Cross...)
+	for i := range d {
+		g[i*d+i] += n.ridge
+	}
+	for k := range d {
+		for i := range d {
+			if i == k {
+				continue
+			}
+			f := g[i*d+k] / g[k*d+k]
+			for j := range d {
+				g[i*d+j] -= f * g[k*d+j]
+			}
+			for j := range n.out {
+				c[i*n.out+j] -= f * c[k*n.out+j]
+			}
+		}
+	}
+	for i := range d {
+		for j := range n.out {
+			n.r[j*d+i] = c[i*n.out+j] / g[i*d+i]
+		}
+	}
+}
+
+// run returns the states of a trial, after each bin.
+func (n *network) run(inputs []float64) [][]float64 {
+	var out [][]float64
+	x := make([]float64, foilLatents)
+	for t := 0; t < len(inputs); t += foilInputs {
+		x = n.step(x, inputs[t:t+foilInputs])
+		out = append(out, x)
+	}
+	return out
+}
+
+// Rollout implements [model.Model]. There is no noise.
+func (n *network) Rollout(_ context.Context, req model.RolloutRequest, trials tensor.Blocks) tensor.Blocks {
+	for i, role := range req.Want {
+		if role != model.Latents && role != model.Outputs {
+			return tensor.Fail(component.Invalid(fmt.Sprintf("want[%d]", i), "%q is not allowed: latents or outputs", role))
+		}
+	}
+	return func(yield func(tensor.Block, error) bool) {
+		for b, err := range trials {
+			if err == nil {
+				b, err = n.roll(b)
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (n *network) roll(b tensor.Block) (tensor.Block, error) {
+	in := b.Arrays.Get(task.Inputs)
+	if in == nil {
+		return tensor.Block{}, component.Invalid("trials", "no array %q among %v", task.Inputs, b.Arrays.Names())
+	}
+	if err := in.Expect(len(b.Trials), -1, foilInputs); err != nil {
+		return tensor.Block{}, err
+	}
+	bins := in.Shape[1]
+	z, y := tensor.New32(model.Latents, len(b.Trials), bins, foilLatents), tensor.New32(model.Outputs, len(b.Trials), bins, n.out)
+	for k := range b.Trials {
+		for t, x := range n.run(in.Slice(k, k+1).Float64s()) {
+			at := k*bins + t
+			for i, v := range x {
+				z.F32[at*foilLatents+i] = float32(v)
+				for j := range n.out {
+					y.F32[at*n.out+j] += float32(n.r[j*foilLatents+i] * v)
+				}
+			}
+		}
+	}
+	return tensor.Block{Trials: b.Trials, Arrays: tensor.Set{z, y}}, nil
 }
 
 // Dynamics implements [model.Model].
@@ -78,185 +239,29 @@ func (n *network) Dynamics(context.Context) (model.Dynamics, error) { return n, 
 
 // Save implements [model.Model].
 func (n *network) Save(context.Context) (tensor.Set, error) {
-	return tensor.Set{tensor.From64("w", n.w, foilLatents, foilLatents), tensor.From64("u", n.u, foilLatents, foilInputs)}, nil
-}
-
-// Load implements [model.Model].
-func (n *network) Load(context.Context, tensor.Set) error {
-	return fmt.Errorf("%w: loading", component.ErrUnsupported)
-}
-
-// Layout implements [model.Dynamics].
-func (n *network) Layout(context.Context) (model.Layout, error) {
-	return model.Layout{
-		Size: foilLatents, Inputs: foilInputs, Segments: []model.Segment{{Name: "h", Size: foilLatents}},
-		Observable: map[string]int{model.Latents: foilLatents, model.State: foilLatents}, BinWidth: 0.02, Float64: true,
+	return tensor.Set{
+		tensor.From64("cell.weight_hh", n.w, foilLatents, foilLatents).Clone(), tensor.From64("cell.weight_ih", n.u, foilLatents, foilInputs).Clone(),
+		tensor.From64("readout.weight", n.r, n.out, foilLatents).Clone(),
 	}, nil
 }
 
-// InitialState implements [model.Dynamics].
-func (n *network) InitialState(context.Context, tensor.Block) (*tensor.Tensor, error) {
-	return tensor.New64(model.State, 1, foilLatents), nil
-}
-
-// rows calls f for each row of states and inputs, which may be nil.
-func (n *network) rows(state, input *tensor.Tensor, f func(i int, x, u []float64)) error {
-	if err := state.Expect(-1, foilLatents); err != nil {
+// Load implements [model.Model].
+func (n *network) Load(ctx context.Context, weights tensor.Set) error {
+	mine, err := n.Save(ctx)
+	if err != nil {
 		return err
 	}
-	var u []float64
-	if input != nil {
-		if err := input.Expect(state.Shape[0], foilInputs); err != nil {
-			return err
+	for _, w := range mine {
+		given := weights.Get(w.Name)
+		if given == nil {
+			return component.Invalid("weights."+w.Name, "is missing")
 		}
-		u = input.Float64s()
+		if err := given.Expect(w.Shape...); err != nil {
+			return component.Invalid("weights."+w.Name, "has shape %v: %v is needed", given.Shape, w.Shape)
+		}
 	}
-	x := state.Float64s()
-	for i := range state.Shape[0] {
-		var ui []float64
-		if u != nil {
-			ui = u[i*foilInputs : (i+1)*foilInputs]
-		}
-		f(i, x[i*foilLatents:(i+1)*foilLatents], ui)
+	for i, to := range [][]float64{n.w, n.u, n.r} {
+		copy(to, weights.Get(mine[i].Name).Float64s())
 	}
 	return nil
-}
-
-// Step implements [model.Dynamics].
-func (n *network) Step(_ context.Context, state, input *tensor.Tensor) (*tensor.Tensor, error) {
-	out := tensor.New64(model.State, state.Rows(), foilLatents)
-	return out, n.rows(state, input, func(i int, x, u []float64) { copy(out.F64[i*foilLatents:], n.step(x, u)) })
-}
-
-// Observe implements [model.Dynamics].
-func (n *network) Observe(_ context.Context, state *tensor.Tensor, role string) (*tensor.Tensor, error) {
-	if role != model.Latents && role != model.State {
-		return nil, component.Invalid("role", "%q is not allowed: latents or state", role)
-	}
-	return state.Named(role), nil
-}
-
-// Jacobians implements [model.Dynamics].
-func (n *network) Jacobians(_ context.Context, state, input *tensor.Tensor) (dState, dInput *tensor.Tensor, err error) {
-	b := state.Rows()
-	dState, dInput = tensor.New64("d_state", b, foilLatents, foilLatents), tensor.New64("d_input", b, foilLatents, foilInputs)
-	err = n.rows(state, input, func(i int, x, u []float64) {
-		for k, y := range n.step(x, u) {
-			for j := range foilLatents {
-				dState.F64[(i*foilLatents+k)*foilLatents+j] = (1 - y*y) * n.w[k*foilLatents+j]
-			}
-			for j := range foilInputs {
-				dInput.F64[(i*foilLatents+k)*foilInputs+j] = (1 - y*y) * n.u[k*foilInputs+j]
-			}
-		}
-	})
-	return dState, dInput, err
-}
-
-// JVP implements [model.Dynamics].
-func (n *network) JVP(ctx context.Context, state, input, dState, dInput *tensor.Tensor) (*tensor.Tensor, error) {
-	js, ju, err := n.Jacobians(ctx, state, input)
-	if err != nil {
-		return nil, err
-	}
-	out := tensor.New64(model.State, state.Rows(), foilLatents)
-	for k := range out.F64 {
-		i := k / foilLatents
-		for j, v := range dState.Slice(i, i+1).Float64s() {
-			out.F64[k] += js.F64[k*foilLatents+j] * v
-		}
-		if dInput != nil {
-			for j, v := range dInput.Slice(i, i+1).Float64s() {
-				out.F64[k] += ju.F64[k*foilInputs+j] * v
-			}
-		}
-	}
-	return out, nil
-}
-
-// VJP implements [model.Dynamics].
-func (n *network) VJP(ctx context.Context, state, input, cotangent *tensor.Tensor) (dState, dInput *tensor.Tensor, err error) {
-	js, ju, err := n.Jacobians(ctx, state, input)
-	if err != nil {
-		return nil, nil, err
-	}
-	dState, dInput = tensor.New64("d_state", state.Rows(), foilLatents), tensor.New64("d_input", state.Rows(), foilInputs)
-	for i := range state.Rows() {
-		for k, c := range cotangent.Slice(i, i+1).Float64s() {
-			for j := range foilLatents {
-				dState.F64[i*foilLatents+j] += c * js.F64[(i*foilLatents+k)*foilLatents+j]
-			}
-			for j := range foilInputs {
-				dInput.F64[i*foilInputs+j] += c * ju.F64[(i*foilLatents+k)*foilInputs+j]
-			}
-		}
-	}
-	return dState, dInput, nil
-}
-
-// recorded is a made-up recording: latents of a driven network, rates that are exponentials of them, and counts. It is a model's data and what comparators compare.
-type recorded struct {
-	block int
-	// all has inputs, latents, rates and both kinds of spikes; trials are its rows.
-	all tensor.Block
-}
-
-func record(block int) recorded {
-	n := newNetwork(1)
-	in, z := tensor.New32(task.Inputs, foilTrials, recordBins, foilInputs), tensor.New32(model.Latents, foilTrials, recordBins, foilLatents)
-	rates, seen := tensor.New32(model.Rates, foilTrials, recordBins, foilNeurons), tensor.New32(model.Encoded, foilTrials, recordBins, foilHeldIn)
-	spikes := tensor.New32(model.Reconstructed, foilTrials, recordBins, foilNeurons)
-	b := tensor.Block{Arrays: tensor.Set{in, z, rates, seen, spikes}}
-	for k := range foilTrials {
-		b.Trials = append(b.Trials, int64(k))
-		r := random.New(5, "recording", uint64(k))
-		x := []float64{r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64()}
-		for t := range recordBins {
-			at := k*recordBins + t
-			u := make([]float64, foilInputs)
-			for i := range u {
-				u[i] = r.NormFloat64()
-				in.F32[at*foilInputs+i] = float32(u[i])
-			}
-			x = n.step(x, u)
-			for i, v := range x {
-				z.F32[at*foilLatents+i] = float32(v)
-			}
-			for i := range foilNeurons {
-				rate := 0.5 * math.Exp(x[i%foilLatents]-0.5*x[(i+1)%foilLatents])
-				// Poisson, by products of uniform numbers (Knuth).
-				count, p, end := 0, r.Float64(), math.Exp(-rate)
-				for ; p > end; p *= r.Float64() {
-					count++
-				}
-				rates.F32[at*foilNeurons+i], spikes.F32[at*foilNeurons+i] = float32(rate), float32(count)
-				if i < foilHeldIn {
-					seen.F32[at*foilHeldIn+i] = float32(count)
-				}
-			}
-		}
-	}
-	return recorded{block, b}
-}
-
-func recordSpec() model.DataSpec {
-	return model.DataSpec{
-		Neurons: foilNeurons, HeldIn: foilHeldIn, Inputs: foilInputs, Bins: recordBins, BinWidth: 0.02, TrainTrials: foilTrials - foilValid, ValidTrials: foilValid,
-	}
-}
-
-// split is the trials of a split with the named arrays.
-func (r recorded) split(s task.Split, names ...string) tensor.Block {
-	numbers := foiled{}.numbers(s)
-	from, to := int(numbers[0]), int(numbers[len(numbers)-1])+1
-	b := tensor.Block{Trials: numbers}
-	for _, name := range names {
-		b.Arrays = append(b.Arrays, r.all.Arrays.Get(name).Slice(from, to))
-	}
-	return b
-}
-
-// Data implements [model.DataSource].
-func (r recorded) Data(_ context.Context, s task.Split) tensor.Blocks {
-	return inBlocks(r.split(s, model.Encoded, model.Reconstructed, model.Inputs), r.block)
 }

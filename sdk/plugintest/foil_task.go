@@ -22,13 +22,14 @@ const (
 )
 
 type foilParams struct {
-	Block int `param:"block" default:"0" min:"0" doc:"trials in a block; 0 means all"`
+	Block int  `param:"block" default:"0" min:"0" doc:"trials in a block; 0 means all"`
+	Stall bool `param:"stall" default:"false" doc:"give no more than a block of trials, and keep whoever asks for them waiting"`
 }
 
 // foiled is what both tasks share: their trials are 0 to foilTrials-1, the last ones for validation.
 type foiled struct {
-	block int
-	seed  uint64
+	foilParams
+	seed uint64
 }
 
 func (f foiled) numbers(s task.Split) []int64 {
@@ -48,11 +49,23 @@ func (f foiled) numbers(s task.Split) []int64 {
 
 func (f foiled) generate(ctx context.Context, req task.TrialRequest, fill func(context.Context, tensor.Block) (tensor.Block, error)) tensor.Blocks {
 	numbers := f.numbers(req.Split)
-	size := f.block
+	size := f.Block
 	if size == 0 {
 		size = len(numbers)
 	}
-	return task.Generate(ctx, req, len(numbers), size, 1, func(i int) int64 { return numbers[i] }, fill)
+	blocks := task.Generate(ctx, req, len(numbers), size, 1, func(i int) int64 { return numbers[i] }, fill)
+	if !f.Stall {
+		return blocks
+	}
+	return func(yield func(tensor.Block, error) bool) {
+		for b, err := range blocks {
+			if yield(b, err) {
+				<-ctx.Done()
+				yield(tensor.Block{}, ctx.Err())
+			}
+			return
+		}
+	}
 }
 
 // score is the mean squared error of the named array against targets.
@@ -93,7 +106,7 @@ func foilTask() task.Factory {
 	return task.New(component.Info{
 		Name: component.Name{Kind: component.Task, Short: "foil"}, Version: "1.0.0", Doc: "leaky sums of noise", Capabilities: []component.Capability{component.Deterministic},
 	}, nil, func(_ context.Context, p foilParams, env component.Env) (task.Task, error) {
-		return openTask{foiled{p.Block, env.Seed}}, nil
+		return openTask{foiled{p, env.Seed}}, nil
 	})
 }
 
@@ -156,7 +169,7 @@ func foilLoop() task.Factory {
 		Name: component.Name{Kind: component.Task, Short: "foil-loop"}, Version: "1.0.0", Doc: "a puck that is pushed to a goal",
 		Capabilities: []component.Capability{component.ClosedLoop, component.Deterministic},
 	}, nil, func(_ context.Context, p foilParams, env component.Env) (task.Task, error) {
-		return loopTask{foiled{p.Block, env.Seed}}, nil
+		return loopTask{foiled{p, env.Seed}}, nil
 	})
 }
 

@@ -34,10 +34,10 @@ func (s *subject) examine(ctx context.Context, v *Verdict) (*examined, error) {
 	}
 	e := &examined{m: m, l: l}
 	if e.Dynamics, err = m.Dynamics(ctx); err != nil {
-		return nil, fmt.Errorf("Dynamics: %w", err)
+		return nil, fmt.Errorf("calling Dynamics: %w", err)
 	}
 	if e.layout, err = e.Layout(ctx); err != nil {
-		return nil, fmt.Errorf("Layout: %w", err)
+		return nil, fmt.Errorf("calling Layout: %w", err)
 	}
 	if e.layout.Size < 1 || e.layout.Inputs < 0 {
 		return nil, fmt.Errorf("the layout has states of size %d and %d inputs: at least 1 and 0 are needed", e.layout.Size, e.layout.Inputs)
@@ -81,7 +81,7 @@ func modelDynamics(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	next, err := e.Step(ctx, e.state, e.input)
 	if err != nil {
-		return fmt.Errorf("Step: %w", err)
+		return fmt.Errorf("calling Step: %w", err)
 	}
 	if next.Expect(e.rows(), e.layout.Size) != nil {
 		v.Failf("Step gives shape %v: (%d, %d) is needed", next.Shape, e.rows(), e.layout.Size)
@@ -94,7 +94,7 @@ func modelDynamics(ctx context.Context, s *subject, v *Verdict) error {
 	for i := range e.rows() {
 		one, err := e.Step(ctx, e.state.Slice(i, i+1), e.input.Slice(i, i+1))
 		if err != nil {
-			return fmt.Errorf("Step of one state: %w", err)
+			return fmt.Errorf("calling Step of one state: %w", err)
 		}
 		if d := apart(one, next.Slice(i, i+1), tolerance(next)); d != "" {
 			v.Failf("Step of state %d alone and among %d: %s", i, e.rows(), d)
@@ -191,7 +191,7 @@ func modelDerivatives(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	js, ju, err := e.Jacobians(ctx, e.state, e.input)
 	if err != nil {
-		return fmt.Errorf("Jacobians: %w", err)
+		return fmt.Errorf("calling Jacobians: %w", err)
 	}
 	if js.Expect(e.rows(), e.layout.Size, e.layout.Size) != nil {
 		v.Failf("the Jacobian by the state has shape %v: (%d, %d, %d) is needed", js.Shape, e.rows(), e.layout.Size, e.layout.Size)
@@ -223,7 +223,7 @@ func modelDerivatives(ctx context.Context, s *subject, v *Verdict) error {
 		for _, j := range some {
 			d, err := e.differences(ctx, one.of, j)
 			if err != nil {
-				return fmt.Errorf("Step: %w", err)
+				return fmt.Errorf("calling Step: %w", err)
 			}
 			column := make([]float64, e.rows()*e.layout.Size)
 			for i := range column {
@@ -296,16 +296,16 @@ func (e *examined) products(ctx context.Context, js, ju *tensor.Tensor, v *Verdi
 	}
 	y, err := e.JVP(ctx, e.state, e.input, dx, du)
 	if err != nil {
-		return fmt.Errorf("Jvp: %w", err)
+		return fmt.Errorf("calling Jvp: %w", err)
 	}
 	same("Jvp", y, both, n)
 	if y, err = e.JVP(ctx, e.state, e.input, dx, nil); err != nil {
-		return fmt.Errorf("Jvp without a change of inputs: %w", err)
+		return fmt.Errorf("calling Jvp without a change of inputs: %w", err)
 	}
 	same("Jvp without a change of inputs", y, forward, n)
 	cx, cu, err := e.VJP(ctx, e.state, e.input, c)
 	if err != nil {
-		return fmt.Errorf("Vjp: %w", err)
+		return fmt.Errorf("calling Vjp: %w", err)
 	}
 	same("Vjp by the state", cx, backX, n)
 	same("Vjp by the inputs", cu, backU, m)
@@ -332,7 +332,7 @@ func modelSteps(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	state, err := e.InitialState(ctx, e.l.trials)
 	if err != nil {
-		return fmt.Errorf("InitialState: %w", err)
+		return fmt.Errorf("calling InitialState: %w", err)
 	}
 	rows := len(e.l.trials.Trials)
 	if state.Rows() == 1 {
@@ -344,7 +344,7 @@ func modelSteps(ctx context.Context, s *subject, v *Verdict) error {
 			u = as(e.layout.Float64, tensor.New64(task.Inputs, rows, 0))
 		}
 		if state, err = e.Step(ctx, state, u); err != nil {
-			return fmt.Errorf("Step in bin %d: %w", bin, err)
+			return fmt.Errorf("calling Step in bin %d: %w", bin, err)
 		}
 		if whole := out.Arrays.Get(model.State); whole != nil {
 			if d := near(state, whole.Bin(bin)); d != "" {
@@ -354,7 +354,7 @@ func modelSteps(ctx context.Context, s *subject, v *Verdict) error {
 		}
 		seen, err := e.Observe(ctx, state, model.Latents)
 		if err != nil {
-			return fmt.Errorf("Observe: %w", err)
+			return fmt.Errorf("calling Observe: %w", err)
 		}
 		if d := near(seen, out.Arrays.Get(model.Latents).Bin(bin)); d != "" {
 			v.Failf("bin %d: the latents by Step and Observe, and in the rollout: %s: InitialState is before the first bin, and latents are those after the bin's step", bin, d)

@@ -31,6 +31,23 @@ type overseer struct {
 	metrics     []component.Metric
 	checkpoints int
 	problems    []string
+	// last is the hash of each file as it was announced last.
+	last map[string]string
+}
+
+// whole holds the files to the hashes that were announced last, once training is over.
+func (o *overseer) whole(v *Verdict) {
+	for _, problem := range o.problems {
+		v.Failf("%s", problem)
+	}
+	for file, want := range o.last {
+		// One that is no longer there was not needed any more.
+		if b, err := os.ReadFile(filepath.Join(o.dir, file)); err == nil && !v.failed() {
+			if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != want {
+				v.Failf("checkpoint %q has the hash %x, but %s was announced last", file, sum, want)
+			}
+		}
+	}
 }
 
 // Progress counts.
@@ -50,20 +67,22 @@ func (o *overseer) Metric(m component.Metric) {
 // Figure passes.
 func (o *overseer) Figure(component.Figure) {}
 
-// Checkpoint looks whether the file is there and whole. It may have been replaced by a later one of the same name in the meantime.
+// Checkpoint looks whether the file is there.
 func (o *overseer) Checkpoint(c component.Checkpoint) {
 	o.mu.Lock()
 	o.checkpoints++
 	first := o.checkpoints == 1
 	if c.File == "" || filepath.Base(c.File) != c.File {
 		o.problems = append(o.problems, fmt.Sprintf("a checkpoint is announced as %q: the name of a file in the instance's folder is needed", c.File))
-	} else if b, err := os.ReadFile(filepath.Join(o.dir, c.File)); err != nil {
+	} else if _, err := os.Stat(filepath.Join(o.dir, c.File)); err != nil {
 		o.problems = append(o.problems, fmt.Sprintf("checkpoint %q is announced, but %v: a file is announced when it is complete and has its final name", c.File, err))
-	} else if sum := sha256.Sum256(b); len(c.SHA256) != 2*len(sum) {
+	} else if len(c.SHA256) != 2*sha256.Size {
 		o.problems = append(o.problems, fmt.Sprintf("checkpoint %q is announced with the hash %q: SHA-256 in hexadecimal is needed", c.File, c.SHA256))
-	} else if first && o.first != nil && hex.EncodeToString(sum[:]) != c.SHA256 {
-		o.problems = append(o.problems, fmt.Sprintf("checkpoint %q has the hash %x, %s is announced", c.File, sum, c.SHA256))
 	}
+	if o.last == nil {
+		o.last = map[string]string{}
+	}
+	o.last[c.File] = c.SHA256
 	o.mu.Unlock()
 	if first && o.first != nil {
 		o.first()
@@ -85,7 +104,7 @@ func modelTrain(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	before, err := m.Save(ctx)
 	if err != nil {
-		return fmt.Errorf("Save of the initial weights: %w", err)
+		return fmt.Errorf("calling Save of the initial weights: %w", err)
 	}
 	o := &overseer{dir: env.Dir}
 	done := make(chan struct{})
@@ -108,11 +127,9 @@ func modelTrain(ctx context.Context, s *subject, v *Verdict) error {
 	close(done)
 	watched.Wait()
 	if err != nil {
-		return fmt.Errorf("Train: %w", err)
+		return fmt.Errorf("calling Train: %w", err)
 	}
-	for _, problem := range o.problems {
-		v.Failf("%s", problem)
-	}
+	o.whole(v)
 	if result.Stopped == "" {
 		v.Failf("the result does not say why training ended: epochs, steps, early-stopping or time is needed")
 	}
@@ -132,7 +149,7 @@ func modelTrain(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	after, err := m.Save(ctx)
 	if err != nil {
-		return fmt.Errorf("Save: %w", err)
+		return fmt.Errorf("calling Save: %w", err)
 	}
 	for _, w := range after {
 		if err := w.CheckFinite(); err != nil {
@@ -183,10 +200,10 @@ func modelResume(ctx context.Context, s *subject, v *Verdict) error {
 		v.Skipf("it announces no checkpoints")
 		return nil
 	case err != nil && !errors.Is(err, context.Canceled):
-		return fmt.Errorf("Train with checkpoints: %w", err)
+		return fmt.Errorf("calling Train with checkpoints: %w", err)
 	}
-	if err := m.Close(ctx); err != nil {
-		return fmt.Errorf("closing it: %w", err)
+	if closeInTime(ctx, v, "Train", m); v.failed() {
+		return nil
 	}
 	again, err := s.model(ctx, env, l.target)
 	if err != nil {
@@ -265,7 +282,7 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 		if _, err = m.Train(inner, req, component.Discard{}); err == nil {
 			v.Notef("the training ended by itself after %.1f s", time.Since(began).Seconds())
 		} else if inner.Err() == nil {
-			return fmt.Errorf("Train: %w", err)
+			return fmt.Errorf("calling Train: %w", err)
 		}
 		closeInTime(ctx, v, what, m)
 		return nil
@@ -273,8 +290,13 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 	if err := train("Train", l.request(), 300*time.Millisecond); err != nil {
 		return err
 	}
+	const waiting = "Train, while it waited for data,"
 	if l.data == nil {
-		return nil
+		if l.task, err = s.foil.OpenTask(ctx, component.Name{Kind: component.Task, Short: "foil"}, param.Values{"block": 5, "stall": true}, component.Env{Seed: 3, Threads: 1}); err != nil {
+			return err
+		}
+		err := train(waiting, l.request(), 200*time.Millisecond)
+		return errors.Join(err, l.task.Close(ctx))
 	}
-	return train("Train, while it waited for data,", model.TrainRequest{Data: stalled{record(5)}}, 200*time.Millisecond)
+	return train(waiting, model.TrainRequest{Data: stalled{record(5)}}, 200*time.Millisecond)
 }

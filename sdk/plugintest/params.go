@@ -162,7 +162,7 @@ func opens(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	verdict, err := s.validate(ctx, s.values)
 	if err != nil {
-		return fmt.Errorf("Validate of valid parameters: %w", err)
+		return fmt.Errorf("calling Validate of valid parameters: %w", err)
 	}
 	for _, p := range verdict.Problems {
 		v.Failf("Validate refuses %v: %v", s.values, p)
@@ -272,7 +272,7 @@ func parameters(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	verdict, err := s.validate(ctx, together)
 	if err != nil {
-		return fmt.Errorf("Validate: %w", err)
+		return fmt.Errorf("calling Validate: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(together)) {
 		if _, fine := s.values[name]; (!fine || len(badValuesOf(s.info.Params, name)) > 0) && !hasPath(verdict.Problems, name) {

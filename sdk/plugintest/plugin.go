@@ -48,7 +48,7 @@ func manifest(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	again, err := p.Describe(ctx)
 	if err != nil {
-		return fmt.Errorf("Describe: %w", err)
+		return fmt.Errorf("calling Describe: %w", err)
 	}
 	m := s.manifest
 	if fmt.Sprint(again) != fmt.Sprint(m) {
@@ -229,6 +229,9 @@ func (s *subject) waiting(ctx context.Context) (func(ctx context.Context) error,
 	return nil, nil
 }
 
+// drainTime is the deadline that draining is given.
+const drainTime = 2 * time.Second
+
 func drain(ctx context.Context, s *subject, v *Verdict) error {
 	p, err := s.plugin(ctx)
 	if err != nil {
@@ -255,10 +258,10 @@ func drain(ctx context.Context, s *subject, v *Verdict) error {
 			v.Failf("stopping it: %v", err)
 		}
 	}()
-	limited, done := context.WithTimeout(ctx, cancelTime)
+	limited, done := context.WithTimeout(ctx, drainTime)
 	defer done()
 	if err := p.Drain(limited); err != nil {
-		v.Failf("Drain with a call that waits for data: %v: running calls must be cancelled before the deadline of %v", err, cancelTime)
+		v.Failf("Drain with a call that waits for data: %v: running calls must be cancelled before the deadline of %v", err, drainTime)
 		return nil
 	}
 	h, err := p.Health(ctx)

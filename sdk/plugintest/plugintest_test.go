@@ -1,16 +1,16 @@
 package plugintest
 
-import (
-	"testing"
-
-	"github.com/ctdb-host/ctdb/sdk/serve"
-	"github.com/ctdb-host/ctdb/sdk/task"
-)
+import "testing"
 
 // TestFoilsPass holds what components are checked with to the same checks.
 func TestFoilsPass(t *testing.T) {
-	r := Plugin(t, serve.Plugin{Name: "foils", Version: "1.0.0", Doc: "the foils", Tasks: []task.Factory{foilTask(), foilLoop()}}, Options{})
-	if n := r.Count(Passed); n < 20 {
+	r := Plugin(t, Foil(), Options{})
+	for _, c := range Foil().Manifest().Components {
+		if got, ok := r.Find(c.Name.String(), "open"); !ok || got.Status != Passed {
+			t.Errorf("%s was not opened", c.Name)
+		}
+	}
+	if n := r.Count(Passed); n < 60 {
 		t.Errorf("only %d checks passed", n)
 	}
 }

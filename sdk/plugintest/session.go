@@ -46,8 +46,8 @@ type Running struct {
 	Plugin *client.Plugin
 	// Stop ends it.
 	Stop func(ctx context.Context) error
-	// Died says why it ended where it did so by itself; nil where it did not, or where that cannot be known.
-	Died func() error
+	// Died says of the error of a call whether it is that the plugin has ended, and why; nil where that cannot be known.
+	Died func(err error) error
 }
 
 // Start starts the plugin under test. It may be called several times: a plugin that dies in one check is started again for the next.
@@ -76,7 +76,7 @@ func Run(ctx context.Context, start Start, o Options) (report Report, err error)
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
 	s := &session{start: start, options: o}
-	if s.foil, err = serveFoil(o.Dir); err != nil {
+	if s.foil, err = serveFoil(); err != nil {
 		return report, fmt.Errorf("plugintest: %w", err)
 	}
 	defer s.foil.close()
@@ -192,17 +192,13 @@ func (s *session) died() error {
 	if err == nil {
 		return nil
 	}
-	r := s.current
-	stopped := s.stop()
-	if r.Died != nil {
-		if why := r.Died(); why != nil {
-			return why
-		}
-	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("it no longer answers the question for its health within %v", healthTime)
+		err = fmt.Errorf("it no longer answers the question for its health within %v", healthTime)
+	} else if s.current.Died != nil {
+		err = s.current.Died(err)
 	}
-	return errors.Join(err, stopped)
+	_ = s.stop()
+	return err
 }
 
 // check is one thing that is held to be true.
@@ -262,7 +258,8 @@ func (s *session) one(ctx context.Context, sub *subject, c check, v *Verdict) {
 		}
 	}
 	if why := s.died(); why != nil {
-		v.Failf("the plugin did not survive it: %v", why)
+		// Whatever else was found is most likely of that.
+		v.problems = append([]string{fmt.Sprintf("the plugin did not survive it: %v", why)}, v.problems[:min(1, len(v.problems))]...)
 	}
 }
 

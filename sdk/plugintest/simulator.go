@@ -38,7 +38,7 @@ func simulatorSpec(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	spec, err := m.Spec(ctx)
 	if err != nil {
-		return fmt.Errorf("Spec: %w", err)
+		return fmt.Errorf("calling Spec: %w", err)
 	}
 	if again, err := m.Spec(ctx); err != nil || again != spec {
 		v.Failf("asked twice, the spec is %+v and %+v (error %v): it must not change", spec, again, err)
@@ -67,11 +67,11 @@ func simulated(ctx context.Context, m client.Simulator, block int) (tensor.Set, 
 	_, second := latents(block)
 	fitted, err := m.Fit(ctx, first)
 	if err != nil {
-		return nil, tensor.Block{}, fmt.Errorf("Fit in blocks of %d: %w", block, err)
+		return nil, tensor.Block{}, fmt.Errorf("calling Fit in blocks of %d: %w", block, err)
 	}
 	out, err := tensor.Collect(m.Simulate(ctx, second))
 	if err != nil {
-		return nil, tensor.Block{}, fmt.Errorf("Simulate in blocks of %d: %w", block, err)
+		return nil, tensor.Block{}, fmt.Errorf("calling Simulate in blocks of %d: %w", block, err)
 	}
 	return fitted, out, nil
 }

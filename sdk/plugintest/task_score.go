@@ -72,7 +72,7 @@ func taskScore(ctx context.Context, s *subject, v *Verdict) error {
 	score := func(b tensor.Block, size int) (task.Score, error) {
 		out, err := t.Score(ctx, task.ScoreRequest{Split: task.Valid}, inBlocks(b, size))
 		if err != nil {
-			return out, fmt.Errorf("Score in blocks of %d: %w", size, err)
+			return out, fmt.Errorf("calling Score in blocks of %d: %w", size, err)
 		}
 		return out, nil
 	}
@@ -197,7 +197,7 @@ func taskLoss(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	value, c, err := t.Loss(ctx, req, b.Trials, y)
 	if err != nil {
-		return fmt.Errorf("Loss: %w", err)
+		return fmt.Errorf("calling Loss: %w", err)
 	}
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		v.Failf("the loss of random outputs is %v: a finite number is needed", value)
@@ -210,7 +210,7 @@ func taskLoss(ctx context.Context, s *subject, v *Verdict) error {
 	for i, k := range b.Trials {
 		one, err := loss([]int64{k}, y.Slice(i, i+1))
 		if err != nil {
-			return fmt.Errorf("Loss of one trial: %w", err)
+			return fmt.Errorf("calling Loss of one trial: %w", err)
 		}
 		sum += one / float64(n)
 	}
