@@ -276,7 +276,7 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 		if err != nil {
 			return err
 		}
-		inner, cancel := context.WithTimeout(ctx, wait)
+		inner, cancel := cancelled(ctx, wait)
 		defer cancel()
 		began := time.Now()
 		if _, err = m.Train(inner, req, component.Discard{}); err == nil {

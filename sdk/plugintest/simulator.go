@@ -301,7 +301,7 @@ func simulatorCancel(ctx context.Context, s *subject, v *Verdict) error {
 				return err
 			}
 		}
-		inner, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		inner, cancel := cancelled(ctx, 100*time.Millisecond)
 		one.call(inner, m)
 		cancel()
 		closeInTime(ctx, v, one.what, m)

@@ -83,7 +83,7 @@ func taskCancel(ctx context.Context, s *subject, v *Verdict) error {
 			return nil
 		}},
 		{"Score", func(ctx context.Context, t client.Task) error {
-			inner, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			inner, cancel := cancelled(ctx, 50*time.Millisecond)
 			defer cancel()
 			_, err := t.Score(inner, task.ScoreRequest{Split: task.Valid}, until(inner))
 			if err == nil {
@@ -102,6 +102,16 @@ func taskCancel(ctx context.Context, s *subject, v *Verdict) error {
 		closeInTime(ctx, v, one.what, t)
 	}
 	return nil
+}
+
+// cancelled is a context that is cancelled after a time. A deadline would not do: the other end is told of one, and ends by itself.
+func cancelled(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	t := time.AfterFunc(d, cancel)
+	return ctx, func() {
+		t.Stop()
+		cancel()
+	}
 }
 
 // closeInTime closes an instance whose call was cancelled, which waits for the call.
