@@ -21,8 +21,9 @@ type metric struct {
 	better     component.Better
 	// itself is the value of a subject with itself.
 	itself float64
-	// inSample is true of values on the training trials.
+	// inSample is true of values on the training trials; of says then which metric it is on these.
 	inSample bool
+	of       string
 }
 
 // comparison is one request at work. It is used by one goroutine, and starts others for sums alone.
@@ -73,9 +74,9 @@ func newComparison(s *shape, req comparator.Request, report component.Reporter) 
 		c.draws = bootstrap.NewResamples(s.seed, "shape/bootstrap", s.Resamples, n)
 	}
 	add := func(name, unit string, better component.Better, itself float64, fit bool) {
-		c.metrics = append(c.metrics, metric{name, unit, better, itself, false})
+		c.metrics = append(c.metrics, metric{name: name, unit: unit, better: better, itself: itself})
 		if fit {
-			c.metrics = append(c.metrics, metric{name + "_insample", unit, better, itself, true})
+			c.metrics = append(c.metrics, metric{inSample(name), unit, better, itself, true, name})
 		}
 	}
 	for _, a := range s.Alpha {
@@ -89,6 +90,15 @@ func newComparison(s *shape, req comparator.Request, report component.Reporter) 
 	add("cka_debiased", "", component.Higher, 1, false)
 	add("rsa", "", component.Higher, 1, false)
 	return c, nil
+}
+
+// inSample is the name of a metric's value on the training trials.
+func inSample(name string) string {
+	stem, value, valued := strings.Cut(name, "/")
+	if stem += "_insample"; valued {
+		stem += "/" + value
+	}
+	return stem
 }
 
 // shapeNames are those of a shape metric's two forms.

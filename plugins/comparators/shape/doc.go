@@ -3,7 +3,7 @@
 //
 // X (rows, dx) and Y (rows, dy) are latents of the same trials and bins; C, Cx and Cy are the cross-covariance and the covariances. What has a fit is fitted on
 // training trials and measured on validation trials, with the fit's means, axes and rotation; the value on the training trials themselves, which is what is usually
-// published, stands beside it under the name that ends in _insample. Every value on validation trials has a bootstrap interval over them, and each value a null: the same
+// published, stands beside it as NAME_insample. Every value on validation trials has a bootstrap interval over them, and each value a null: the same
 // with the trials of one subject shuffled, in training and validation.
 //
 // # Shape metrics

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -16,8 +15,11 @@ import (
 
 // figures show the metrics on validation trials with their intervals and nulls, and, of three subjects or more, each two.
 func (c *comparison) figures(results []component.Result, of map[string][]float64) []component.Figure {
-	held := map[string]metric{}
+	held, onTraining := map[string]metric{}, map[string]string{}
 	for _, m := range c.metrics {
+		if m.inSample {
+			onTraining[m.name] = m.of
+		}
 		// The Euclidean forms say the same in other units.
 		if !m.inSample && m.name != "cka_debiased" && (m.better == component.Higher || m.unit != "") {
 			held[m.name] = m
@@ -25,13 +27,13 @@ func (c *comparison) figures(results []component.Result, of map[string][]float64
 	}
 	var out []component.Figure
 	var bars []component.Result
-	inSample := map[string][]float64{}
+	flattered := map[string][]float64{}
 	for _, r := range results {
 		if _, ok := held[r.Metric]; ok {
 			bars = append(bars, r)
 		}
-		if name, ok := strings.CutSuffix(r.Metric, "_insample"); ok && !math.IsNaN(r.Value) {
-			inSample[name] = append(inSample[name], r.Value)
+		if name := onTraining[r.Metric]; name != "" && !math.IsNaN(r.Value) {
+			flattered[name] = append(flattered[name], r.Value)
 		}
 	}
 	caption := "Bars: value on validation trials"
@@ -44,7 +46,7 @@ func (c *comparison) figures(results []component.Result, of map[string][]float64
 	}
 	if p := panels.Bars(bars, math.Inf(-1)); len(p) > 0 {
 		for i := range p {
-			if in := inSample[p[i].Title]; len(in) == len(p[i].X.Ticks) {
+			if in := flattered[p[i].Title]; len(in) == len(p[i].X.Ticks) {
 				m := component.Mark{Kind: component.Scatter, Label: "training trials", Group: "training trials", Y: in}
 				for k := range in {
 					m.X = append(m.X, float64(k))

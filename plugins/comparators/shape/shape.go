@@ -33,6 +33,7 @@ func Factory() comparator.Factory {
 		Version:      "0.1.0",
 		Doc:          "How alike the shapes of latents are: Procrustes and partial-whitening shape metrics, canonical correlations, linear CKA and RSA, held out, with intervals and nulls.",
 		Source:       "Williams et al. 2021; Kornblith et al. 2019; Raghu et al. 2017; Kriegeskorte et al. 2008",
+		Readings:     readings(),
 		Capabilities: []component.Capability{component.Deterministic},
 	}, check, Open), memory)
 }

@@ -115,7 +115,7 @@ func (c *comparison) ofDynamics(ctx context.Context, e *examined) ([]component.R
 		return nil
 	}
 	if e.err != nil {
-		return out, errors.Join(add("lyapunov_1", c.rate, e.err.Error(), nil), add("kaplan_yorke_dimension", "", e.err.Error(), nil))
+		return out, errors.Join(add("lyapunov/1", c.rate, e.err.Error(), nil), add("kaplan_yorke_dimension", "", e.err.Error(), nil))
 	}
 	for j := range min(c.Reported, len(e.exponents)) {
 		s := e.sums.statistic(j)
@@ -123,11 +123,11 @@ func (c *comparison) ofDynamics(ctx context.Context, e *examined) ([]component.R
 		if j == 0 {
 			reason = e.limits
 		}
-		if err := add(fmt.Sprintf("lyapunov_%d", j+1), c.rate, reason, scaled{s, 1 / c.dt}); err != nil {
+		if err := add(fmt.Sprintf("lyapunov/%d", j+1), c.rate, reason, scaled{s, 1 / c.dt}); err != nil {
 			return nil, err
 		}
 		if c.rate != perBin {
-			if err := add(fmt.Sprintf("lyapunov_%d_per_bin", j+1), perBin, "", s); err != nil {
+			if err := add(fmt.Sprintf("lyapunov_per_bin/%d", j+1), perBin, "", s); err != nil {
 				return nil, err
 			}
 		}

@@ -9,7 +9,7 @@
 // remembers, as along a line of attractors, negative ones a direction that forgets: -1/exponent is its time constant. Trials are short: what is found are finite-time exponents along the
 // trajectories that the data visits, and the figure shows whether they have settled. Exponents do not depend on coordinates, up to an end effect that falls with the trials' length.
 //
-//	lyapunov_1 ...          the leading exponents, 1/s (1/bin where the bin width is not known), and lyapunov_1_per_bin ...
+//	lyapunov/1 ...          the leading exponents, 1/s (1/bin where the bin width is not known), and lyapunov_per_bin/1 ...
 //	lyapunov_sum            of those computed: the rate at which volumes of that dimension grow
 //	kaplan_yorke_dimension  j + (l_1 + ... + l_j)/|l_j+1| for the largest j with a sum that is not negative; 0 where all exponents are (Kaplan & Yorke 1979)
 //	lyapunov_drift          how far the first exponent over the second half of the trials is from that over the first, in the exponents' unit

@@ -138,7 +138,7 @@ func dynamic(label string, role comparator.Role, d model.Dynamics, latents *tens
 func TestLorenz(t *testing.T) {
 	o := compare(t, param.Values{"inputs": "zero", "steps": 10000, "trials": 32, "bootstrap": 200}, dynamic("truth", comparator.Truth, lorenz(0.01), beginning(1, 32, 20, 3, 10)))
 	for name, want := range map[string]struct{ value, within float64 }{
-		"lyapunov_1": {0.906, 0.018}, "lyapunov_2": {0, 0.018}, "lyapunov_3": {-14.57, 0.29}, "lyapunov_1_per_bin": {0.00906, 0.00018},
+		"lyapunov/1": {0.906, 0.018}, "lyapunov/2": {0, 0.018}, "lyapunov/3": {-14.57, 0.29}, "lyapunov_per_bin/1": {0.00906, 0.00018},
 		// The divergence of the flow is -10 - 1 - 8/3 everywhere.
 		"lyapunov_sum": {-41.0 / 3, 1e-3}, "kaplan_yorke_dimension": {2.062, 0.005},
 	} {
@@ -188,7 +188,7 @@ func TestLinear(t *testing.T) {
 	values := param.Values{"steps": 1000, "inputs": "zero", "transient": 0.5, "reported": 4}
 	o := compare(t, values, dynamic("truth", comparator.Truth, linear(a), beginning(2, 5, 2, 4, 1)))
 	for j, v := range l {
-		r := find(t, o, "lyapunov_"+string(rune('1'+j)), "truth")
+		r := find(t, o, "lyapunov/"+string(rune('1'+j)), "truth")
 		if math.Abs(r.Value-math.Log(math.Abs(v))) > 1e-10 || r.Unit != "1/bin" {
 			t.Errorf("exponent of %v: %+v", v, r)
 		}
@@ -209,7 +209,7 @@ func TestLinear(t *testing.T) {
 	values["exponents"] = 3
 	o = compare(t, values, dynamic("truth", comparator.Truth, wide, beginning(2, 5, 2, 300, 1)))
 	for j, v := range []float64{0.98, 0.8, 0.5} {
-		if r := find(t, o, "lyapunov_"+string(rune('1'+j)), "truth"); math.Abs(r.Value-math.Log(v)) > 1e-10 {
+		if r := find(t, o, "lyapunov/"+string(rune('1'+j)), "truth"); math.Abs(r.Value-math.Log(v)) > 1e-10 {
 			t.Errorf("exponent of %v: %+v", v, r)
 		}
 	}
@@ -222,7 +222,7 @@ func TestLinear(t *testing.T) {
 
 	// What is mapped to 0 has no finite exponent.
 	o = compare(t, values, dynamic("truth", comparator.Truth, linear([][]float64{{0.5, 1}, {0, 0}}), beginning(2, 5, 2, 2, 1)))
-	if r := find(t, o, "lyapunov_1", "truth"); math.Abs(r.Value-math.Log(0.5)) > 1e-10 || !strings.Contains(r.Reason, "number 2 on are -inf") {
+	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-math.Log(0.5)) > 1e-10 || !strings.Contains(r.Reason, "number 2 on are -inf") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -251,7 +251,7 @@ func TestDriven(t *testing.T) {
 		return s
 	}
 	o := compare(t, param.Values{"transient": 0, "bootstrap": 50}, subject(z, u))
-	if r := find(t, o, "lyapunov_1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || r.N != trials || r.Reason != "" {
+	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || r.N != trials || r.Reason != "" {
 		t.Errorf("%+v, want %v", r, sum/n)
 	}
 	// Without recorded states trials begin before their first bin, at the model's initial state.
@@ -264,20 +264,20 @@ func TestDriven(t *testing.T) {
 		}
 	}
 	o = compare(t, param.Values{"transient": 0}, subject(u))
-	if r := find(t, o, "lyapunov_1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || !strings.Contains(r.Reason, "initial state") {
+	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || !strings.Contains(r.Reason, "initial state") {
 		t.Errorf("%+v, want %v", r, sum/n)
 	}
 	// Without inputs there is nothing to be driven by.
 	for values, why := range map[string]string{"recorded": "no inputs of 1 channels", "mean": "no inputs of 1 channels", "zero": ""} {
 		o := compare(t, param.Values{"inputs": values}, subject(z))
-		if r := find(t, o, "lyapunov_1", "truth"); !strings.Contains(r.Reason, why) || math.IsNaN(r.Value) != (why != "") {
+		if r := find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, why) || math.IsNaN(r.Value) != (why != "") {
 			t.Errorf("%s: %+v", values, r)
 		}
 	}
 	// A fitted model is driven by the truth's inputs.
 	fitted := dynamic("model", comparator.Fitted, d, z)
 	o = compare(t, param.Values{"transient": 0}, subject(z, u), fitted)
-	if a, b := find(t, o, "lyapunov_1", "truth").Value, find(t, o, "lyapunov_1", "model").Value; a != b {
+	if a, b := find(t, o, "lyapunov/1", "truth").Value, find(t, o, "lyapunov/1", "model").Value; a != b {
 		t.Errorf("truth %v, the same as a model %v", a, b)
 	}
 	if r := find(t, o, "lyapunov_distance", "model"); r.Value != 0 || r.Low != 0 || r.High != 0 || r.Reference != "truth" {
@@ -318,11 +318,11 @@ func TestResampledExponents(t *testing.T) {
 func TestOutOfBounds(t *testing.T) {
 	grows := system{size: 1, step: func(x, _, next []float64) { next[0] = x[0] * x[0] }, jvp: func(x, _, v, out []float64) { out[0] = 2 * x[0] * v[0] }}
 	o := compare(t, nil, dynamic("truth", comparator.Truth, grows, beginning(1, 4, 40, 1, 10)))
-	if r := find(t, o, "lyapunov_1", "truth"); !strings.Contains(r.Reason, "out of bounds after") {
+	if r := find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "out of bounds after") {
 		t.Errorf("%+v", r)
 	}
 	short := compare(t, nil, dynamic("truth", comparator.Truth, lorenz(0.01), beginning(1, 4, 1, 3, 1)))
-	if r := find(t, short, "lyapunov_1", "truth"); !strings.Contains(r.Reason, "one bin") {
+	if r := find(t, short, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "one bin") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -42,6 +42,9 @@ func compare(t testing.TB, values param.Values, subjects ...comparator.Subject) 
 		}
 	}
 	for _, r := range o.Results {
+		if _, ok := component.FindReading(Factory().Info.Readings, r.Metric); !ok {
+			t.Errorf("nothing says how to read %s", r.Metric)
+		}
 		if r.Value-r.Value != 0 && r.Reason == "" {
 			t.Errorf("no value and no reason: %+v", r)
 		}
@@ -179,7 +182,7 @@ func TestPower(t *testing.T) {
 	if r := find(t, o, "power_wasserstein_rates", "faster"); math.Abs(r.Value-0.05) > 0.002 {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "lyapunov_1", "same"); r.Reason != "recorded data has no model behind it" {
+	if r := find(t, o, "lyapunov/1", "same"); r.Reason != "recorded data has no model behind it" {
 		t.Errorf("%+v", r)
 	}
 	if r := find(t, o, "lyapunov_distance", "same"); !strings.Contains(r.Reason, "recorded data has no model") {
@@ -218,7 +221,7 @@ func TestOmissions(t *testing.T) {
 		"not finite": {[]comparator.Subject{truth, with(broken, nil)}, "power_hellinger", "row 0, bin 2, channel 1", false},
 		"short":      {[]comparator.Subject{ragged, with(x, nil)}, "power_hellinger", "2 of 12 trials are shorter", true},
 		"too short":  {[]comparator.Subject{tiny, with(x, nil)}, "power_hellinger", "at least 4", false},
-		"dynamics":   {[]comparator.Subject{truth, with(x, nil)}, "lyapunov_1", "it offers no dynamics", false},
+		"dynamics":   {[]comparator.Subject{truth, with(x, nil)}, "lyapunov/1", "it offers no dynamics", false},
 	} {
 		o := compare(t, param.Values{"bootstrap": 10, "segment": 40}, c.subjects...)
 		if r := find(t, o, c.metric, "model"); !strings.Contains(r.Reason, c.why) || math.IsNaN(r.Value) == c.value {
