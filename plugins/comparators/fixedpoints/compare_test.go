@@ -206,19 +206,3 @@ func TestLeaps(t *testing.T) {
 		t.Errorf("all starts go to %d points: that proves little", len(at))
 	}
 }
-
-func BenchmarkTrainedFlipFlop(b *testing.B) {
-	s := trainedFlipFlop(b)
-	for _, c := range []struct {
-		name   string
-		values param.Values
-	}{{"search", param.Values{"basin_steps": 0, "eigenvectors": 0}}, {"vectors", param.Values{"basin_steps": 0}}, {"all", nil}} {
-		b.Run(c.name, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := open(b, 2, 0, c.values).Compare(b.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
