@@ -133,6 +133,11 @@ func (c *comparison) run(ctx context.Context) error {
 	if err := c.spread(ctx); err != nil {
 		return err
 	}
+	// Of hundreds of subjects, what the pairs do not need would be most of what is held.
+	models, null = nil, nil
+	for i := range c.systems {
+		c.systems[i].model = nil
+	}
 	c.pairs = make([]pair, n*n)
 	var list [][2]int
 	for i := range n {
@@ -143,6 +148,7 @@ func (c *comparison) run(ctx context.Context) error {
 	if err := c.each(ctx, "pair", len(list), func(ctx context.Context, k int) (err error) {
 		i, j := list[k][0], list[k][1]
 		c.pairs[i*n+j], err = c.compare(ctx, i, j)
+		c.pairs[i*n+j].C = nil
 		return err
 	}); err != nil {
 		return err

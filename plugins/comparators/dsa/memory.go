@@ -7,7 +7,7 @@ import (
 )
 
 // memory is that of the subjects' arrays, with the garbage that their arrival leaves, and, for each thread, of a subject's latents in double precision, their
-// coordinates and the second moments of the embedding.
+// coordinates and the second moments of the embedding; of each subject its operator, with what alignments need.
 func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	d, z := s.Data, s.Latents
 	trials := int(tensor.Total(int64(d.TrainTrials), int64(d.ValidTrials)))
@@ -26,6 +26,11 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	latents := tensor.Elements(d.TrainTrials, d.Bins, z, double)
 	coordinates := tensor.Elements(d.TrainTrials, d.Bins, min(rank, columns), double)
 	each := tensor.Total(latents, latents, coordinates, tensor.Elements(3, columns, columns, double))
-	perOperator := tensor.Elements(s.Subjects, int(tensor.Total(16, int64(p.Resamples))), rank, rank, double)
+	// Until all ranks are known each subject has its coordinates, there and back, of all that were kept and of those in use, and perhaps those of its null.
+	models := 4
+	if p.Nulls {
+		models = 8
+	}
+	perOperator := tensor.Total(tensor.Elements(s.Subjects, int(tensor.Total(32, int64(p.Resamples))), rank, rank, double), tensor.Elements(s.Subjects, models, columns, rank, double))
 	return component.Memory{Bytes: tensor.Total(arrays, arrays/2, tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
 }
