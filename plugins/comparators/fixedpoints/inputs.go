@@ -43,6 +43,10 @@ func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant
 		}
 		a := e.recorded(set)
 		if a == nil {
+			// A model of data that infers no inputs is driven by the known ones.
+			a = e.recorded(truth)
+		}
+		if a == nil {
 			continue
 		}
 		lengths, err := lengthsOf(req, e.Subject, a, valid)

@@ -146,7 +146,7 @@ func (e *examined) visit(ctx context.Context, req *comparator.Request) error {
 		e.visited.add(a, lengths)
 	}
 	if e.visited.total() == 0 {
-		return e.run(ctx)
+		return e.run(ctx, req)
 	}
 	return nil
 }
@@ -157,7 +157,7 @@ const (
 )
 
 // run makes visited states: from the model's initial state through the inputs that are known, or through none.
-func (e *examined) run(ctx context.Context) error {
+func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 	initial, err := e.dynamics.InitialState(ctx, tensor.Block{})
 	if err != nil || initial == nil || len(initial.Shape) != 2 || initial.Shape[0] < 1 || initial.Shape[1] != e.size() {
 		if ctx.Err() != nil {
@@ -165,9 +165,11 @@ func (e *examined) run(ctx context.Context) error {
 		}
 		return omit("%s has no recorded states, and no initial state to make some from", e.Label)
 	}
-	inputs := e.recorded(e.Valid)
-	if inputs == nil {
-		inputs = e.recorded(e.Train)
+	var inputs *tensor.Tensor
+	for _, set := range []tensor.Set{e.Valid, e.Train, req.Subjects[0].Valid, req.Subjects[0].Train} {
+		if inputs == nil {
+			inputs = e.recorded(set)
+		}
 	}
 	trials, bins := 1, runBins
 	e.limits = "no states are recorded: starts are around those that the model runs through without input"

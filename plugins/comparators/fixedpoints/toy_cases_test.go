@@ -365,14 +365,18 @@ func TestInputs(t *testing.T) {
 		"conditions": {"condition 0": 0, "condition 1": 0.1},
 		"phases":     {"condition 0 phase 1": 0, "condition 1 phase 1": 0, "condition 1 phase 2": 0.2},
 	} {
-		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s}}, nil)
+		// A model of the data, which infers no inputs, is driven by the same ones.
+		driven := subject(t, "driven", tanhNet([]float64{2}, []float64{0}), 4, 40)
+		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s, driven}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sound(t, o)
 		for name, u := range want {
-			if m := o.Matrices.Get("truth." + name + ".input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
-				t.Errorf("%s: %s is %+v, want %v", inputs, name, m, u)
+			for _, label := range []string{"truth", "driven"} {
+				if m := o.Matrices.Get(label + "." + name + ".input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
+					t.Errorf("%s: %s of %s is %+v, want %v", inputs, name, label, m, u)
+				}
 			}
 		}
 	}
