@@ -48,6 +48,9 @@ func find(t testing.TB, o comparator.Outcome, metric, subject string) component.
 func sound(t testing.TB, o comparator.Outcome) {
 	t.Helper()
 	for _, r := range o.Results {
+		if _, ok := component.FindReading(Factory().Info.Readings, r.Metric); !ok {
+			t.Errorf("%s has no reading", r.Metric)
+		}
 		if math.IsNaN(r.Value) != (r.Value-r.Value != 0) || (math.IsNaN(r.Value) && r.Reason == "") {
 			t.Errorf("%+v", r)
 		}

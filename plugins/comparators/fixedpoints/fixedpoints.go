@@ -40,6 +40,7 @@ func Factory() comparator.Factory {
 		Version:      "0.1.0",
 		Doc:          "Fixed and slow points of models' dynamics, their stability, spectra and basins, and how alike those of two models are.",
 		Source:       "Sussillo & Barak 2013; Golub & Sussillo 2018",
+		Readings:     readings(),
 		Capabilities: []component.Capability{component.NeedsDynamics, component.Deterministic},
 	}, check, Open), memory)
 }
