@@ -123,31 +123,36 @@ func (s *subject) open(ctx context.Context, values param.Values) error {
 	kept := s.values
 	s.values = values
 	defer func() { s.values = kept }()
-	env, err := s.env(seed, 1)
-	if err != nil {
-		return err
-	}
+	_, err := s.instance(ctx)
+	return err
+}
+
+// instance opens an instance of whatever kind.
+func (s *subject) instance(ctx context.Context) (closer, error) {
 	switch s.info.Name.Kind {
 	case component.Task:
-		_, err = s.task(ctx, seed, 1)
-	case component.Model:
-		target, e := s.target(ctx)
-		if e != nil {
-			return e
-		}
-		_, err = s.model(ctx, env, target)
+		return s.task(ctx, seed, 1)
 	case component.Simulator:
-		_, err = s.simulator(ctx, seed, 1, foilSource())
+		return s.simulator(ctx, seed, 1, foilSource())
 	case component.Comparator:
-		_, err = s.comparator(ctx, seed, 1)
+		return s.comparator(ctx, seed, 1)
 	}
-	return err
+	env, err := s.env(seed, 1)
+	if err != nil {
+		return nil, err
+	}
+	target, err := s.target(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.model(ctx, env, target)
 }
 
 func componentChecks() []check {
 	return []check{
 		{name: "open", doc: "it opens with valid parameters, and Validate accepts what Open accepts", run: opens, first: true},
 		{name: "parameters", doc: "values of a wrong type, out of range, unknown or missing are refused by Validate and by Open, with the path of each", run: parameters},
+		{name: "garbage", doc: "an instance survives calls whose messages make no sense", run: instanceGarbage},
 	}
 }
 

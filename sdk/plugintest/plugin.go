@@ -127,16 +127,7 @@ func garbage(ctx context.Context, s *subject, v *Verdict) error {
 				if strings.HasSuffix(method, drainMethod) && what != "no protobuf" && what != "a cut field" {
 					continue
 				}
-				limited, cancel := context.WithTimeout(ctx, cancelTime)
-				err := p.Bytes(limited, method, message)
-				late := limited.Err() != nil
-				cancel()
-				switch {
-				case late && ctx.Err() == nil:
-					v.Failf("%s of %s was not answered within %v", method, what, cancelTime)
-				case err == nil && (what == "no protobuf" || what == "a cut field"):
-					v.Failf("%s of %s was answered as if it were a message", method, what)
-				case err == nil && kind != "":
+				if err := send(ctx, v, p, method, what, message); err == nil && kind != "" {
 					v.Failf("%s was answered, although it named no instance: not found is needed", method)
 				}
 			}
@@ -151,6 +142,54 @@ func garbage(ctx context.Context, s *subject, v *Verdict) error {
 		v.Failf("%s: error %v: UNIMPLEMENTED is needed, as of whatever a later version may add", unknown, err)
 	}
 	return s.noise(ctx, v, p.Address())
+}
+
+// send sends a message that is none and looks at what becomes of the call.
+func send(ctx context.Context, v *Verdict, to interface {
+	Bytes(ctx context.Context, method string, message []byte) error
+}, method, what string, message []byte) error {
+	limited, cancel := context.WithTimeout(ctx, cancelTime)
+	defer cancel()
+	err := to.Bytes(limited, method, message)
+	switch {
+	case limited.Err() != nil && ctx.Err() == nil:
+		v.Failf("%s of %s was not answered within %v", method, what, cancelTime)
+	case err == nil && (what == "no protobuf" || what == "a cut field"):
+		v.Failf("%s of %s was answered as if it were a message", method, what)
+	}
+	return err
+}
+
+// instanceGarbage sends an instance messages that are none, and uses another then.
+func instanceGarbage(ctx context.Context, s *subject, v *Verdict) error {
+	i, err := s.instance(ctx)
+	if err != nil {
+		return err
+	}
+	to, ok := i.(interface {
+		Bytes(ctx context.Context, method string, message []byte) error
+	})
+	if !ok {
+		return fmt.Errorf("%T cannot be sent bytes", i)
+	}
+	for _, method := range client.Methods(s.info.Name.Kind) {
+		for what, message := range junk() {
+			_ = send(ctx, v, to, method, what, message)
+		}
+		if why := s.died(); why != nil {
+			v.Failf("it did not survive %s of garbage: %v", method, why)
+			return nil
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, cancelTime)
+	defer cancel()
+	if err := i.Close(limited); err != nil {
+		v.Failf("closing an instance that was sent garbage: %v", err)
+	}
+	if err := s.open(ctx, s.values); err != nil {
+		v.Failf("after garbage: %v", err)
+	}
+	return nil
 }
 
 // noise sends the socket what is no HTTP/2.
