@@ -6,6 +6,8 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -13,7 +15,9 @@ import (
 // driven is a subject as a system with inputs.
 type driven struct {
 	system *dmd.Driven
-	err    error
+	// null is that of shuffled bins, nil where there is none.
+	null *dmd.Driven
+	err  error
 }
 
 // drive fits a subject's latents together with the known inputs of the truth or recording. Latents of a bin have already felt the inputs of that bin, so inputs
@@ -38,21 +42,82 @@ func (c *comparison) drive(ctx context.Context, s *comparator.Subject) (driven, 
 		copy(t.Data, t.Data[min(t.Width, len(t.Data)):])
 		u[k] = t
 	}
-	o := c.options(s)
-	o.ReducedRank, o.Rank = false, dmd.Rank{Number: c.rank, Floor: o.Rank.Floor}
-	system, err := dmd.FitDriven(ctx, x, u, o)
-	if ctx.Err() != nil {
-		return driven{}, ctx.Err()
+	identify := func(x []dmd.Trial) (*dmd.Driven, error) {
+		if c.Identify == "subspace" {
+			y := leading(x, subspaceOutputs)
+			return dmd.Subspace(ctx, y, u, dmd.SubspaceOptions{Horizon: c.Horizon, Rank: dmd.Rank{Number: c.States, Floor: rounding}})
+		}
+		o := c.options(s)
+		o.ReducedRank, o.Rank = false, dmd.Rank{Number: c.rank, Floor: o.Rank.Floor}
+		return dmd.FitDriven(ctx, x, u, o)
 	}
+	var out driven
+	out.system, err = identify(x)
 	if err != nil {
-		err = why(s, err)
+		out.err = why(s, err)
+	} else if c.nulled(s) {
+		// Where shuffled bins give no system there is no null.
+		out.null, _ = identify(c.shuffled(x))
 	}
-	return driven{system, err}, nil
+	return out, ctx.Err()
+}
+
+// subspaceOutputs is how many principal components of latents are outputs, at most; their share of the variance is outputShare.
+const (
+	subspaceOutputs = 20
+	outputShare     = 0.999
+)
+
+// leading are the leading principal components of a recording, about its mean: the fewest that hold outputShare of its variance, but not more than most.
+func leading(x []dmd.Trial, most int) []dmd.Trial {
+	n := x[0].Width
+	mean, count := make([]float64, n), 0
+	for _, t := range x {
+		for i, v := range t.Data {
+			mean[i%n] += v
+		}
+		count += t.Bins()
+	}
+	for j := range mean {
+		mean[j] /= float64(max(1, count))
+	}
+	centred := make([]dmd.Trial, len(x))
+	covariance := make([]float64, n*n)
+	var w product.Workspace
+	for k, t := range x {
+		c := make([]float64, len(t.Data))
+		for i, v := range t.Data {
+			c[i] = v - mean[i%n]
+		}
+		centred[k] = dmd.Trial{Data: c, Width: n}
+		w.Add(covariance, n, n, t.Bins(), product.Operand{Data: c, Stride: n, T: true}, product.Operand{Data: c, Stride: n})
+	}
+	values, vectors, ok := symmetric.Decompose(covariance, n)
+	if !ok {
+		return centred
+	}
+	total, sum, keep := 0.0, 0.0, 0
+	for _, v := range values {
+		total += v
+	}
+	for keep < min(most, n) && (keep == 0 || sum < outputShare*total) {
+		sum += values[n-1-keep]
+		keep++
+	}
+	// Rows of vectors are in ascending order.
+	basis := vectors[(n-keep)*n:]
+	for k, t := range centred {
+		y := make([]float64, t.Bins()*keep)
+		w.Mul(y, t.Bins(), keep, n, product.Operand{Data: t.Data, Stride: n}, product.Operand{Data: basis, Stride: n, T: true})
+		centred[k] = dmd.Trial{Data: y, Width: keep}
+	}
+	return centred
 }
 
 // drivenResults compare two subjects as driven systems.
 func (c *comparison) drivenResults(i, j int) []component.Result {
 	values, reason := [3]float64{math.NaN(), math.NaN(), math.NaN()}, ""
+	null := values
 	a, b := c.driven[i], c.driven[j]
 	switch {
 	case a.err != nil:
@@ -65,11 +130,16 @@ func (c *comparison) drivenResults(i, j int) []component.Result {
 			reason = err.Error()
 		} else {
 			values = [3]float64{s.Joint.Angular, s.State.Angular, s.Input.Angular}
+			if b.null != nil {
+				if s, err := distance.Controllability(distance.Driven{A: a.system.A, B: a.system.B}, distance.Driven{A: b.null.A, B: b.null.B}); err == nil {
+					null = [3]float64{s.Joint.Angular, s.State.Angular, s.Input.Angular}
+				}
+			}
 		}
 	}
 	var out []component.Result
 	for k, metric := range []string{"input_dsa_joint", "input_dsa_state", "input_dsa_input"} {
-		out = append(out, c.result(metric, j, i, values[k], math.NaN(), "rad", reason))
+		out = append(out, c.result(metric, j, i, values[k], null[k], "rad", reason))
 	}
 	return out
 }

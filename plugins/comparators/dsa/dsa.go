@@ -33,6 +33,9 @@ type Params struct {
 	Split       bool    `param:"split_half" default:"true" doc:"also report each subject's distance to itself, from one half of its trials to the other: what sampling alone makes of 0"`
 	Resamples   int     `param:"bootstrap" default:"100" min:"0" max:"10000" doc:"resamples of trials behind each 95% interval; 0 gives none, nor does reduced_rank_regression"`
 	Inputs      bool    `param:"inputs" default:"false" doc:"also compare as systems driven by the known inputs of the truth or recording (InputDSA)"`
+	Identify    string  `param:"identify" default:"dmd" choices:"dmd,subspace" doc:"how driven systems are found: dmd takes the delay-embedded latents for the state; subspace (N4SID) takes the latents' leading principal components for outputs of a state that is not seen"`
+	Horizon     int     `param:"subspace_horizon" default:"5" min:"2" max:"50" unit:"bin" doc:"bins of the past, and of the future, that subspace finds states from"`
+	States      int     `param:"subspace_states" default:"8" min:"1" max:"200" doc:"states that subspace finds"`
 	Sweep       bool    `param:"sweep" default:"false" doc:"also report the error of predicting validation trials over delays and ranks"`
 	SweepDelays []int   `param:"sweep_delays" default:"1,2,5,10,20" min:"1" max:"1000" unit:"bin" doc:"delays of the sweep"`
 	SweepRanks  []int   `param:"sweep_ranks" default:"2,5,10,20,50" min:"1" max:"1000" doc:"ranks of the sweep; those above what the latents hold are left out"`
