@@ -16,10 +16,7 @@ func (d *descent) matched(x, y frame) [][]float64 {
 		m.order[i], m.sign[i] = i, 1
 	}
 	m.signs()
-	// Of large operators, exchanges cost more than the descents that do without.
-	if n <= large {
-		m.exchange()
-	}
+	m.exchange()
 	starts := [][]float64{d.compose(x, y, m)}
 	if n%2 == 1 {
 		return starts
