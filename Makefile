@@ -104,6 +104,28 @@ $(PLUGINS)/ready: .ci/python.txt
 	$(PLUGINS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Where the reports of `make examples-report` go, and how it calls the program.
+EXAMPLES := runs/examples
+SYSTEMS  := bin/ctdb-host --plugin-dir bin/plugins
+SYSTEM   := plugins/examples/systems
+
+.PHONY: examples-report
+examples-report: build ## what comparators say where the truth is known: Lorenz, Roessler, rings, models that are too large; reports go to runs/examples (10 minutes)
+	@mkdir -p bin/plugins
+	$(GO) build -o bin/plugins/ctdb-plugin-systems ./$(SYSTEM)
+	$(SYSTEMS) run $(SYSTEM)/lorenz.yaml --quiet --out $(EXAMPLES)/lorenz
+	$(SYSTEMS) run $(SYSTEM)/lorenz.yaml --quiet --set train.params.coordinates=sheared --set train.seed=1 --out $(EXAMPLES)/lorenz-sheared
+	$(SYSTEMS) run $(SYSTEM)/lorenz.yaml --quiet --set train.params.system=roessler --out $(EXAMPLES)/roessler
+	$(SYSTEMS) compare $(EXAMPLES)/lorenz/train $(EXAMPLES)/lorenz-sheared/train $(EXAMPLES)/roessler/train --name lorenz-and-roessler --out $(EXAMPLES)/lorenz-and-roessler \
+		--use comparator/dsa --use comparator/shape --use comparator/spectra --set compare.dsa.params.rank=15
+	$(SYSTEMS) run $(SYSTEM)/ring.yaml --quiet --out $(EXAMPLES)/ring
+	$(SYSTEMS) run $(SYSTEM)/ring.yaml --quiet --set train.params.system=led-ring --set train.seed=1 --out $(EXAMPLES)/led-ring
+	$(SYSTEMS) run $(SYSTEM)/ring.yaml --quiet --set train.params.coordinates=sheared --set train.seed=2 --out $(EXAMPLES)/ring-sheared
+	$(SYSTEMS) compare $(EXAMPLES)/ring/train $(EXAMPLES)/led-ring/train $(EXAMPLES)/ring-sheared/train --name rings --out $(EXAMPLES)/rings \
+		--use comparator/dsa --use comparator/shape --use comparator/spectra --set compare.dsa.params.n_delays=3 --set compare.dsa.params.rank=6
+	bin/ctdb-host run sizes --set 'seeds=[0, 1, 2]' --out $(EXAMPLES)/sizes
+	@echo; for report in lorenz-and-roessler rings sizes; do echo "report  $(EXAMPLES)/$$report/report.html"; done
+
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
 	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store ./plugins/builtin
