@@ -77,6 +77,8 @@ type question struct {
 	data   *model.DataSpec
 	source simulator.Source
 	sizes  comparator.Sizes
+	// distant is whether the task is in another plugin.
+	distant bool
 }
 
 type specKey struct {
@@ -335,7 +337,7 @@ func (v *validation) check(ctx context.Context, u *experiment.Use, params param.
 	if err != nil {
 		return nil, err
 	}
-	key := question{use: u, params: text, task: req.Task, data: req.Data}
+	key := question{use: u, params: text, task: req.Task, data: req.Data, distant: req.Distant}
 	if req.Source != nil {
 		key.source = *req.Source
 	}

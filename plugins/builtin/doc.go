@@ -34,6 +34,8 @@
 //	dsa/start                size, start    an orthogonal matrix that a descent begins from; the seed is 0
 //	dsa/hop                  size, start    how the best of an alignment is turned before another descent; the seed is 0
 //	dsa/null                 trial          the order in which the bins of a trial are shuffled for the null
+//	dsa/split                0              which trials are in which half
+//	dsa/bootstrap            resample       the trials of a resample
 //	fixedpoints/starts       input, start   the states that a start of the search is made of, and its noise
 //	fixedpoints/null         draw           the visited states that take the place of points
 //	metrics/bootstrap        resample       the trials of a resample
@@ -46,4 +48,8 @@
 //	spectra/directions       direction      what the carried directions begin as
 //	spectra/null             trial          the order in which the bins of a trial are shuffled for the null of power spectra
 //	spectra/operators        trial          the same for the null of operators
+//	recording held-out       -              the neurons that ctdb-host import holds out
+//	recording trials         -              the trials that ctdb-host import keeps for validation
+//
+// The suites of package plugintest and the plugins of plugins/examples have streams of their own, which no run of these components draws from.
 package builtin

@@ -25,6 +25,7 @@ type echo struct {
 	begun []task.EpisodeRequest
 	wait  time.Duration                    // of a step
 	does  func(t int, o *task.Observation) // with what a step gives; nil nothing
+	ends  func()                           // at the end; nil nothing
 }
 
 func (e *echo) say(format string, args ...any) {
@@ -88,7 +89,14 @@ func (r *echoing) VJP(_ context.Context, t int, inputs, state *tensor.Tensor) (*
 }
 
 func (r *echoing) DropTape(context.Context, int) error { return nil }
-func (r *echoing) End(context.Context) error           { r.e.say("end"); return nil }
+
+func (r *echoing) End(context.Context) error {
+	r.e.say("end")
+	if r.e.ends != nil {
+		r.e.ends()
+	}
+	return nil
+}
 
 const bins = 3
 
@@ -313,6 +321,29 @@ func TestPanicIsAnError(t *testing.T) {
 		}
 		if told == 0 {
 			t.Errorf("%s: nobody tells of it", c.name)
+		}
+		l.Close()
+	}
+}
+
+// TestPanicAtTheEnd: a panic in End is an error as well.
+func TestPanicAtTheEnd(t *testing.T) {
+	e := &echo{ends: func() { panic("at last") }}
+	for _, k := range []task.ClosedLoop{e, far{e}} {
+		l, err := New(t.Context(), k, spec(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := together(l, 5, func(shard, rows int) error {
+			env := Environment[float32](l, rows, task.Valid, nil)
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 5}}, make([]float32, rows*bins)); err != nil {
+				return err
+			}
+			return env.End()
+		})
+		var internal *component.InternalError
+		if !errors.As(errs[0], &internal) || !strings.Contains(internal.Message, "an episode panicked: at last") {
+			t.Errorf("%T: the error is %v", k, errs[0])
 		}
 		l.Close()
 	}

@@ -135,7 +135,7 @@ func (p *party) end() error {
 	}
 	ctx, cancel := p.patient()
 	defer cancel()
-	if err := e.End(ctx); err != nil && p.err == nil {
+	if err := p.survive(func() error { return e.End(ctx) }); err != nil && p.err == nil {
 		return p.failed(-1, "ending", err)
 	}
 	return nil
