@@ -206,7 +206,7 @@ func BenchmarkMatrix(b *testing.B) {
 	for i, x := range recordings(b, 8) {
 		req.Subjects = append(req.Subjects, comparator.Subject{Label: strconv.Itoa(i), Role: comparator.Fitted, Train: tensor.Set{x}})
 	}
-	c := open(b, 1, param.Values{})
+	c := open(b, 1, param.Values{"null": false, "split_half": false, "bootstrap": 0})
 	measure(b, func() error {
 		_, err := c.Compare(b.Context(), req, nil)
 		return err
