@@ -65,7 +65,7 @@ func shown(cat *catalog.Catalog, c catalog.Component, params bool) shownComponen
 func (p Program) componentsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "components", Usage: "list the components that there are", ArgsUsage: "[KIND]", OnUsageError: onUsage,
-		Flags: []cli.Flag{jsonFlag()},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "can", Usage: "list those with the capability `NAME`, e.g. trains-closed-loop"}, jsonFlag()},
 		Action: func(c *cli.Context) error {
 			kinds := component.Kinds()
 			if c.Args().Present() {
@@ -86,7 +86,10 @@ func (p Program) componentsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			list := cat.Components(kinds...)
+			list, err := capable(cat.Components(kinds...), c.String("can"))
+			if err != nil {
+				return err
+			}
 			if c.Bool("json") {
 				rows := []shownComponent{}
 				for _, one := range list {
@@ -102,6 +105,29 @@ func (p Program) componentsCommand() *cli.Command {
 			return nil
 		},
 	}
+}
+
+// capable are the components that have a capability, which at least one of them must; all where none is named.
+func capable(list []catalog.Component, capability string) ([]catalog.Component, error) {
+	if capability == "" {
+		return list, nil
+	}
+	var out []catalog.Component
+	var names []string
+	for _, one := range list {
+		if one.Can(component.Capability(capability)) {
+			out = append(out, one)
+		}
+		for _, k := range one.Capabilities {
+			names = append(names, string(k))
+		}
+	}
+	if len(out) == 0 {
+		slices.Sort(names)
+		names = slices.Compact(names)
+		return nil, usagef("components: none has the capability %q%s: they have %s", capability, nearest(capability, names), strings.Join(names, ", "))
+	}
+	return out, nil
 }
 
 func (p Program) describeCommand() *cli.Command {

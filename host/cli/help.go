@@ -114,7 +114,7 @@ func examplesOf(command string) []string {
 			"ctdb-host import session.npz --held-out 0.25",
 			"ctdb-host import spikes.csv --trials trials.csv --bin-width 0.02 --held-out n7,n12 --out session.h5",
 		},
-		"components": {"ctdb-host components", "ctdb-host components model"},
+		"components": {"ctdb-host components", "ctdb-host components model --can trains-closed-loop"},
 		"describe":   {"ctdb-host describe model/sae-gru"},
 		"examples":   {"ctdb-host examples", "ctdb-host examples nbff > study.yaml"},
 		"schema": {

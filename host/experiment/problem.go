@@ -134,3 +134,8 @@ func (u *Use) Problem(p param.Problem) Problem {
 	}
 	return u.place.problem(path, unknown, p.Message, p.Hint)
 }
+
+// Unfit is the problem that the component itself is not one for its place.
+func (u *Use) Unfit(message, hint string) Problem {
+	return u.place.problem("use", false, message, hint)
+}

@@ -180,7 +180,8 @@ func (e *Experiment) capabilities() []Problem {
 	var out []Problem
 	needs := func(u *Use, c component.Capability, format string, args ...any) {
 		if found(u) && !u.Info.Can(c) {
-			out = append(out, u.place.problem("use", false, fmt.Sprintf(format, args...), ""))
+			hint := fmt.Sprintf("`ctdb-host components model --can %s` lists them", c)
+			out = append(out, u.place.problem("use", false, fmt.Sprintf(format, args...), hint))
 		}
 	}
 	if e.Train != nil {

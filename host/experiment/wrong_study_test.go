@@ -144,7 +144,7 @@ func wrongStudies() []wrongCase {
 			"x.yaml:6:44: fit.a.params.lr: no such parameter, at a.use=model/must (parameters are weights)",
 			"x.yaml:6:51: fit.a.params.hiden: no such parameter, at a.use=model/sae-gru (did you mean \"hidden\"?)",
 			"x.yaml:6:51: fit.a.params.hiden: no such parameter, at a.use=model/must (parameters are weights)",
-			"x.yaml:9:32: train.use: model/sae-gru is not trained on a task: a model that is trains-on-task is needed here, at train.use=model/sae-gru",
+			"x.yaml:9:32: train.use: model/sae-gru is not trained on a task: a model that is trains-on-task is needed here, at train.use=model/sae-gru (`ctdb-host components model --can trains-on-task` lists them)",
 		}},
 		{"points of some shapes", head + sim + "seeds: [1, 2, 3, 4, 5, 6]\nfit:\n  - {name: a, use: model/sae-gru}\nmatrix:\n  train: [{use: model/noisy-gru}, {use: model/noisy-gru, params: {lr: 1}}, {load: nowhere}, {load: nowhere2}]\ncompare:\n  - use: comparator/fixedpoints\n    params: {a: 1}\n", nil, []string{
 			"x.yaml:9:83: train.load: \"nowhere\" does not exist: a folder is needed, at train={load: nowhere}",

@@ -344,13 +344,13 @@ func wrongFiles() []wrongCase {
 			"x.yaml:2:13: task.use: no such component: task/nbf",
 		}},
 		{"train on a fit's model", head + "task: {use: task/nbff}\ntrain: {use: model/sae-gru}\n", nil, []string{
-			"x.yaml:3:14: train.use: model/sae-gru is not trained on a task: a model that is trains-on-task is needed here",
+			"x.yaml:3:14: train.use: model/sae-gru is not trained on a task: a model that is trains-on-task is needed here (`ctdb-host components model --can trains-on-task` lists them)",
 		}},
 		{"fit of a task's model", head + sim + "fit:\n  - use: model/noisy-gru\n", nil, []string{
-			"x.yaml:6:10: fit.noisy-gru.use: model/noisy-gru is not fitted to spikes: a model that is trains-on-data is needed here",
+			"x.yaml:6:10: fit.noisy-gru.use: model/noisy-gru is not fitted to spikes: a model that is trains-on-data is needed here (`ctdb-host components model --can trains-on-data` lists them)",
 		}},
 		{"closed loop", head + "task: {use: task/reach}\ntrain: {use: model/noisy-gru}\n", nil, []string{
-			"x.yaml:3:14: train.use: model/noisy-gru cannot be trained in a closed loop, which task/reach is: a model that is trains-closed-loop is needed",
+			"x.yaml:3:14: train.use: model/noisy-gru cannot be trained in a closed loop, which task/reach is: a model that is trains-closed-loop is needed (`ctdb-host components model --can trains-closed-loop` lists them)",
 		}},
 		{"dynamics of none", head + "simulate: {dataset: DIR/file}\nfit:\n  - use: model/sae-gru\ncompare:\n  - use: comparator/fixedpoints\n", nil, []string{
 			"x.yaml:6:10: compare.fixedpoints.use: comparator/fixedpoints examines a model's dynamics, and none of its subjects has any: truth, sae-gru",

@@ -81,6 +81,7 @@ func (v *validation) look(folder, stage string, need component.Capability) (l *l
 		}
 		return l, false
 	}
+	v.live[folder] = l.use.found.Can(component.HasDynamics)
 	if !l.use.found.Can(need) {
 		l.wrong("", "%s cannot be used here: a model that is %s is needed", l.record.Component, need)
 		return l, false

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -33,7 +34,7 @@ func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[stri
 	v := &validation{
 		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{}, needs: map[string]int64{},
 		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
-		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{},
+		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{}, live: map[string]bool{},
 		begun: map[beginKey][]param.Problem{},
 	}
 	defer v.stop()
@@ -63,7 +64,9 @@ type validation struct {
 	datasets map[string]*checkedDataset
 	networks map[networkKey]*network
 	fits     map[fitKey][]param.Problem
-	begun    map[beginKey][]param.Problem
+	// live says of folders that are loaded whether their models have dynamics.
+	live  map[string]bool
+	begun map[beginKey][]param.Problem
 
 	// problems are those of the point that is looked at.
 	problems []experiment.Problem
@@ -274,11 +277,36 @@ func (v *validation) compare(ctx context.Context, e *experiment.Experiment, k *k
 		if err != nil {
 			return err
 		}
+		if c.Use.Info.Can(component.NeedsDynamics) && v.inert(e, c.Subjects) {
+			v.problems = append(v.problems, c.Use.Unfit(fmt.Sprintf("%s examines a model's dynamics, and none of its subjects has any: %s", c.Use.Ref, strings.Join(c.Subjects, ", ")), ""))
+		}
 		need := stageMemory{stage: "compare/" + c.Name}
 		need.add(c.Use, got)
 		v.affordable(need)
 	}
 	return nil
+}
+
+// inert reports whether it is known that none of the subjects has dynamics, those that are loaded among them. Of others it is known before: see experiment.Resolve.
+func (v *validation) inert(e *experiment.Experiment, subjects []string) bool {
+	without := func(u *experiment.Use, folder string) bool {
+		if folder == "" {
+			return u == nil || !u.Info.Can(component.HasDynamics)
+		}
+		live, known := v.live[folder]
+		return known && !live
+	}
+	for _, s := range subjects {
+		if s == experiment.Truth && e.Train != nil && !without(e.Train.Use, e.Train.Load) {
+			return false
+		}
+		for _, f := range e.Fit {
+			if f.Name == s && !without(f.Use, f.Load) {
+				return false
+			}
+		}
+	}
+	return len(subjects) > 0
 }
 
 // taskSpec validates a task with its own parameters or, where they are not nil, others, and asks for its spec, which is nil where the task does not accept

@@ -1,4 +1,5 @@
-// Command versioned is a plugin whose version, and what it computes, are set when it is linked: the tests of installing build several releases of it.
+// Command versioned is a plugin whose version, and what it computes, are set when it is linked: the tests of installing build several releases of it. Its model is the least that
+// can be fitted to spikes, without dynamics.
 package main
 
 import (
@@ -8,6 +9,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/serve"
 )
 
@@ -15,7 +17,7 @@ import (
 var version, gain = "1.0.0", "1"
 
 func main() {
-	serve.Main(serve.Plugin{Name: "versioned", Version: version, Doc: "One comparator, whose result each release changes.", Comparators: []comparator.Factory{scaledMean()}})
+	serve.Main(serve.Plugin{Name: "versioned", Version: version, Doc: "A comparator, whose result each release changes, and a model.", Comparators: []comparator.Factory{scaledMean()}, Models: []model.Factory{constant()}})
 }
 
 type scaled struct{ gain float64 }
