@@ -32,7 +32,7 @@ import (
 func DefaultCacheDir() string { return filepath.Join(xdg.CacheHome, "ctdb", "manifests") }
 
 // cacheFormat is the version of the files; it grows when they, or component.Manifest, change.
-const cacheFormat = 1
+const cacheFormat = 2
 
 // maxCacheFile bounds what is read, maxCacheFiles how many files are kept: a program that is rebuilt leaves one behind each time.
 const (
@@ -76,6 +76,7 @@ type cacheComponent struct {
 	Source       string                 `json:"source"`
 	Params       []cacheField           `json:"params"`
 	Capabilities []component.Capability `json:"capabilities"`
+	Readings     []component.Reading    `json:"readings"`
 }
 
 // cacheField is a parameter; JSON has no NaN, so bounds that are none are null.
@@ -196,7 +197,7 @@ func toCache(m component.Manifest) cacheFile {
 		return &v
 	}
 	for _, i := range m.Components {
-		c := cacheComponent{Name: i.Name.String(), Version: i.Version, Doc: i.Doc, Source: i.Source, Capabilities: i.Capabilities}
+		c := cacheComponent{Name: i.Name.String(), Version: i.Version, Doc: i.Doc, Source: i.Source, Capabilities: i.Capabilities, Readings: i.Readings}
 		for _, p := range i.Params {
 			c.Params = append(c.Params, cacheField{
 				Name: p.Name, Type: uint8(p.Type), Default: p.Default, Unit: p.Unit, Choices: p.Choices, Doc: p.Doc,
@@ -221,7 +222,7 @@ func fromCache(f cacheFile) (component.Manifest, error) {
 		if err != nil {
 			return m, err
 		}
-		i := component.Info{Name: n, Version: c.Version, Doc: c.Doc, Source: c.Source, Capabilities: c.Capabilities}
+		i := component.Info{Name: n, Version: c.Version, Doc: c.Doc, Source: c.Source, Capabilities: c.Capabilities, Readings: c.Readings}
 		for _, p := range c.Params {
 			d, err := fromJSON(param.Type(p.Type), p.Default)
 			if err != nil {

@@ -210,6 +210,18 @@ func TestCache(t *testing.T) {
 	m := fake("one", "1.0.0", "task/nbff")
 	m.Components[0].Params = param.MustOf(params{})
 	m.Numerics = map[string]string{"kernel": "avx512"}
+	m.Doc, m.Protocol, m.Language, m.Build = "d", 1, "go", "linux/amd64"
+	c := &m.Components[0]
+	c.Doc, c.Source, c.Capabilities = "d", "s", []component.Capability{component.Deterministic}
+	c.Readings = []component.Reading{{Metric: "r2", Text: "how well", Source: "t"}}
+	// What a manifest comes to hold must be remembered too.
+	for _, v := range []reflect.Value{reflect.ValueOf(m), reflect.ValueOf(*c)} {
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Fatalf("%s is not tried", v.Type().Field(i).Name)
+			}
+		}
+	}
 	w := newWorld(t, map[string]any{"path/one": m, "path/two": errors.New("does not start")})
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	path := func(i int) string { return w.search.Dirs[1].Path + "/" + registry.Prefix + []string{"one", "two"}[i] }

@@ -125,7 +125,7 @@ func TestCacheOfOthers(t *testing.T) {
 		return []byte(hex.EncodeToString(sum[:]) + "\n" + body)
 	}
 	for name, content := range map[string][]byte{
-		"later format":   signed(strings.Replace(body, `"format": 1`, `"format": 99`, 1)),
+		"later format":   signed(strings.Replace(body, `"format": 2`, `"format": 99`, 1)),
 		"other machine":  signed(strings.Replace(body, `"machine": "`, `"machine": "x`, 1)),
 		"bad name":       signed(strings.Replace(body, `"name": "one"`, `"name": "O N E"`, 1)),
 		"bad component":  signed(strings.Replace(body, `task/one`, `task/../one`, 1)),

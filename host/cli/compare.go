@@ -78,11 +78,9 @@ func comparisonOf(c *cli.Context) (data []byte, notes []string, err error) {
 	}
 	name := cmp.Or(c.String("name"), "compare")
 	out := &experiment.Experiment{Name: name, Seed: first.exp.Seed, Simulate: &experiment.Simulate{Dataset: first.dataset}}
-	weights := ""
+	network := "" // the key of the first run's
 	if st, ok := first.run.Stage(artifact.TrainStage); ok && first.exp.Task != nil {
-		if weights, err = artifact.HashFile(st.Path(artifact.WeightsFile)); err != nil {
-			return nil, nil, err
-		}
+		network = st.Record.Key
 		dir, err := filepath.Abs(st.Dir)
 		if err != nil {
 			return nil, nil, err
@@ -91,7 +89,7 @@ func comparisonOf(c *cli.Context) (data []byte, notes []string, err error) {
 	}
 	taken := map[string]bool{experiment.Truth: true}
 	for _, r := range runs {
-		more, left, err := r.subjects(first, weights, taken, len(runs) > 1)
+		more, left, err := r.subjects(first, network, taken, len(runs) > 1)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -188,7 +186,7 @@ func openCompared(run *artifact.Run) (*compared, error) {
 }
 
 // subjects are the models of a run that can be compared on the first one's data set, and why others cannot.
-func (r *compared) subjects(first *compared, weights string, taken map[string]bool, several bool) (fits []experiment.Fit, left []string, err error) {
+func (r *compared) subjects(first *compared, network string, taken map[string]bool, several bool) (fits []experiment.Fit, left []string, err error) {
 	add := func(label string, st artifact.Stage) error {
 		dir, err := filepath.Abs(st.Dir)
 		fits = append(fits, experiment.Fit{Name: unique(label, taken), Load: dir})
@@ -196,12 +194,9 @@ func (r *compared) subjects(first *compared, weights string, taken map[string]bo
 	}
 	if r.network && r != first {
 		st, _ := r.run.Stage(artifact.TrainStage)
-		hash, err := artifact.HashFile(st.Path(artifact.WeightsFile))
 		switch {
-		case err != nil:
-			return nil, nil, err
-		case hash == weights: // the first one's own, which is the truth
-		case weights == "" || r.exp.Task == nil || r.exp.Task.Ref.Name != first.exp.Task.Ref.Name:
+		case st.Record.Key == network: // the first one's own, which is the truth
+		case network == "" || r.exp.Task == nil || r.exp.Task.Ref.Name != first.exp.Task.Ref.Name:
 			left = append(left, fmt.Sprintf("%s: it was trained on another task than the first run's network", st.Dir))
 		default:
 			if err := add(r.label, st); err != nil {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +20,10 @@ func simulatedFrom(e *experiment.Experiment, on use) *use {
 	}
 	rec, err := artifact.ReadRecord(filepath.Dir(e.Simulate.Dataset))
 	if err != nil || rec.Stage != artifact.SimulateStage || len(otherTask(rec, e.Task)) > 0 {
+		return nil
+	}
+	trained, err := artifact.ReadRecord(e.Train.Load)
+	if err != nil || !sameModel(trained, rec) {
 		return nil
 	}
 	weights, err := artifact.HashFile(filepath.Join(e.Train.Load, artifact.WeightsFile))
@@ -50,4 +55,18 @@ func simulatedFrom(e *experiment.Experiment, on use) *use {
 		on.overlay[name] = whole[name]
 	}
 	return &on
+}
+
+// sameModel reports whether the model of two records is one component with one set of parameters.
+func sameModel(a, b artifact.Record) bool {
+	of := func(rec artifact.Record) map[string]string {
+		out := map[string]string{}
+		for path, text := range rec.KeyParts {
+			if path == "components.model.component" || strings.HasPrefix(path, "components.model.params.") {
+				out[path] = text
+			}
+		}
+		return out
+	}
+	return maps.Equal(of(a), of(b))
 }
