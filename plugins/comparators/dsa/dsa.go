@@ -50,6 +50,7 @@ func Factory() comparator.Factory {
 		Doc:          "Dynamical similarity: how far the linear operators of two subjects' latents are apart under the best rotation.",
 		Source:       "Ostrow et al. 2023; Huang et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
+		Readings:     readings(),
 	}, check, Open), memory)
 }
 

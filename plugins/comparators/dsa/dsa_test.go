@@ -182,6 +182,11 @@ func TestSweepAndInputs(t *testing.T) {
 	if r := find(t, o, "input_dsa_joint", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "truth has no inputs") {
 		t.Errorf("%+v", r)
 	}
+	for _, r := range o.Results {
+		if _, ok := component.FindReading(Factory().Info.Readings, r.Metric); !ok {
+			t.Errorf("nothing says how to read %s", r.Metric)
+		}
+	}
 	if r := find(t, o, "dsa_prediction_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") {
 		t.Errorf("%+v", r)
 	}
