@@ -86,7 +86,12 @@ func (p Program) executable(c *cli.Context, given string) (registry.Candidate, e
 	info, err := os.Stat(given)
 	switch {
 	case err == nil && info.IsDir():
-		found, skipped, err := registry.Search{Dirs: []registry.Dir{{Path: given, Source: registry.FlagDir}}}.Find(c.Context)
+		dirs := []registry.Dir{{Path: given, Source: registry.FlagDir}}
+		// A project keeps what it builds there.
+		if build := filepath.Join(given, "build"); isDir(build) {
+			dirs = append(dirs, registry.Dir{Path: build, Source: registry.FlagDir})
+		}
+		found, skipped, err := registry.Search{Dirs: dirs}.Find(c.Context)
 		if err != nil {
 			return registry.Candidate{}, err
 		}
@@ -115,6 +120,11 @@ func (p Program) executable(c *cli.Context, given string) (registry.Candidate, e
 		return registry.Candidate{}, err
 	}
 	return found[0].Candidate, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // givenParams reads COMPONENT.PARAMETER=VALUE, with the value as YAML.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/plugintest"
 )
@@ -37,7 +38,7 @@ func TestBrokenPluginsFail(t *testing.T) {
 		{"pass", task, "passes", "does not say that noise is fresh"},
 		{"one-block", task, "chunking", "a block has 40 trials where at most 1 were asked for"},
 		{"one-seed", task, "other-seed", "the seed that it is opened with must be what draws come from"},
-		{"deaf", task, "cancel drain exit", "has not ended 3s later: look at the context"},
+		{"deaf", task, "cancel drain exit", "has not ended 2s later: look at the context"},
 		{"success", task, "score", "success of trial 40 is 1.5: 0 to 1 is needed"},
 		{"loss-nan", task, "score", "loss of trial 40 is NaN: a finite number"},
 		{"better-loss", task, "score", "the mean loss of the targets themselves"},
@@ -61,7 +62,7 @@ func TestBrokenPluginsFail(t *testing.T) {
 		{"batch-mean", model, "batch rollout", "nothing of a batch"},
 		{"chance", model, "same-seed chunking resume", `trained twice with the same seed, with 1 and 3 threads: array "cell.weight_hh"`},
 		{"idle", model, "train", "training has changed none of the weights"},
-		{"stubborn", model, "cancel resume drain exit", "has not ended 3s later"},
+		{"stubborn", model, "cancel resume drain exit", "has not ended 2s later"},
 		{"half-checkpoint", model, "resume", "interrupted after the first checkpoint: .* must hold all that training goes on from"},
 		{"no-checkpoint", model, "train", `checkpoint "nowhere.bin" is announced, but`},
 		{"untrainable", model, "manifest open", "or nobody can train it"},
@@ -103,7 +104,7 @@ func TestBrokenPluginsFail(t *testing.T) {
 			defer close(done)
 			atOnce <- struct{}{}
 			defer func() { <-atOnce }()
-			r, err = Run(t.Context(), Options{Path: path, Args: []string{c.fault}, Options: plugintest.Options{Only: []string{c.component}}})
+			r, err = Run(t.Context(), Options{Path: path, Args: []string{c.fault}, Options: plugintest.Options{Only: []string{c.component}, CancelTime: 2 * time.Second}})
 		}()
 		cases = append(cases, testCase{c.fault, func(t *testing.T) {
 			<-done

@@ -28,7 +28,7 @@ func comparatorChecks() []check {
 
 // subjects are a truth and two models that were fitted to it, as good and as bad as noise makes them. Dynamics are the foil's, in another process than the comparator.
 func (s *subject) subjects(ctx context.Context, dynamics bool) (comparator.Request, error) {
-	r := record(0)
+	r := s.record()
 	rates := func(t *tensor.Tensor, noise float64, purpose string) *tensor.Tensor {
 		out, rng := t.Clone(), random.New(6, purpose)
 		for i, x := range out.F32 {
@@ -338,7 +338,7 @@ func comparatorCancel(ctx context.Context, s *subject, v *Verdict) error {
 	s.healthy(ctx, v, "a comparison runs")
 	cancel()
 	<-done
-	closeInTime(ctx, v, "Compare", c)
+	s.closeInTime(ctx, v, "Compare", c)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -54,6 +55,11 @@ func index(shape []int, i int) []int {
 		i /= shape[k]
 	}
 	return out
+}
+
+// byName is a set of weights in the order of their names, which alone tell them apart.
+func byName(s tensor.Set) tensor.Set {
+	return slices.SortedFunc(slices.Values(s), func(a, b *tensor.Tensor) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // setDifference is [difference] for sets.

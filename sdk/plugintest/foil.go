@@ -65,7 +65,7 @@ func (s *served) stop() {
 	if s.conn != nil {
 		_ = s.conn.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	_ = s.server.Close(ctx)
 	s.grpc.Stop()

@@ -13,6 +13,8 @@ import (
 // recorded is a made-up recording: latents of a driven network, rates that are exponentials of them, and counts. It is a model's data and what comparators compare.
 type recorded struct {
 	block int
+	// inputs is set where models are told of the external inputs.
+	inputs bool
 	// all has inputs, latents, rates and both kinds of spikes; trials are its rows.
 	all tensor.Block
 }
@@ -48,12 +50,12 @@ func record(block int) recorded {
 			}
 		}
 	}
-	return recorded{block, b}
+	return recorded{block, true, b}
 }
 
-func recordSpec() model.DataSpec {
+func recordSpec(inputs bool) model.DataSpec {
 	return model.DataSpec{
-		Neurons: foilNeurons, HeldIn: foilHeldIn, Inputs: foilInputs, Bins: recordBins, BinWidth: 0.02, TrainTrials: foilTrials - foilValid, ValidTrials: foilValid,
+		Neurons: foilNeurons, HeldIn: foilHeldIn, Inputs: pick(inputs, foilInputs, 0), Bins: recordBins, BinWidth: 0.02, TrainTrials: foilTrials - foilValid, ValidTrials: foilValid,
 	}
 }
 
@@ -70,5 +72,13 @@ func (r recorded) split(s task.Split, names ...string) tensor.Block {
 
 // Data implements [model.DataSource].
 func (r recorded) Data(_ context.Context, s task.Split) tensor.Blocks {
-	return inBlocks(r.split(s, model.Encoded, model.Reconstructed, model.Inputs), r.block)
+	return inBlocks(r.split(s, append(r.seen(), model.Reconstructed)...), r.block)
+}
+
+// seen are the arrays that a data-trained model may see when it is rolled out: neither held-out neurons nor what was simulated.
+func (r recorded) seen() []string {
+	if r.inputs {
+		return []string{model.Encoded, model.Inputs}
+	}
+	return []string{model.Encoded}
 }

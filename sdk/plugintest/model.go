@@ -48,14 +48,11 @@ func (l lesson) request() model.TrainRequest {
 	return model.TrainRequest{Task: l.task}
 }
 
-// rolloutArrays are what a data-trained model may see when it is rolled out: neither held-out neurons nor what was simulated.
-func rolloutArrays() []string { return []string{model.Encoded, model.Inputs} }
-
 // lesson returns what the model is trained on, in blocks of so many trials; 0 is one block.
 func (s *subject) lesson(ctx context.Context, block int) (lesson, error) {
 	if !s.info.Can(component.TrainsOnTask) {
-		r, spec := record(block), recordSpec()
-		return lesson{target: model.Target{Data: &spec}, data: r, trials: r.split(task.Valid, rolloutArrays()...)}, nil
+		r, spec, err := s.recording(ctx, block)
+		return lesson{target: model.Target{Data: &spec}, data: r, trials: r.split(task.Valid, r.seen()...)}, err
 	}
 	return s.lessonOn(ctx, "foil", block)
 }
@@ -101,11 +98,27 @@ func (s *subject) weightsOf(ctx context.Context, seed uint64, threads, block int
 	if err != nil {
 		return nil, err
 	}
-	return m.Save(ctx)
+	return saved(ctx, m)
+}
+
+// saved are the weights, by name.
+func saved(ctx context.Context, m model.Model) (tensor.Set, error) {
+	w, err := m.Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("calling Save: %w", err)
+	}
+	if err := w.Check(); err != nil {
+		return nil, fmt.Errorf("saved weights: %w", err)
+	}
+	return byName(w), nil
 }
 
 func modelTarget(ctx context.Context, s *subject, v *Verdict) error {
-	spec, data := task.Spec{}, recordSpec()
+	spec := task.Spec{}
+	r, data, err := s.recording(ctx, 0)
+	if err != nil {
+		return err
+	}
 	t, err := s.foil.task(ctx, "foil", 0)
 	if err != nil {
 		return err
@@ -132,7 +145,7 @@ func modelTarget(ctx context.Context, s *subject, v *Verdict) error {
 		if err == nil {
 			req := model.TrainRequest{Task: t}
 			if one.target.Data != nil {
-				req = model.TrainRequest{Data: record(0)}
+				req = model.TrainRequest{Data: r}
 			}
 			_, err = m.Train(ctx, req, component.Discard{})
 		}
@@ -148,13 +161,9 @@ func modelSaveLoad(ctx context.Context, s *subject, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	want, err := m.Save(ctx)
+	want, err := saved(ctx, m)
 	if err != nil {
-		return fmt.Errorf("calling Save: %w", err)
-	}
-	if err := want.Check(); err != nil {
-		v.Failf("saved weights: %v", err)
-		return nil
+		return err
 	}
 	env, err := s.env(otherSeed, 2)
 	if err != nil {
@@ -168,9 +177,9 @@ func modelSaveLoad(ctx context.Context, s *subject, v *Verdict) error {
 		v.Failf("Load of weights that Save gave: %v", err)
 		return nil
 	}
-	got, err := other.Save(ctx)
+	got, err := saved(ctx, other)
 	if err != nil {
-		return fmt.Errorf("calling Save: %w", err)
+		return err
 	}
 	if d := setDifference(want, got); d != "" {
 		v.Failf("saved, loaded and saved again: %s", d)

@@ -18,7 +18,7 @@ func modelWrongCalls(ctx context.Context, s *subject, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	before, err := m.Save(ctx)
+	before, err := saved(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func modelWrongCalls(ctx context.Context, s *subject, v *Verdict) error {
 		}
 		wrong("loading all weights but the last", m.Load(ctx, other[:len(other)-1]))
 	}
-	after, err := m.Save(ctx)
+	after, err := saved(ctx, m)
 	if err != nil {
 		return fmt.Errorf("Save after wrong calls: %w", err)
 	}
@@ -94,7 +94,7 @@ func modelLoop(ctx context.Context, s *subject, v *Verdict) error {
 		if _, err := m.Train(ctx, l.request(), component.Discard{}); err != nil {
 			return nil, nil, fmt.Errorf("calling Train in closed loop: %w", err)
 		}
-		w, err := m.Save(ctx)
+		w, err := saved(ctx, m)
 		return m, w, err
 	}
 	m, weights, err := train()

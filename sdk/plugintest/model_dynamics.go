@@ -338,10 +338,10 @@ func modelSteps(ctx context.Context, s *subject, v *Verdict) error {
 	if state.Rows() == 1 {
 		state = repeated(state, rows)
 	}
-	for bin := range x.Shape[1] {
-		u := as(e.layout.Float64, x.Bin(bin))
-		if e.layout.Inputs == 0 {
-			u = as(e.layout.Float64, tensor.New64(task.Inputs, rows, 0))
+	for bin := range out.Arrays.Get(model.Latents).Shape[1] {
+		u := as(e.layout.Float64, tensor.New64(task.Inputs, rows, 0))
+		if e.layout.Inputs > 0 {
+			u = as(e.layout.Float64, x.Bin(bin))
 		}
 		if state, err = e.Step(ctx, state, u); err != nil {
 			return fmt.Errorf("calling Step in bin %d: %w", bin, err)

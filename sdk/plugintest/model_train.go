@@ -102,7 +102,7 @@ func modelTrain(ctx context.Context, s *subject, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	before, err := m.Save(ctx)
+	before, err := saved(ctx, m)
 	if err != nil {
 		return fmt.Errorf("calling Save of the initial weights: %w", err)
 	}
@@ -147,7 +147,7 @@ func modelTrain(ctx context.Context, s *subject, v *Verdict) error {
 	if o.progress == 0 && len(o.metrics) == 0 {
 		v.Failf("it reports neither progress nor metrics: whoever waits needs to know that it lives")
 	}
-	after, err := m.Save(ctx)
+	after, err := saved(ctx, m)
 	if err != nil {
 		return fmt.Errorf("calling Save: %w", err)
 	}
@@ -202,7 +202,7 @@ func modelResume(ctx context.Context, s *subject, v *Verdict) error {
 	case err != nil && !errors.Is(err, context.Canceled):
 		return fmt.Errorf("calling Train with checkpoints: %w", err)
 	}
-	if closeInTime(ctx, v, "Train", m); v.failed() {
+	if s.closeInTime(ctx, v, "Train", m); v.failed() {
 		return nil
 	}
 	again, err := s.model(ctx, env, l.target)
@@ -212,7 +212,7 @@ func modelResume(ctx context.Context, s *subject, v *Verdict) error {
 	if _, err := again.Train(ctx, req, component.Discard{}); err != nil {
 		return fmt.Errorf("going on from a checkpoint: %w", err)
 	}
-	got, err := again.Save(ctx)
+	got, err := saved(ctx, again)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 		} else if inner.Err() == nil {
 			return fmt.Errorf("calling Train: %w", err)
 		}
-		closeInTime(ctx, v, what, m)
+		s.closeInTime(ctx, v, what, m)
 		return nil
 	}
 	if err := train("Train", l.request(), 300*time.Millisecond); err != nil {
@@ -298,5 +298,9 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 		err := train(waiting, l.request(), 200*time.Millisecond)
 		return errors.Join(err, l.task.Close(ctx))
 	}
-	return train(waiting, model.TrainRequest{Data: stalled{record(5)}}, 200*time.Millisecond)
+	r, _, err := s.recording(ctx, 5)
+	if err != nil {
+		return err
+	}
+	return train(waiting, model.TrainRequest{Data: stalled{r}}, 200*time.Millisecond)
 }

@@ -91,8 +91,31 @@ func (s *subject) target(ctx context.Context) (model.Target, error) {
 		spec, err := t.Spec(ctx)
 		return model.Target{Task: &spec}, errors.Join(err, t.Close(ctx))
 	}
-	spec := recordSpec()
-	return model.Target{Data: &spec}, nil
+	_, spec, err := s.recording(ctx, 0)
+	return model.Target{Data: &spec}, err
+}
+
+// recording is what a data-trained model is fitted to: with external inputs where it takes them.
+func (s *subject) recording(ctx context.Context, block int) (recorded, model.DataSpec, error) {
+	if !s.asked {
+		p, err := s.plugin(ctx)
+		if err != nil {
+			return recorded{}, model.DataSpec{}, err
+		}
+		var problems [2]int
+		for i, inputs := range []bool{true, false} {
+			spec := recordSpec(inputs)
+			verdict, err := p.Validate(ctx, client.ValidateRequest{Name: s.info.Name, Params: s.values, Data: &spec, Threads: 1})
+			if err != nil && !errors.Is(err, component.ErrInvalidArgument) {
+				return recorded{}, model.DataSpec{}, err
+			}
+			problems[i] = len(verdict.Problems)
+		}
+		s.asked, s.bare = true, problems[0] > 0 && problems[1] == 0
+	}
+	r := s.record()
+	r.block, r.inputs = block, !s.bare
+	return r, recordSpec(!s.bare), nil
 }
 
 func foilSource() simulator.Source { return simulator.Source{Latents: foilLatents, Bins: recordBins} }

@@ -148,12 +148,12 @@ func garbage(ctx context.Context, s *subject, v *Verdict) error {
 func send(ctx context.Context, v *Verdict, to interface {
 	Bytes(ctx context.Context, method string, message []byte) error
 }, method, what string, message []byte) error {
-	limited, cancel := context.WithTimeout(ctx, cancelTime)
+	limited, cancel := context.WithTimeout(ctx, refusalTime)
 	defer cancel()
 	err := to.Bytes(limited, method, message)
 	switch {
 	case limited.Err() != nil && ctx.Err() == nil:
-		v.Failf("%s of %s was not answered within %v", method, what, cancelTime)
+		v.Failf("%s of %s was not answered within %v", method, what, refusalTime)
 	case err == nil && (what == "no protobuf" || what == "a cut field"):
 		v.Failf("%s of %s was answered as if it were a message", method, what)
 	}
@@ -181,7 +181,7 @@ func instanceGarbage(ctx context.Context, s *subject, v *Verdict) error {
 			return nil
 		}
 	}
-	limited, cancel := context.WithTimeout(ctx, cancelTime)
+	limited, cancel := context.WithTimeout(ctx, refusalTime)
 	defer cancel()
 	if err := i.Close(limited); err != nil {
 		v.Failf("closing an instance that was sent garbage: %v", err)
@@ -268,9 +268,6 @@ func (s *subject) waiting(ctx context.Context) (func(ctx context.Context) error,
 	return nil, nil
 }
 
-// drainTime is the deadline that draining is given.
-const drainTime = 2 * time.Second
-
 func drain(ctx context.Context, s *subject, v *Verdict) error {
 	p, err := s.plugin(ctx)
 	if err != nil {
@@ -297,10 +294,11 @@ func drain(ctx context.Context, s *subject, v *Verdict) error {
 			v.Failf("stopping it: %v", err)
 		}
 	}()
-	limited, done := context.WithTimeout(ctx, drainTime)
+	deadline := min(drainTime, s.options.CancelTime)
+	limited, done := context.WithTimeout(ctx, deadline)
 	defer done()
 	if err := p.Drain(limited); err != nil {
-		v.Failf("Drain with a call that waits for data: %v: running calls must be cancelled before the deadline of %v", err, drainTime)
+		v.Failf("Drain with a call that waits for data: %v: running calls must be cancelled before the deadline of %v", err, deadline)
 		return nil
 	}
 	h, err := p.Health(ctx)

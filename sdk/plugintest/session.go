@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/client"
@@ -26,6 +27,8 @@ type Options struct {
 	Only []string
 	// Timeout is what one check may take; 0 is DefaultTimeout.
 	Timeout time.Duration
+	// CancelTime is what a cancelled call has to end in; 0 is DefaultCancelTime. The protocol asks for one second, but machines are busy, and compilers that cannot be interrupted are at work.
+	CancelTime time.Duration
 	// Dir holds the private folders of instances; empty for a temporary one that is removed afterwards.
 	Dir string
 	// Each hears of each result as it comes; may be nil.
@@ -34,11 +37,13 @@ type Options struct {
 
 // How long things may take.
 const (
-	DefaultTimeout = 60 * time.Second
-	// cancelTime is what a cancelled call has to end in. The protocol asks for one second; machines are busy.
-	cancelTime = 3 * time.Second
+	DefaultTimeout    = 60 * time.Second
+	DefaultCancelTime = 10 * time.Second
+	// drainTime is the longest deadline that draining is given, and refusalTime is what nonsense is to be refused in.
+	drainTime   = 3 * time.Second
+	refusalTime = 10 * time.Second
 	// healthTime is what a question for its health has to be answered in, whatever else is running.
-	healthTime = 2 * time.Second
+	healthTime = 5 * time.Second
 )
 
 // Running is a plugin that can be called.
@@ -61,6 +66,8 @@ type session struct {
 	current  *Running
 	manifest component.Manifest
 	dirs     int
+	// record is the recording that models are fitted to, made once.
+	record func() recorded
 }
 
 // Run checks a plugin. The error says that there was nothing to check: it cannot be started or described, a component of Options is not there, or ctx has ended. What is wrong with the
@@ -69,13 +76,16 @@ func Run(ctx context.Context, start Start, o Options) (report Report, err error)
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
 	}
+	if o.CancelTime <= 0 {
+		o.CancelTime = DefaultCancelTime
+	}
 	if o.Dir == "" {
 		if o.Dir, err = os.MkdirTemp("", "ctdb-check"); err != nil {
 			return report, fmt.Errorf("plugintest: %w", err)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
-	s := &session{start: start, options: o}
+	s := &session{start: start, options: o, record: sync.OnceValue(func() recorded { return record(0) })}
 	if s.foil, err = serveFoil(); err != nil {
 		return report, fmt.Errorf("plugintest: %w", err)
 	}
@@ -170,13 +180,16 @@ func (s *session) plugin(ctx context.Context) (*client.Plugin, error) {
 	return s.current.Plugin, nil
 }
 
+// stopTime is what a plugin has to end in.
+const stopTime = 10 * time.Second
+
 func (s *session) stop() error {
 	if s.current == nil {
 		return nil
 	}
 	r := s.current
 	s.current = nil
-	ctx, cancel := context.WithTimeout(context.Background(), 2*cancelTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	return r.Stop(ctx)
 }
@@ -279,6 +292,8 @@ type subject struct {
 	info     component.Info
 	values   param.Values
 	cleanups []func() error
+	// bare is set for a data-trained model that takes no external inputs, once that was asked.
+	bare, asked bool
 }
 
 func (s *subject) takeCleanups() []func() error {
@@ -305,7 +320,7 @@ func opened[I closer](s *subject, i I, err error) (I, error) {
 		return i, fmt.Errorf("opening it: %w", err)
 	}
 	s.cleanups = append(s.cleanups, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+		ctx, cancel := context.WithTimeout(context.Background(), s.options.CancelTime)
 		defer cancel()
 		err := i.Close(ctx)
 		if errors.Is(err, component.ErrNotFound) || errors.Is(err, component.ErrUnavailable) {

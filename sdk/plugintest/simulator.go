@@ -304,7 +304,7 @@ func simulatorCancel(ctx context.Context, s *subject, v *Verdict) error {
 		inner, cancel := cancelled(ctx, 100*time.Millisecond)
 		one.call(inner, m)
 		cancel()
-		closeInTime(ctx, v, one.what, m)
+		s.closeInTime(ctx, v, one.what, m)
 	}
 	return nil
 }

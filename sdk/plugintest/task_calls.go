@@ -26,29 +26,33 @@ func taskWrongCalls(ctx context.Context, s *subject, v *Verdict) error {
 			v.Failf("%s: %s: an invalid argument is needed", what, why)
 		}
 	}
-	valid, err := first(t.Trials(ctx, task.TrialRequest{Split: task.Valid, BlockTrials: 2}))
+	split := task.Valid
+	if spec.ValidTrials == 0 {
+		split = task.Train
+	}
+	valid, err := first(t.Trials(ctx, task.TrialRequest{Split: split, BlockTrials: 2}))
 	if err != nil {
 		return err
 	}
 	n := len(valid.Trials)
 	score := func(arrays ...*tensor.Tensor) error {
-		_, err := t.Score(ctx, task.ScoreRequest{Split: task.Valid}, tensor.Of(tensor.Block{Trials: valid.Trials, Arrays: arrays}))
+		_, err := t.Score(ctx, task.ScoreRequest{Split: split}, tensor.Of(tensor.Block{Trials: valid.Trials, Arrays: arrays}))
 		return err
 	}
 	wrong("scoring a block without outputs", score(tensor.New32("something", n, spec.Bins, spec.Outputs)))
 	wrong("scoring outputs of too many channels", score(scored(spec, n, spec.Bins, 1)...))
 	wrong("scoring outputs of too few bins", score(scored(spec, n, spec.Bins-1, 0)...))
 	unknown := tensor.Block{Trials: []int64{1 << 40}, Arrays: scored(spec, 1, spec.Bins, 0)}
-	_, err = t.Score(ctx, task.ScoreRequest{Split: task.Valid}, tensor.Of(unknown))
+	_, err = t.Score(ctx, task.ScoreRequest{Split: split}, tensor.Of(unknown))
 	wrong("scoring a trial that is not one of the split", err)
-	if _, err := trialsAgain(ctx, t, valid); err != nil {
+	if _, err := trialsAgain(ctx, t, split, valid); err != nil {
 		v.Failf("after wrong calls: %v", err)
 	}
 	return nil
 }
 
-func trialsAgain(ctx context.Context, t client.Task, want tensor.Block) (tensor.Block, error) {
-	b, err := first(t.Trials(ctx, task.TrialRequest{Split: task.Valid, BlockTrials: len(want.Trials)}))
+func trialsAgain(ctx context.Context, t client.Task, split task.Split, want tensor.Block) (tensor.Block, error) {
+	b, err := first(t.Trials(ctx, task.TrialRequest{Split: split, BlockTrials: len(want.Trials)}))
 	if err == nil {
 		if d := blockDifference(b, want); d != "" {
 			err = fmt.Errorf("trials are no longer the same: %s", d)
@@ -99,7 +103,7 @@ func taskCancel(ctx context.Context, s *subject, v *Verdict) error {
 		if err := one.call(ctx, t); err != nil {
 			v.Failf("%v", err)
 		}
-		closeInTime(ctx, v, one.what, t)
+		s.closeInTime(ctx, v, one.what, t)
 	}
 	return nil
 }
@@ -115,13 +119,16 @@ func cancelled(ctx context.Context, d time.Duration) (context.Context, context.C
 }
 
 // closeInTime closes an instance whose call was cancelled, which waits for the call.
-func closeInTime(ctx context.Context, v *Verdict, what string, i closer) {
-	limited, cancel := context.WithTimeout(ctx, cancelTime)
+func (s *subject) closeInTime(ctx context.Context, v *Verdict, what string, i closer) {
+	limited, cancel := context.WithTimeout(ctx, s.options.CancelTime)
+	began := time.Now()
 	defer cancel()
 	// The other end knows the deadline too, and may be first.
 	if err := i.Close(limited); err != nil && (limited.Err() != nil || errors.Is(err, context.DeadlineExceeded)) {
-		v.Failf("%s was cancelled and has not ended %v later: look at the context now and then, also while waiting", what, cancelTime)
+		v.Failf("%s was cancelled and has not ended %v later: look at the context now and then, also while waiting", what, s.options.CancelTime)
 	} else if err != nil {
 		v.Failf("closing it after %s was cancelled: %v", what, err)
+	} else if took := time.Since(began); took > time.Second {
+		v.Notef("%s took %.1f s to end: the protocol asks for one", what, took.Seconds())
 	}
 }

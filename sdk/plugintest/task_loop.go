@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -63,10 +64,23 @@ func clone(o task.Observation) task.Observation {
 	return out
 }
 
+// bounds are those of actions, or what is well within them where there are none.
+func bounds(l *task.Loop) (low, high float64) {
+	low, high = l.ActionLow, l.ActionHigh
+	if math.IsInf(low, 0) {
+		low = min(-1, high-2)
+	}
+	if math.IsInf(high, 0) {
+		high = max(1, low+2)
+	}
+	return low, high
+}
+
 // randomActions are actions well within their bounds, for each bin; those of a trial depend on its number alone.
 func randomActions(spec task.Spec, trials []int64, bins int) []*tensor.Tensor {
 	l := spec.Loop
-	middle, half := (l.ActionLow+l.ActionHigh)/2, (l.ActionHigh-l.ActionLow)/2
+	low, high := bounds(l)
+	middle, half := (low+high)/2, (high-low)/2
 	out := make([]*tensor.Tensor, bins)
 	for t := range out {
 		out[t] = tensor.New64("actions", len(trials), l.Actions)

@@ -27,7 +27,8 @@ func scored(spec task.Spec, n, bins, more int) tensor.Set {
 		return tensor.Set{fill("outputs", spec.Outputs+more, -1, 1)}
 	}
 	l := spec.Loop
-	return tensor.Set{fill("outputs", spec.Outputs+more, l.ActionLow, l.ActionHigh), fill(task.Controlled, l.StateSize+more, -1, 1)}
+	low, high := bounds(l)
+	return tensor.Set{fill("outputs", spec.Outputs+more, low, high), fill(task.Controlled, l.StateSize+more, -1, 1)}
 }
 
 // outputs are blocks that Score accepts: random ones, of a closed-loop task those of an episode with random actions.

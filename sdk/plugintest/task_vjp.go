@@ -96,8 +96,9 @@ func (p tape) gradient(ctx context.Context, double bool, truncate, drop int) (ou
 func (p tape) differences(ctx context.Context, b, from, to int, double bool) ([][]float64, error) {
 	n, width := len(p.req.Trials), p.spec.Loop.Actions
 	var out [][]float64
+	low, high := bounds(p.spec.Loop)
 	for _, h := range steps(double) {
-		h *= (p.spec.Loop.ActionHigh - p.spec.Loop.ActionLow) / 2
+		h *= (high - low) / 2
 		d := make([]float64, n*width)
 		kept := p.actions[b]
 		for j := range width {

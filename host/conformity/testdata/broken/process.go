@@ -98,7 +98,7 @@ func protocolFaults() map[string]intercept {
 		},
 		"slow-health": func(ctx context.Context, method string, _ any, next func(context.Context) (any, error)) (any, error) {
 			if strings.HasSuffix(method, "/Health") && training.Load() > 0 {
-				time.Sleep(4 * time.Second)
+				time.Sleep(8 * time.Second)
 			}
 			return next(ctx)
 		},
