@@ -192,7 +192,7 @@ func TestLorenz(t *testing.T) {
 	exponents := measured(t, spectra.Factory(), param.Values{"trials": 12, "bootstrap": 0, "null": false, "operator_rank": 0, "segment": 128}, lorenz, turned, other)
 	for subject, want := range map[string][]float64{"truth": {0.9056, 0, -14.5723}, "turned": {0.9056, 0, -14.5723}} {
 		for i, w := range want {
-			got := value(t, exponents, []string{"lyapunov_1", "lyapunov_2", "lyapunov_3"}[i], subject)
+			got := value(t, exponents, []string{"lyapunov/1", "lyapunov/2", "lyapunov/3"}[i], subject)
 			// Two minutes of trajectories tell the first one to a few percent; the tests of comparator/spectra run longer.
 			if math.Abs(got-w) > 0.05*math.Max(math.Abs(w), 0.5) {
 				t.Errorf("%s: exponent %d is %.4f, published %.4f", subject, i+1, got, w)
