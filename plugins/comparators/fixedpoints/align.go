@@ -31,6 +31,8 @@ type affine struct {
 	// r2 is the variance explained on the trials that it was fitted to, radius the root mean square distance of y from its mean.
 	r2, radius float64
 	rows       int
+	// target are the latents y of the valid bins.
+	target visited
 }
 
 func (m *affine) apply(x []float64) []float64 {
@@ -149,8 +151,8 @@ func (e *examined) latentsOf(ctx context.Context, points []Point) ([][]float64, 
 	return out, nil
 }
 
-// align fits the map from the latents of one subject's training trials to those of another's.
-func align(a, b *examined) (*affine, error) {
+// align fits the map from the latents of one subject's training trials to those of another's, over the valid bins of each trial.
+func align(req *comparator.Request, a, b *examined) (*affine, error) {
 	x, y := a.Train.Get(comparator.Latents), b.Train.Get(comparator.Latents)
 	for _, s := range []struct {
 		e *examined
@@ -169,12 +171,16 @@ func align(a, b *examined) (*affine, error) {
 	if x.Shape[0] != y.Shape[0] || x.Shape[1] != y.Shape[1] {
 		return nil, omit("latents of %d trials of %d bins and of %d of %d: they must be of the same trials", x.Shape[0], x.Shape[1], y.Shape[0], y.Shape[1])
 	}
-	req := &comparator.Request{Subjects: []comparator.Subject{*a.Subject}}
 	lengths, err := lengthsOf(req, b.Subject, y, false)
 	if err != nil {
 		return nil, err
 	}
-	return fit(x, y, lengths)
+	m, err := fit(x, y, lengths)
+	if err != nil {
+		return nil, err
+	}
+	m.target.add(y, lengths)
+	return m, nil
 }
 
 func btoi(b bool) int {
@@ -195,9 +201,9 @@ const (
 )
 
 // pair compares the points of two subjects under inputs of the same name.
-func (c *fixedPoints) pair(ctx context.Context, a, b *examined) (paired, error) {
+func (c *fixedPoints) pair(ctx context.Context, req *comparator.Request, a, b *examined) (paired, error) {
 	var out paired
-	m, err := align(a, b)
+	m, err := align(req, a, b)
 	if why, ok := err.(omission); ok { //nolint:errorlint // it is never wrapped
 		for _, metric := range []string{alignment, matchDistance, hausdorff, countGap, sameStability, spectralGap} {
 			out.results = append(out.results, without(metric, b.Label, a.Label, string(why)))
@@ -259,9 +265,7 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 	}
 	mean, far, pairs := apart(x, y, m.radius)
 	r := add(matchDistance, mean, "sd", len(pairs), component.Lower)
-	if r.Null, err = c.null(b, x, len(y), m); err != nil {
-		return err
-	}
+	r.Null = c.null(x, len(y), m)
 	add(hausdorff, far, "sd", len(x)+len(y), component.Lower)
 	same, gap, counted := 0, 0.0, 0
 	for _, p := range pairs {
@@ -309,27 +313,22 @@ func apart(x, y [][]float64, radius float64) (mean, far float64, pairs [][2]int)
 }
 
 // null is the mean distance of pairs where as many visited states take the place of the second subject's points.
-func (c *fixedPoints) null(b *examined, x [][]float64, n int, m *affine) (float64, error) {
+func (c *fixedPoints) null(x [][]float64, n int, m *affine) float64 {
 	if c.NullDraws == 0 {
-		return math.NaN(), nil
+		return math.NaN()
 	}
-	latents := b.Train.Get(comparator.Latents)
-	rows := latents.Shape[0] * latents.Shape[1]
 	sum := 0.0
 	for draw := range c.NullDraws {
 		r := random.New(c.seed, "fixedpoints/null", uint64(draw))
 		y := make([][]float64, n)
 		for i := range y {
 			y[i] = make([]float64, m.to)
-			copyRow(y[i], latents, r.IntN(rows))
-			if !finite(y[i]) {
-				return math.NaN(), nil
-			}
+			m.target.read(y[i], r.IntN(m.target.total()))
 		}
 		mean, _, _ := apart(x, y, m.radius)
 		sum += mean
 	}
-	return sum / float64(c.NullDraws), nil
+	return sum / float64(c.NullDraws)
 }
 
 // spectrumDistance is the mean distance of eigenvalues paired by the optimal assignment, the Wasserstein distance of order 1 of two spectra of one size.

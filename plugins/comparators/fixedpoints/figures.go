@@ -7,7 +7,6 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -281,16 +280,13 @@ func (u *under) eigenvalueFigure(label, title, suffix string) component.Figure {
 
 // alignedFigure shows the points of two subjects in the second's latents, x being the first's after the map.
 func alignedFigure(a, b *examined, u, v *under, x, y [][]float64, suffix string, m *affine) component.Figure {
-	latents := b.Train.Get(comparator.Latents)
-	total := latents.Shape[0] * latents.Shape[1]
+	total := m.target.total()
 	n := min(total, pcaStates)
 	rows := append([][]float64(nil), y...)
 	for i := range n {
 		row := make([]float64, m.to)
-		copyRow(row, latents, i*total/n)
-		if finite(row) {
-			rows = append(rows, row)
-		}
+		m.target.read(row, i*total/n)
+		rows = append(rows, row)
 	}
 	p := newPlane(rows, 3)
 	f := component.Figure{

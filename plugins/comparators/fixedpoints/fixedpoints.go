@@ -112,7 +112,7 @@ func (c *fixedPoints) compare(ctx context.Context, req comparator.Request, repor
 			continue
 		}
 		report.Progress(component.Progress{Phase: "comparing " + s.Label, Done: int64(i), Total: int64(len(req.Subjects)), Loss: math.NaN()})
-		p, err := c.pair(ctx, reference, e)
+		p, err := c.pair(ctx, &req, reference, e)
 		if err != nil {
 			return comparator.Outcome{}, fmt.Errorf("%s and %s: %w", reference.Label, s.Label, err)
 		}

@@ -326,6 +326,40 @@ func TestCompareConjugates(t *testing.T) {
 	}
 }
 
+// TestPadding: behind the end of a trial, which a recording alone may know, latents hold anything, and nothing of it is in what two models are compared by.
+func TestPadding(t *testing.T) {
+	d := tanhNet([]float64{2, 0, 0, 1.5}, []float64{0, 0})
+	const trials, bins, valid = 40, 20, 13
+	lengths := tensor.NewInt(comparator.Lengths, trials)
+	for k := range lengths.I64 {
+		lengths.I64[k] = valid
+	}
+	one := subject(t, "one", d, trials, bins)
+	two := conjugated(one, d, "two")
+	for i, s := range []comparator.Subject{one, two} {
+		for _, set := range []tensor.Set{s.Train, s.Valid} {
+			z := set.Get(comparator.Latents)
+			for k := range trials {
+				for j := (k*bins + valid) * d.size; j < (k+1)*bins*d.size; j++ {
+					z.F64[j] = []float64{1e3 * float64(k), math.NaN()}[i]
+				}
+			}
+		}
+	}
+	recording := comparator.Subject{Label: "data", Role: comparator.Recording, Why: "it is a recording", Train: tensor.Set{lengths}, Valid: tensor.Set{lengths}}
+	o, err := open(t, 2, 1, param.Values{"starts": 100}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{recording, one, two}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound(t, o)
+	if r := find(t, o, alignment, "two"); !(math.Abs(r.Value-1) < 1e-8) || r.N != trials*valid {
+		t.Errorf("%+v, want 1 on %d bins", r, trials*valid)
+	}
+	if r := find(t, o, matchDistance, "two"); !(r.Value < 1e-8) || !(r.Null > 0.05 && r.Null < 3) {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestContinuation: x' = tanh(2 x + u) has three points at u = 0, and one at u = 1: a stable point and the saddle meet in a fold.
 func TestContinuation(t *testing.T) {
 	s := subject(t, "truth", tanhNet([]float64{2}, []float64{0}), 20, 10)
