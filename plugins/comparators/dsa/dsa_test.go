@@ -274,6 +274,34 @@ func TestOmissions(t *testing.T) {
 	}
 }
 
+// TestRecording: models of a recording, of which no latents are known, are compared with each other, with an interval and a null.
+func TestRecording(t *testing.T) {
+	req := request()
+	one := req.Subjects[0]
+	one.Label, one.Role = "one", comparator.Fitted
+	req.Subjects = []comparator.Subject{{Label: "data", Role: comparator.Recording}, one, req.Subjects[1], req.Subjects[2]}
+	o, err := open(t, 2, with("bootstrap", int64(20))).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[[2]string]component.Result{}
+	for _, r := range o.Results {
+		if r.Metric == "dsa" {
+			found[[2]string{r.Reference, r.Subject}] = r
+		}
+	}
+	if r := found[[2]string{"data", "one"}]; !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents") {
+		t.Errorf("%+v", r)
+	}
+	same, other := found[[2]string{"one", "same"}], found[[2]string{"one", "other"}]
+	if !(same.Value < 0.05 && other.Value > 0.3) {
+		t.Errorf("%+v, %+v: the same system in other coordinates should be near, another far", same, other)
+	}
+	if r := found[[2]string{"same", "other"}]; math.IsNaN(r.Value) || math.IsNaN(r.Low) || math.IsNaN(r.Null) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestInvalidRequests(t *testing.T) {
 	for name, change := range map[string]func(*comparator.Request){
 		"no subjects":  func(r *comparator.Request) { r.Subjects = nil },

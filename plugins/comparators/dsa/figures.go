@@ -7,7 +7,6 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -78,9 +77,9 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 	return out
 }
 
-// against shows each model's distance to the truth or recording between what it would be at best and without dynamics: ok is false where there is neither.
+// against shows each model's distance to the truth or recording between what it would be at best and without dynamics: ok is false where there is neither, or its latents are not known.
 func (c *comparison) against() (f component.Figure, ok bool) {
-	if c.subjects[0].Role == comparator.Fitted {
+	if !c.anchored() {
 		return f, false
 	}
 	p := component.Panel{Y: component.Axis{Label: "angle", Unit: "rad"}}

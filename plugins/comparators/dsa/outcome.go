@@ -48,7 +48,7 @@ func (c *comparison) results() []component.Result {
 	}
 	for i := range n - 1 {
 		for j := i + 1; j < n; j++ {
-			if !c.reported(i, j) {
+			if !c.reported(i) {
 				continue
 			}
 			p := c.pairs[i*n+j]

@@ -15,17 +15,20 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
-// fewSubjects is up to how many subjects without a truth or recording every pair has its interval and null, and every subject its floor: their cost grows with the pairs.
+// fewSubjects is up to how many subjects without latents of a truth every pair has its interval and null, and every subject its floor: their cost grows with the pairs.
 const fewSubjects = 10
 
-// reported tells whether the distance of subjects i < j is a result of its own, beside the matrix.
-func (c *comparison) reported(i, j int) bool {
-	return i == 0 || c.subjects[0].Role == comparator.Fitted
+// anchored tells whether models are measured against a truth: the first subject is one, or a recording, and has latents. Of a recording without, the models are compared with each other.
+func (c *comparison) anchored() bool {
+	return c.subjects[0].Role != comparator.Fitted && c.subjects[0].Train.Get(comparator.Latents) != nil
 }
+
+// reported tells whether the distances of subject i to those after it are results of their own, beside the matrix.
+func (c *comparison) reported(i int) bool { return i == 0 || !c.anchored() }
 
 // thorough tells whether results have intervals, nulls and floors.
 func (c *comparison) thorough() bool {
-	return len(c.subjects) > 1 && (c.subjects[0].Role != comparator.Fitted || len(c.subjects) <= fewSubjects)
+	return len(c.subjects) > 1 && (c.anchored() || len(c.subjects) <= fewSubjects)
 }
 
 // half is the distance of a subject to itself.
