@@ -161,6 +161,20 @@ proto: ## generate the Go code of the protocol, and its descriptors for Python
 	$(BUF) generate proto --template proto/buf.gen.yaml --output proto
 	$(BUF) build proto --as-file-descriptor-set --exclude-source-info --output sdk/python/ctdb_sdk/_protocol.binpb
 
+# What stands above the pages of components.
+define DOCS
+# The built-in components
+
+Made by `make docs`, of what `ctdb-host describe --markdown` says. A test finds it out of date.
+
+endef
+export DOCS
+
+.PHONY: docs
+docs: build ## write plugins/README.md, a page of every built-in component
+	@printf '%s\n\n' "$$DOCS" > plugins/README.md
+	env -u CTDB_PLUGIN_PATH XDG_DATA_HOME=$(CURDIR)/.cache/empty bin/ctdb-host describe --markdown >> plugins/README.md
+
 .PHONY: purity
 purity: ## the parts of the SDK that promise it build without cgo
 	CGO_ENABLED=0 $(GO) build $(PURE)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/sdk/component"
-	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 // shownComponent is a component as JSON.
@@ -128,68 +126,6 @@ func capable(list []catalog.Component, capability string) ([]catalog.Component, 
 		return nil, usagef("components: none has the capability %q%s: they have %s", capability, nearest(capability, names), strings.Join(names, ", "))
 	}
 	return out, nil
-}
-
-func (p Program) describeCommand() *cli.Command {
-	return &cli.Command{
-		Name: "describe", Usage: "show a component and its parameters", ArgsUsage: "COMPONENT", OnUsageError: onUsage,
-		Flags: []cli.Flag{jsonFlag()},
-		Action: func(c *cli.Context) error {
-			ref, err := oneArg(c, "a component such as task/nbff")
-			if err != nil {
-				return err
-			}
-			cat, err := p.catalog(c)
-			if err != nil {
-				return err
-			}
-			found, err := cat.Find(ref)
-			if err != nil {
-				return usageError{err}
-			}
-			if c.Bool("json") {
-				return p.printJSON(shown(cat, found, true))
-			}
-			m := found.Plugin.Manifest
-			fmt.Fprintf(p.Out, "%s %s, of plugin %s@%s\n%s\n", found.Name, found.Version, m.Name, m.Version, found.Doc)
-			if found.Source != "" {
-				fmt.Fprintf(p.Out, "source: %s\n", found.Source)
-			}
-			if len(found.Capabilities) > 0 {
-				var names []string
-				for _, one := range found.Capabilities {
-					names = append(names, string(one))
-				}
-				fmt.Fprintf(p.Out, "capabilities: %s\n", strings.Join(names, ", "))
-			}
-			if len(found.Params) == 0 {
-				fmt.Fprintln(p.Out, "it has no parameters")
-			} else {
-				fmt.Fprintln(p.Out)
-				t := p.table("parameter", "type", "default", "unit", "allowed", "meaning")
-				for _, f := range found.Params {
-					t.AppendRow(table.Row{f.Name, f.Type, defaultText(f), f.Unit, f.Range(), f.Doc})
-				}
-				t.Render()
-			}
-			if len(found.Readings) > 0 {
-				fmt.Fprintln(p.Out)
-				t := p.table("metric", "how to read it", "source")
-				for _, r := range found.Readings {
-					t.AppendRow(table.Row{r.Metric, r.Text, r.Source})
-				}
-				t.Render()
-			}
-			return nil
-		},
-	}
-}
-
-func defaultText(f param.Field) string {
-	if f.Default == nil {
-		return "(required)"
-	}
-	return fmt.Sprint(f.Default)
 }
 
 func (p Program) examplesCommand() *cli.Command {

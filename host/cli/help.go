@@ -115,7 +115,7 @@ func examplesOf(command string) []string {
 			"ctdb-host import spikes.csv --trials trials.csv --bin-width 0.02 --held-out n7,n12 --out session.h5",
 		},
 		"components": {"ctdb-host components", "ctdb-host components model --can trains-closed-loop"},
-		"describe":   {"ctdb-host describe model/sae-gru"},
+		"describe":   {"ctdb-host describe model/sae-gru", "ctdb-host describe --markdown > components.md"},
 		"examples":   {"ctdb-host examples", "ctdb-host examples nbff > study.yaml"},
 		"schema": {
 			"ctdb-host schema --out experiment.schema.json",
