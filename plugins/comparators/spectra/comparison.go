@@ -372,7 +372,7 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 			r.Null = v
 		}
 	}
-	if n < 2 || c.Resamples == 0 {
+	if r.N < 2 || c.Resamples == 0 {
 		return nil
 	}
 	r.Low, r.High, err = bootstrap.Centred(ctx, value, c.resamples(n))

@@ -25,6 +25,7 @@
 //	power_wasserstein  sum_f |P(f) - Q(f)| df of the running sums P and Q, optimal transport over frequencies, Hz (cycles/bin): how far power has to be moved
 //
 // Those of rates, power_hellinger_rates and power_wasserstein_rates, are means over neurons. The null shuffles the bins within each trial of the second subject: the same values without dynamics.
+//
 // # Spectra of operators
 //
 // sgot is the spectral-Grassmann optimal transport distance (Germain, Flamary, Kostic & Lounici 2025) of the linear operators that best advance two subjects' latents by a bin. Operators are compared

@@ -3,6 +3,7 @@ package spectra
 import (
 	"context"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/dsp/fourier"
 	"gonum.org/v1/gonum/dsp/window"
@@ -26,9 +27,9 @@ type power struct {
 // welch estimates the spectra of each channel, or of all together. Bins are shuffled within trials for a null.
 func welch(ctx context.Context, threads int, x trials.Series, segment int, together, shuffled bool, seed uint64) (*power, error) {
 	d := x.Width()
-	p := &power{channels: d, segment: min(segment, x.Longest()), of: make([][]float64, x.Trials())}
+	p := &power{channels: d, segment: min(segment, reached(x.Lengths)), of: make([][]float64, x.Trials())}
 	if p.lines = p.segment / 2; p.lines < 2 {
-		return nil, trials.Omit("trials of at most %d bins have no power spectrum: at least 4 are needed", x.Longest())
+		return nil, trials.Omit("half of the trials or more have at most %d bins: at least 4 are needed for a power spectrum", p.segment)
 	}
 	if together {
 		p.channels = 1
@@ -59,10 +60,15 @@ func welch(ctx context.Context, threads int, x trials.Series, segment int, toget
 			for at := 0; at+p.segment <= n; at += max(1, p.segment/2) {
 				starts++
 				for c := range d {
-					mean := 0.0
+					mean, constant := 0.0, true
 					for i := range segment {
 						segment[i] = rows[(at+i)*d+c]
 						mean += segment[i] / float64(len(segment))
+						constant = constant && segment[i] == segment[0]
+					}
+					// Less its mean, what rounding leaves would be taken for a spectrum.
+					if constant {
+						continue
 					}
 					for i := range segment {
 						segment[i] = (segment[i] - mean) * taper[i]
@@ -92,6 +98,12 @@ func welch(ctx context.Context, threads int, x trials.Series, segment int, toget
 		p.used += n
 	}
 	return p, ctx.Err()
+}
+
+// reached is the length that at least half of the trials have.
+func reached(lengths []int) int {
+	sorted := slices.Sorted(slices.Values(lengths))
+	return sorted[(len(sorted)-1)/2]
 }
 
 // distribution of a channel's power over frequencies, trial k counting weights[k] times; false where there is no power.

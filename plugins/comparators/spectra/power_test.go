@@ -208,6 +208,11 @@ func TestOmissions(t *testing.T) {
 	broken.F64[5] = math.Inf(1)
 	ragged := truth
 	ragged.Valid = append(tensor.Set{tensor.FromInt(comparator.Lengths, []int64{40, 3, 40, 40, 40, 40, 40, 40, 40, 40, 40, 0}, 12)}, truth.Valid...)
+	// Its mean is not exact: what rounding leaves is no spectrum.
+	level := tensor.New64("", 12, 40, 3)
+	for i := range level.F64 {
+		level.F64[i] = 0.7
+	}
 	tiny := truth
 	tiny.Valid = append(tensor.Set{tensor.FromInt(comparator.Lengths, []int64{3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3}, 12)}, truth.Valid...)
 	for name, c := range map[string]struct {
@@ -216,6 +221,7 @@ func TestOmissions(t *testing.T) {
 		value       bool
 	}{
 		"constant":   {[]comparator.Subject{truth, with(tensor.New64("", 12, 40, 3), nil)}, "power_hellinger", "does not vary", false},
+		"level":      {[]comparator.Subject{truth, with(level, nil)}, "power_hellinger", "does not vary", false},
 		"no rates":   {[]comparator.Subject{truth, with(x, nil)}, "power_hellinger_rates", "model has no rates", false},
 		"neurons":    {[]comparator.Subject{truth, with(x, tensor.New64("", 12, 40, 3))}, "power_hellinger_rates", "rates of 3 neurons, truth of 2", false},
 		"not finite": {[]comparator.Subject{truth, with(broken, nil)}, "power_hellinger", "row 0, bin 2, channel 1", false},
@@ -227,6 +233,12 @@ func TestOmissions(t *testing.T) {
 		if r := find(t, o, c.metric, "model"); !strings.Contains(r.Reason, c.why) || math.IsNaN(r.Value) == c.value {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+	// One long trial does not decide the length of segments, which would leave the others out.
+	long := truth
+	long.Valid = append(tensor.Set{tensor.FromInt(comparator.Lengths, []int64{20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 40}, 12)}, truth.Valid...)
+	if r := find(t, compare(t, param.Values{"bootstrap": 10, "segment": 40}, long, with(x, nil)), "power_hellinger", "model"); r.N != 12 || r.Reason != "" || math.IsNaN(r.Low) {
+		t.Errorf("%+v", r)
 	}
 	if _, err := open(t, 1, nil).Compare(t.Context(), comparator.Request{}, nil); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("no subjects: error %v", err)

@@ -18,7 +18,7 @@ type Params struct {
 	Inputs    string  `param:"inputs" default:"recorded" choices:"recorded,zero,mean" doc:"what drives the dynamics: the inputs of the trials, none, or their mean"`
 	Steps     int     `param:"steps" default:"0" min:"0" max:"10000000" unit:"bin" doc:"bins to run under inputs: zero or mean; 0: as many as the trials have"`
 	Transient float64 `param:"transient" default:"0.2" min:"0" max:"0.9" doc:"share of each trial at its beginning that does not count"`
-	Segment   int     `param:"segment" default:"128" min:"8" max:"1000000" unit:"bin" doc:"length of the segments behind power spectra, cut to the longest trial; shorter trials are left out"`
+	Segment   int     `param:"segment" default:"128" min:"8" max:"1000000" unit:"bin" doc:"length of the segments behind power spectra, cut to what at least half of the trials have; shorter trials are left out"`
 	Rank      int     `param:"operator_rank" default:"10" min:"0" max:"200" doc:"most coordinates of the operators behind sgot; 0 leaves it out"`
 	Explained float64 `param:"operator_variance" default:"0.95" above:"0" max:"1" doc:"share of the variance that the coordinates of the operators behind sgot explain"`
 	Eta       float64 `param:"eta" default:"0.5" min:"0" max:"1" doc:"weight of eigenvalues in sgot; the rest is that of eigenvectors"`
