@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 
@@ -38,6 +39,7 @@ type comparison struct {
 	draws   *bootstrap.Resamples
 	// norms caches |Cx|^2 of each subject over all trials, the resamples, and, for BCa, all trials but one.
 	norms map[string][]float64
+	// bases caches those of the two subjects at work, by the products that they are made of.
 	bases map[*float64]*basis
 }
 
@@ -213,6 +215,7 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 	if err != nil {
 		return compared{}, err
 	}
+	c.keepBases(base)
 	m, err := c.measure(ctx, x, y, base, nil, nil)
 	if err != nil {
 		return compared{}, err
@@ -226,6 +229,7 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 		train := bootstrap.Shuffle(c.seed, "shape/null/train", shuffle, c.Sizes[trials.Train])
 		valid := bootstrap.Shuffle(c.seed, "shape/null/valid", shuffle, c.Sizes[trials.Valid])
 		n, err := c.measure(ctx, x, y, base, train, valid)
+		c.keepBases(base)
 		var why trials.Omission
 		if errors.As(err, &why) {
 			nulls = nil
@@ -373,6 +377,11 @@ func (c *comparison) basis(m *moments.Moments, label string) (*basis, error) {
 		c.bases[&m.XX[0]] = b
 	}
 	return b, err
+}
+
+// keepBases drops all but those of a pair as it is: of hundreds of pairs, and of shuffles of trials of unequal length, they would be most of what is held.
+func (c *comparison) keepBases(of *moments.Moments) {
+	maps.DeleteFunc(c.bases, func(key *float64, _ *basis) bool { return key != &of.XX[0] && key != &of.YY[0] })
 }
 
 // sums are those of each projector over each validation trial.

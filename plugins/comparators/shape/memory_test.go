@@ -42,6 +42,32 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestBasesAreLetGo: what is kept of a pair, or of a shuffle of trials of unequal length, does not grow with their number.
+func TestBasesAreLetGo(t *testing.T) {
+	var subjects []comparator.Subject
+	for i := range 6 {
+		s := as(fmt.Sprint(i), comparator.Fitted, smooth(uint64(i), 12, 20, 3), 8)
+		for _, set := range []*tensor.Set{&s.Train, &s.Valid} {
+			lengths := make([]int64, (*set)[0].Shape[0])
+			for k := range lengths {
+				lengths[k] = int64(20 - k)
+			}
+			*set = append(*set, tensor.FromInt(comparator.Lengths, lengths, len(lengths)))
+		}
+		subjects = append(subjects, s)
+	}
+	c, err := newComparison(open(t, 1, param.Values{"bootstrap": 0, "null_shuffles": 3, "figure_trials": 0}).(*shape), comparator.Request{Subjects: subjects}, component.Discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.bases) > 2 {
+		t.Errorf("%d bases are kept after 15 pairs, of 2 subjects each", len(c.bases))
+	}
+}
+
 // BenchmarkCompare takes the benchmark's usual size: 800 + 200 trials of 500 bins, 64 latents on both sides, with intervals and nulls.
 func BenchmarkCompare(b *testing.B) {
 	x, y := smooth(1, 1000, 500, 64), smooth(2, 1000, 500, 64)
