@@ -15,7 +15,7 @@ func (p Program) pluginInitCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "begin a plugin: a small project that works, to be changed", ArgsUsage: "NAME", OnUsageError: onUsage,
 		Description: "Writes a component with parameters, its test, a README, a Makefile and an experiment that runs at once, beside the SDK's sources as this program was built from.\n" +
-			"Go 1.26 is needed to build it, and no C compiler.",
+			"In Go, 1.26 is needed to build it, and no C compiler; in Python, 3.9 with grpcio, protobuf and numpy.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "kind", Usage: "begin a `task|model|simulator|comparator`"},
 			&cli.StringFlag{Name: "lang", Value: scaffold.Languages()[0], Usage: "write it in `" + strings.Join(scaffold.Languages(), "|") + "`"},
@@ -56,7 +56,7 @@ func (p Program) initPlugin(c *cli.Context) error {
 	if c.Bool("json") {
 		return p.printJSON(map[string]any{"dir": dir, "files": files, "component": c.String("kind") + "/" + name})
 	}
-	fmt.Fprintf(p.Out, "%s holds a plugin with %s/%s: %s\n\n  cd %s\n  make check    # builds it and checks that it keeps what the protocol promises\n  make run      # runs experiment.yaml with it\n\n", dir, c.String("kind"), name,
+	fmt.Fprintf(p.Out, "%s holds a plugin with %s/%s: %s\n\n  cd %s\n  make check    # makes what is needed, and checks that the plugin keeps what the protocol promises\n  make run      # runs experiment.yaml with it\n\n", dir, c.String("kind"), name,
 		strings.Join(files, ", "), dir)
 	fmt.Fprintln(p.Out, "README.md says where to go on.")
 	return nil

@@ -38,10 +38,15 @@ type Project struct {
 }
 
 // Languages are those that there are templates in.
-func Languages() []string { return []string{"go"} }
+func Languages() []string { return []string{"go", "python"} }
 
-// sdkFolder is where a project of Go has the SDK.
-const sdkFolder = "ctdb-sdk"
+// sdkFolder is where a project has the SDK: in Go a module, in Python a package beside the script.
+func sdkFolder(language string) string {
+	if language == "python" {
+		return "ctdb_sdk"
+	}
+	return "ctdb-sdk"
+}
 
 // docs say what the component of each kind is.
 func docs(k component.Kind) string {
@@ -133,7 +138,10 @@ type view struct {
 
 func (p Project) write(dir string) ([]string, error) {
 	v := view{p, docs(p.Kind), strings.ToUpper(string(p.Kind[:1])) + string(p.Kind[1:]) + "s", string(p.Kind) + ".go"}
-	var files []string
+	files := []string{"experiment.yaml"}
+	if err := render(path.Join("templates", "experiments", string(p.Kind)+".yaml.tmpl"), filepath.Join(dir, "experiment.yaml"), v); err != nil {
+		return nil, err
+	}
 	for _, from := range []string{"common", string(p.Kind)} {
 		folder := path.Join("templates", p.Language, from)
 		entries, err := templates.ReadDir(folder)
@@ -142,8 +150,11 @@ func (p Project) write(dir string) ([]string, error) {
 		}
 		for _, e := range entries {
 			name := strings.TrimSuffix(e.Name(), ".tmpl")
-			if name == "gitignore" {
+			switch name {
+			case "gitignore":
 				name = ".gitignore"
+			case "plugin":
+				name = registry.Prefix + p.Name
 			}
 			if err := render(path.Join(folder, e.Name()), filepath.Join(dir, name), v); err != nil {
 				return nil, err
@@ -151,12 +162,14 @@ func (p Project) write(dir string) ([]string, error) {
 			files = append(files, name)
 		}
 	}
-	if err := module(p.Name, dir); err != nil {
-		return nil, err
+	if p.Language == "go" {
+		if err := module(p.Name, dir); err != nil {
+			return nil, err
+		}
+		files = append(files, "go.mod", "go.sum")
 	}
-	files = append(files, "go.mod", "go.sum")
 	slices.Sort(files)
-	return files, unpackSDK(filepath.Join(dir, sdkFolder))
+	return files, unpackSDK(p.Language, filepath.Join(dir, sdkFolder(p.Language)))
 }
 
 func render(from, to string, v view) error {
@@ -179,21 +192,31 @@ func render(from, to string, v view) error {
 			return err
 		}
 	}
-	return os.WriteFile(to, out, 0o666)
+	mode := fs.FileMode(0o666)
+	if bytes.HasPrefix(out, []byte("#!")) {
+		mode = 0o777
+	}
+	return os.WriteFile(to, out, mode)
 }
 
 // Refresh puts the SDK of this program in the place of that of a project that was begun with another.
 func Refresh(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, sdkFolder, "go.mod")); err != nil {
-		return component.Invalid("DIR", "%s is no project that `plugin init` has made: there is no %s/go.mod in it", dir, sdkFolder)
+	language, marks := "", map[string]string{"go": "go.mod", "python": "__init__.py"}
+	for _, l := range Languages() {
+		if _, err := os.Stat(filepath.Join(dir, sdkFolder(l), marks[l])); err == nil {
+			language = l
+		}
+	}
+	if language == "" {
+		return component.Invalid("DIR", "%s is no project that `plugin init` has made: there is no SDK in it", dir)
 	}
 	work, err := os.MkdirTemp(dir, ".ctdb-init-")
 	if err != nil {
 		return fmt.Errorf("scaffold: %w", err)
 	}
 	defer os.RemoveAll(work)
-	fresh, old, at := filepath.Join(work, "sdk"), filepath.Join(work, "old"), filepath.Join(dir, sdkFolder)
-	err = unpackSDK(fresh)
+	fresh, old, at := filepath.Join(work, "sdk"), filepath.Join(work, "old"), filepath.Join(dir, sdkFolder(language))
+	err = unpackSDK(language, fresh)
 	if err == nil {
 		err = os.Rename(at, old)
 	}
@@ -208,17 +231,23 @@ func Refresh(dir string) error {
 	return nil
 }
 
-// unpackSDK writes the SDK's module, without its tests, into a new folder.
-func unpackSDK(dir string) error {
-	return fs.WalkDir(ctdb.Sources, ".", func(name string, d fs.DirEntry, err error) error {
+// unpackSDK writes the SDK, without its tests, into a new folder: in Go the module, in Python the package.
+func unpackSDK(language, dir string) error {
+	const python = "sdk/python"
+	root := "."
+	if language == "python" {
+		root = python + "/ctdb_sdk"
+	}
+	return fs.WalkDir(ctdb.Sources, root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
+		to := filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(name, root)))
 		if d.IsDir() {
-			if d.Name() == "testdata" || name == "sdk/python" {
+			if d.Name() == "testdata" || name == python {
 				return fs.SkipDir
 			}
-			return os.MkdirAll(filepath.Join(dir, name), 0o777)
+			return os.MkdirAll(to, 0o777)
 		}
 		if strings.HasSuffix(name, "_test.go") {
 			return nil
@@ -227,7 +256,7 @@ func unpackSDK(dir string) error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, name), data, 0o666)
+		return os.WriteFile(to, data, 0o666)
 	})
 }
 
@@ -253,7 +282,7 @@ func module(name, dir string) error {
 		}
 		out.WriteString(line)
 	}
-	fmt.Fprintf(&out, "\nrequire %s v0.0.0\n\nreplace %s => ./%s\n", sdkModule, sdkModule, sdkFolder)
+	fmt.Fprintf(&out, "\nrequire %s v0.0.0\n\nreplace %s => ./%s\n", sdkModule, sdkModule, sdkFolder("go"))
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(out.String()), 0o666); err != nil {
 		return err
 	}

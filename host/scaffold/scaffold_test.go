@@ -37,7 +37,7 @@ func TestBegin(t *testing.T) {
 			}
 			data, err := os.ReadFile(path)
 			within, _ := filepath.Rel(dir, path)
-			ofSDK := strings.HasPrefix(within, sdkFolder)
+			ofSDK := strings.HasPrefix(within, sdkFolder("go"))
 			seen++
 			switch {
 			case err != nil:
@@ -77,7 +77,7 @@ func TestBeginRefuses(t *testing.T) {
 		{Project{Name: "My Task", Kind: "task", Language: "go", Dir: filepath.Join(dir, "a")}, "lower-case letters"},
 		{Project{Name: "../mine", Kind: "task", Language: "go", Dir: filepath.Join(dir, "a")}, "lower-case letters"},
 		{Project{Name: "mine", Kind: "tsk", Language: "go", Dir: filepath.Join(dir, "a")}, `did you mean "task"`},
-		{Project{Name: "mine", Kind: "task", Language: "julia", Dir: filepath.Join(dir, "a")}, "one of go"},
+		{Project{Name: "mine", Kind: "task", Language: "julia", Dir: filepath.Join(dir, "a")}, "one of go, python"},
 		{project(used, component.Task), "is not empty"},
 		{project(file, component.Task), "not a directory"},
 	} {
@@ -105,7 +105,7 @@ func TestRefresh(t *testing.T) {
 	if _, err := project(dir, component.Task).Begin(); err != nil {
 		t.Fatal(err)
 	}
-	gone, stale, mine := filepath.Join(dir, sdkFolder, "sdk", "task", "task.go"), filepath.Join(dir, sdkFolder, "sdk", "old.go"), filepath.Join(dir, "task.go")
+	gone, stale, mine := filepath.Join(dir, sdkFolder("go"), "sdk", "task", "task.go"), filepath.Join(dir, sdkFolder("go"), "sdk", "old.go"), filepath.Join(dir, "task.go")
 	if err := errors.Join(os.Remove(gone), os.WriteFile(stale, []byte("package sdk\n"), 0o666), os.WriteFile(mine, []byte("package main // mine\n"), 0o666)); err != nil {
 		t.Fatal(err)
 	}
@@ -123,5 +123,40 @@ func TestRefresh(t *testing.T) {
 	}
 	if err := Refresh(t.TempDir()); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("a folder that is no project: %v", err)
+	}
+}
+
+// A project of Python has the whole package, also what begins with an underscore, and a script that may be run.
+func TestPythonProject(t *testing.T) {
+	for _, kind := range component.Kinds() {
+		dir := filepath.Join(t.TempDir(), "mine")
+		p := project(dir, kind)
+		p.Language = "python"
+		if _, err := p.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(filepath.Join(dir, "ctdb-plugin-mine")); err != nil || info.Mode().Perm()&0o100 == 0 {
+			t.Errorf("%s: the script is %v, error %v", kind, info, err)
+		}
+		want, err := filepath.Glob("../../sdk/python/ctdb_sdk/*.*")
+		if err != nil || len(want) < 20 {
+			t.Fatalf("%v, error %v", want, err)
+		}
+		for _, from := range want {
+			a, errA := os.ReadFile(from)
+			b, errB := os.ReadFile(filepath.Join(dir, "ctdb_sdk", filepath.Base(from)))
+			if errA != nil || errB != nil || !bytes.Equal(a, b) {
+				t.Errorf("%s: %s differs or is missing: %v %v", kind, from, errA, errB)
+			}
+		}
+		if err := os.Remove(filepath.Join(dir, "ctdb_sdk", "_wire.py")); err != nil {
+			t.Fatal(err)
+		}
+		if err := Refresh(dir); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "ctdb_sdk", "_wire.py")); err != nil {
+			t.Error(err)
+		}
 	}
 }
