@@ -72,6 +72,7 @@ Where things are
   CTDB_PLUGIN_PATH    folders with plugins, separated like $PATH, searched after --plugin-dir
   XDG_DATA_HOME       its ctdb/store and ctdb/plugins are used where nothing else is said;
                       by default ~/.local/share
+  XDG_CONFIG_HOME     its ctdb/trusted-keys names whose plugins are installed; by default ~/.config
   XDG_CACHE_HOME      its ctdb/manifests remembers what plugins can do; by default ~/.cache
   XDG_RUNTIME_DIR     where the sockets to plugins are made, if its path is short; else
   TMPDIR              there, or else in /tmp
