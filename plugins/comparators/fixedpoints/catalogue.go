@@ -19,6 +19,8 @@ type found struct {
 	hits int
 	// inverse of J - 1, nil where that is singular or too much is kept already.
 	inverse []float64
+	// stability is 1 where all directions are stable, -1 where not, 0 where that was not asked yet.
+	stability int8
 }
 
 // inverseBytes bounds what inverses take together: points beyond it are only known by their place.
@@ -74,7 +76,7 @@ func (c *catalogue) add(x []float64, q float64, inverse []float64) (p *found, is
 		if q < p.q {
 			p.x, p.q = x, q
 			if inverse != nil {
-				p.inverse = inverse
+				p.inverse, p.stability = inverse, 0
 			}
 		}
 		return p, false

@@ -11,6 +11,8 @@
 // takes a third to a half of the Jacobians that 0.1 takes on trained flip-flops, and a sixth as many starts end in slow valleys. A start leaves the search as soon as it is known where
 // it goes: where one chord step, with the inverse that is kept of each point found, takes it four times closer to that point (Kantorovich's condition, tested along the one
 // direction that matters). So Jacobians are asked for only where something new may be found.
+// A start whose descent ends in a minimum of q that is not 0, as most do where an input drives the dynamics, is followed where F takes it: step by step, then in leaps that grow as
+// the dynamics become slow (settle.go). Nearly all come to a stable point so. On the way they may pass a saddle: from the slowest states that were passed q is descended again.
 // Points that are found are polished by Newton steps until rounding is all that is left; points nearer than tol_unique are one point. Then the search starts again from the
 // middle between any two of the points, until nothing new is found: with isolated points the same set comes out for any seed.
 //
@@ -21,7 +23,7 @@
 //
 // Eigenvalues of the Jacobian in order of modulus (stable: all of modulus below 1; the unstable directions are those of modulus above 1), left and right eigenvectors, time
 // constants -dt/ln|lambda| (negative: of growth), input Jacobians, the number of starts whose search ended there (hits: where q is descended to, which is not where the dynamics
-// go), and for stable points the basin: the number of starts that go there when F is iterated: first step by step, then, where the dynamics have become slow, in leaps that follow them, until F is as good as linear on the rest of the
+// go; where the dynamics go only if that descent failed), and for stable points the basin: the number of starts that go there when F is iterated: first step by step, then, where the dynamics have become slow, in leaps that follow them, until F is as good as linear on the rest of the
 // way. So basins are shares of the states that were visited and of those between, not volumes of the state space. Where inputs move, points are found under each of several constant inputs and followed from one to the next.
 //
 // # Comparison

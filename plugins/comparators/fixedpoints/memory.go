@@ -27,8 +27,8 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	}
 	points := min(p.Starts, likelyPoints)
 	work := tensor.Total(
-		// Starts, their noise, residuals and steps under way.
-		tensor.Elements(6, p.Starts, z, double),
+		// Starts, their noise, residuals and steps under way; those that failed, where they go and what they pass.
+		tensor.Elements(10, p.Starts, z, double),
 		// J, J - 1, A^T A and its factor of each start of a run, and as much garbage.
 		tensor.Elements(6, threads*jacobianRows, z, z, double),
 		min(tensor.Elements(points, z, z, double), inverseBytes),

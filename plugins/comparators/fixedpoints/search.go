@@ -36,7 +36,7 @@ type Point struct {
 	X []float64
 	// Q is 1/2 |F(X, u) - X|^2.
 	Q float64
-	// Hits is the number of the given starts that ended here.
+	// Hits is the number of the given starts that ended here, by descending q or, where that failed, by following F.
 	Hits int
 }
 
@@ -105,7 +105,9 @@ type hunt struct {
 	centroid []float64
 	// No slow point is farther than visited.
 	scale, reach, visited float64
-	done, total           int
+	// failed are the starts that are yet to be pursued.
+	failed      failed
+	done, total int
 }
 
 // Find searches from starts, row-major (n, state).
@@ -124,14 +126,18 @@ func (s Search) Find(ctx context.Context, starts []float64) (*Set, error) {
 	h.measure(starts)
 	first := 0
 	for round := 0; round == 0 || round <= s.Rounds; round++ {
+		from := given
 		if round > 0 {
-			starts = h.between(first, h.set.Starts)
+			starts, from = h.between(first, h.set.Starts), between
 		}
 		if len(starts) == 0 {
 			break
 		}
 		first = len(h.known.points)
-		if err := h.round(ctx, starts, round == 0); err != nil {
+		if err := h.round(ctx, starts, from); err != nil {
+			return nil, err
+		}
+		if err := h.pursue(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -171,14 +177,23 @@ const firstWave = 32
 // relaxations are the steps that a start is iterated forward before the search.
 const relaxations = 2
 
+// origin says where a search begins: at a given start, which counts, at a middle between points, or at a state that a start passed.
+type origin uint8
+
+const (
+	given origin = iota
+	between
+	passed
+)
+
 // round sends out starts in waves.
-func (h *hunt) round(ctx context.Context, starts []float64, given bool) error {
+func (h *hunt) round(ctx context.Context, starts []float64, from origin) error {
 	d := h.size()
 	n := len(starts) / d
 	h.total += n
-	for from, wave := 0, firstWave; from < n; from, wave = from+wave, wave*2 {
-		to := min(n, from+wave)
-		if err := h.wave(ctx, starts[from*d:to*d], given); err != nil {
+	for first, wave := 0, firstWave; first < n; first, wave = first+wave, wave*2 {
+		last := min(n, first+wave)
+		if err := h.wave(ctx, starts[first*d:last*d], from); err != nil {
 			return err
 		}
 	}
@@ -192,8 +207,9 @@ func (h *hunt) report(through int) {
 }
 
 // wave takes starts to where they end.
-func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
+func (h *hunt) wave(ctx context.Context, starts []float64, from origin) error {
 	d := h.size()
+	begun := starts
 	starts = slices.Clone(starts)
 	its := make([]*iterate, len(starts)/d)
 	f := make([]float64, len(starts))
@@ -222,13 +238,13 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 			default:
 				if p := h.known.captures(it.x, it.f, buffer); p != nil {
 					it.fate = captured
-					h.hit(p, given)
+					h.hit(p, from)
 				} else {
 					on = append(on, it)
 				}
 			}
 		}
-		if err := h.arrive(ctx, there, given); err != nil {
+		if err := h.arrive(ctx, there, from); err != nil {
 			return err
 		}
 		for _, it := range there {
@@ -265,14 +281,17 @@ func (h *hunt) wave(ctx context.Context, starts []float64, given bool) error {
 		}
 	}
 	h.done += len(its)
-	for _, it := range its {
+	for i, it := range its {
+		rests := false
 		switch {
+		case it.fate == captured, it.fate == converged:
+			continue
 		case (it.fate == stalled || it.fate == active && it.q <= h.TolQ) && it.q <= h.SlowQ:
-			h.rest(it, given)
-		case it.fate == stalled, it.fate == active, it.fate == lost:
-			if given {
-				h.set.Unfinished++
-			}
+			// What was only passed is one of many on the way.
+			rests = from != passed && h.rest(it, from)
+		}
+		if from != passed {
+			h.failed.add(begun[i*d:(i+1)*d], from == given && !rests)
 		}
 	}
 	return nil
@@ -302,21 +321,21 @@ func (h *hunt) relax(ctx context.Context, x, f []float64) error {
 	})
 }
 
-func (h *hunt) hit(p *found, given bool) {
-	if given {
+func (h *hunt) hit(p *found, from origin) {
+	if from == given {
 		p.hits++
 	}
 }
 
 // arrive polishes what has converged and takes it into the catalogue, in order. What is near a known point needs no polish.
-func (h *hunt) arrive(ctx context.Context, there []*iterate, given bool) error {
+func (h *hunt) arrive(ctx context.Context, there []*iterate, from origin) error {
 	var fresh, again []*iterate
 	for _, it := range there {
 		it.fate = converged
 		// Among those of one wave many are the same: the first is polished.
 		p, dist := h.known.nearest(it.x)
 		if p != nil && dist <= h.TolUnique/2 {
-			h.hit(p, given)
+			h.hit(p, from)
 			continue
 		}
 		if slices.ContainsFunc(fresh, func(o *iterate) bool { return distance(o.x, it.x) <= h.TolUnique/2 }) {
@@ -348,10 +367,10 @@ func (h *hunt) arrive(ctx context.Context, there []*iterate, given bool) error {
 			continue
 		}
 		p, _ := h.known.add(it.x, it.q, r.inverse)
-		h.hit(p, given)
+		h.hit(p, from)
 	}
 	if len(again) > 0 {
-		return h.arrive(ctx, again, given)
+		return h.arrive(ctx, again, from)
 	}
 	return nil
 }
@@ -372,16 +391,13 @@ func (h *hunt) polish(ctx context.Context, x, f []float64) (polished, error) {
 	})
 }
 
-// rest notes a slow point.
-func (h *hunt) rest(it *iterate, given bool) {
+// rest notes a slow point, if it is where the starts are.
+func (h *hunt) rest(it *iterate, from origin) bool {
 	if distance(it.x, h.centroid) > 1.5*h.visited {
-		if given {
-			h.set.Unfinished++
-		}
-		return
+		return false
 	}
 	hits := 0
-	if given {
+	if from == given {
 		hits = 1
 	}
 	for i, p := range h.slow {
@@ -390,10 +406,11 @@ func (h *hunt) rest(it *iterate, given bool) {
 			if it.q < p.Q {
 				h.slow[i].X, h.slow[i].Q = it.x, it.q
 			}
-			return
+			return true
 		}
 	}
 	h.slow = append(h.slow, Point{it.x, it.q, hits})
+	return true
 }
 
 // between returns the middles between two points of which one at least is new, the nearest pairs first, at most so many.

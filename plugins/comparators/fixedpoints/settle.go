@@ -47,31 +47,50 @@ func (s *system) settle(ctx context.Context, states []settler, stable *catalogue
 		if len(on) == 0 {
 			return nil
 		}
-		x := make([]float64, 0, len(on)*d)
-		for _, t := range on {
-			x = append(x, t.x...)
-		}
-		js, _, err := s.jacobians(ctx, x)
-		if err != nil {
+		if err := s.leap(ctx, on); err != nil {
 			return err
 		}
-		linear := make([]float64, len(x))
-		for i, t := range on {
-			t.leap(js[i*d*d:(i+1)*d*d], x[i*d:(i+1)*d], linear[i*d:(i+1)*d])
+	}
+	return nil
+}
+
+// leap takes each state a leap further, if F does not bend too much along it; else its next leap is shorter.
+func (s *system) leap(ctx context.Context, on []*settler) error {
+	d := s.size()
+	x, long := make([]float64, 0, len(on)*d), make([]float64, 0, len(on)*d)
+	for _, t := range on {
+		x = append(x, t.x...)
+		if t.h > 1 {
+			long = append(long, t.x...)
 		}
-		f := make([]float64, len(x))
-		if err := s.step(ctx, x, f); err != nil {
+	}
+	var js []float64
+	if len(long) > 0 {
+		var err error
+		if js, _, err = s.jacobians(ctx, long); err != nil {
 			return err
 		}
-		floats.Sub(f, x)
-		for i, t := range on {
-			y, g := x[i*d:(i+1)*d], f[i*d:(i+1)*d]
-			if t.h > 1 && !(distance(g, linear[i*d:(i+1)*d]) <= bent*floats.Norm(t.f, 2)) {
-				t.h = max(1, t.h/shorter)
-				continue
-			}
-			t.x, t.f, t.h = y, g, longer*t.h
+	}
+	linear := make([]float64, len(x))
+	for i, t := range on {
+		var own []float64
+		if t.h > 1 {
+			own, js = js[:d*d], js[d*d:]
 		}
+		t.leap(own, x[i*d:(i+1)*d], linear[i*d:(i+1)*d])
+	}
+	f := make([]float64, len(x))
+	if err := s.step(ctx, x, f); err != nil {
+		return err
+	}
+	floats.Sub(f, x)
+	for i, t := range on {
+		y, g := x[i*d:(i+1)*d], f[i*d:(i+1)*d]
+		if t.h > 1 && !(distance(g, linear[i*d:(i+1)*d]) <= bent*floats.Norm(t.f, 2)) {
+			t.h = max(1, t.h/shorter)
+			continue
+		}
+		t.x, t.f, t.h = y, g, longer*t.h
 	}
 	return nil
 }
