@@ -108,11 +108,16 @@ func comparisonOf(c *cli.Context) (data []byte, notes []string, err error) {
 func meant(c *cli.Context, runs []*compared, arg string) ([]*compared, error) {
 	dir, model := arg, ""
 	if rec, err := artifact.ReadRecord(arg); err == nil {
+		// A folder's own name says which of its run's models it is, also where it is called ".".
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, err
+		}
 		switch rec.Stage {
 		case artifact.TrainStage:
 			dir, model = filepath.Join(arg, ".."), artifact.TrainStage
 		case artifact.FitStage:
-			dir, model = filepath.Join(arg, "..", ".."), artifact.FitStage+"/"+filepath.Base(arg)
+			dir, model = filepath.Join(arg, "..", ".."), artifact.FitStage+"/"+filepath.Base(abs)
 		default:
 			return nil, usagef("%s holds what the stage %s made: a run's folder, RUN/train or RUN/fit/NAME is needed", arg, rec.Stage)
 		}
@@ -245,7 +250,10 @@ func comparators(asked []string, runs []*compared) ([]experiment.Compare, error)
 		seen := map[string]bool{}
 		for _, r := range runs {
 			for _, c := range r.exp.Compare {
-				one := (&experiment.Experiment{Compare: []experiment.Compare{{Name: "c", Use: c.Use}}}).YAML()
+				// Runs of one experiment with other seeds have the same comparators but for the seed.
+				same := *c.Use
+				same.Seed = runs[0].exp.Seed
+				one := (&experiment.Experiment{Seed: same.Seed, Compare: []experiment.Compare{{Name: "c", Use: &same}}}).YAML()
 				if !seen[string(one)] {
 					seen[string(one)] = true
 					add(c.Use, c.Name)
