@@ -52,7 +52,7 @@ func (p Program) importRecording(c *cli.Context) error {
 		return usageError{err}
 	}
 	if w := c.Float64("bin-width"); c.IsSet("bin-width") && !(w > 0 && w <= 3600) {
-		return usagef("--bin-width %v: seconds above 0 are needed, e.g. 0.02", w)
+		return usagef("--bin-width %v: seconds above 0 and at most 3600 are needed, e.g. 0.02", w)
 	}
 	r, err := p.readRecording(c, in)
 	if err != nil {

@@ -157,11 +157,11 @@ func (a *archive) read(r *Recording) {
 		return
 	}
 	neurons := shape[len(shape)-1]
-	if !a.lengthsFit(r) {
+	if slices.Min(shape) < 1 || r.Trials < 1 {
+		a.problems.add("%s: shape %v: at least one trial, bin and neuron are needed", a.spikes, shape)
 		return
 	}
-	if r.Trials < 1 || r.Bins < 1 || neurons < 1 {
-		a.problems.add("%s: shape %v: at least one trial, bin and neuron are needed", a.spikes, shape)
+	if !a.lengthsFit(r) {
 		return
 	}
 	if err := room(r.Trials, r.Bins, neurons); err != nil {

@@ -292,7 +292,11 @@ func (r *Recording) attributes(order []int, heldIn int, d Division) (artifact.At
 		if err != nil {
 			return nil, err
 		}
-		sums[filepath.Base(f)] = sum
+		name := filepath.Base(f)
+		if _, taken := sums[name]; taken { // of another folder
+			name += " (trials)"
+		}
+		sums[name] = sum
 	}
 	names := make([]string, len(order))
 	for j, n := range order {

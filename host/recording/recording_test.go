@@ -1,8 +1,10 @@
 package recording
 
 import (
+	"archive/zip"
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,6 +89,16 @@ func TestArchivesThatAreWrong(t *testing.T) {
 		}
 		return path
 	}
+	var empty bytes.Buffer
+	z := zip.NewWriter(&empty)
+	if w, err := z.Create("spikes.npy"); err != nil {
+		t.Fatal(err)
+	} else if _, err = io.WriteString(w, "\x93NUMPY\x01\x00\x41\x00{'descr': '<i8', 'fortran_order': False, 'shape': (6, 0, 5), }  \n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	damaged := bytes.Clone(whole)
 	at := bytes.Index(damaged, []byte("PK\x03\x04"))
 	damaged[at+60] ^= 0x40
@@ -100,6 +112,7 @@ func TestArchivesThatAreWrong(t *testing.T) {
 		{"another name", "testdata/stacked.npz", "count", []string{`"count"`, `"counts"`}},
 		{"lengths of another array", "testdata/padded.npz", "behaviour", []string{"lengths", "5 bins in trial 0", "the 4 of behaviour"}},
 		{"one axis", "testdata/padded.npz", "lengths", []string{"lengths", "shape [4]", "(trials, bins, neurons)"}},
+		{"no bins", write("empty.npz", empty.Bytes()), "", []string{"spikes: shape [6 0 5]", "at least one trial, bin and neuron"}},
 		{"cut short", write("short.npz", whole[:len(whole)/2]), "", []string{"cut short"}},
 		{"damaged", write("damaged.npz", damaged), "counts", []string{"counts"}},
 		{"text", write("text.npz", []byte("neuron,time\n")), "", []string{"not a NumPy archive"}},
