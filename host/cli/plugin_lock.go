@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,6 +79,9 @@ func (p Program) addToLock(c *cli.Context, cat *catalog.Catalog, name string, of
 	if err != nil {
 		return err
 	}
+	if !isThere(file) {
+		return usagef("lock: %s is an example, not a file: `ctdb-host examples %s > %s` makes it one", name, name, file)
+	}
 	path := filepath.Join(filepath.Dir(file), registry.LockFile)
 	l, ok := of[path]
 	if !ok {
@@ -112,9 +116,17 @@ func (p Program) addToLock(c *cli.Context, cat *catalog.Catalog, name string, of
 
 // readLock reads the lock beside an experiment file; nil where there is none, as for an example.
 func readLock(file string) (*registry.Lock, error) {
+	if !isThere(file) {
+		return nil, nil
+	}
 	l, err := registry.ReadLock(filepath.Join(filepath.Dir(file), registry.LockFile))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return l, nil
+}
+
+func isThere(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
