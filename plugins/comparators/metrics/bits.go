@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"math"
-	"sync"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
@@ -57,16 +56,9 @@ func (b bitsPerSpike) only(from, to int) bitsPerSpike {
 func likelihood(ctx context.Context, threads int, counts, rates trials.Series, pairs trials.Pairing) (bitsPerSpike, error) {
 	d := counts.Width()
 	b := bitsPerSpike{bins: make([]float64, counts.Trials()), nll: make([][]float64, counts.Trials()), spikes: make([][]float64, counts.Trials()), to: d}
-	var mu sync.Mutex
-	var wrong error
-	report := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if wrong == nil {
-			wrong = err
-		}
-	}
-	err := trials.InShards(ctx, threads, counts.Trials(), func(_, from, to int) {
+	// The first by trials is told, whichever thread comes to one first.
+	var wrong [trials.Shards]error
+	err := trials.InShards(ctx, threads, counts.Trials(), func(shard, from, to int) {
 		bufCounts, bufRates := make([]float64, counts.Longest()*d), make([]float64, rates.Longest()*d)
 		for k := from; k < to; k++ {
 			n := pairs.Common(counts, rates, k)
@@ -76,10 +68,10 @@ func likelihood(ctx context.Context, threads int, counts, rates trials.Series, p
 				r := rate[i]
 				switch {
 				case s < 0 || s != math.Floor(s):
-					report(trials.Omit("what was observed are not counts, for which bits per spike are defined"))
+					wrong[shard] = trials.Omit("what was observed are not counts, for which bits per spike are defined")
 					return
 				case r < 0 || (r == 0 && s > 0):
-					report(trials.Omit("some inferred rates are negative, or 0 where there are spikes"))
+					wrong[shard] = trials.Omit("some inferred rates are negative, or 0 where there are spikes")
 					return
 				}
 				b.spikes[k][i%d] += s
@@ -90,8 +82,10 @@ func likelihood(ctx context.Context, threads int, counts, rates trials.Series, p
 			}
 		}
 	})
-	if err == nil {
-		err = wrong
+	for _, of := range wrong {
+		if err == nil {
+			err = of
+		}
 	}
 	return b, err
 }
