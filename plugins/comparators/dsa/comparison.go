@@ -153,9 +153,13 @@ func (c *comparison) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if c.Inputs && c.rank > 0 {
+	if c.Inputs {
 		c.driven = make([]driven, n)
 		if err := c.each(ctx, "driven operator", n, func(ctx context.Context, i int) (err error) {
+			if c.rank == 0 {
+				c.driven[i].err = c.systems[i].err
+				return nil
+			}
 			c.driven[i], err = c.drive(ctx, &c.subjects[i])
 			return err
 		}); err != nil {

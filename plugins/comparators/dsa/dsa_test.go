@@ -274,6 +274,24 @@ func TestOmissions(t *testing.T) {
 	}
 }
 
+// TestNoOperators: where no subject has an operator, what was asked for of driven systems says why it is not there, too.
+func TestNoOperators(t *testing.T) {
+	short := func() *tensor.Tensor { return tensor.New32(comparator.Latents, 8, 1, 4) }
+	req := comparator.Request{Subjects: []comparator.Subject{
+		{Label: "truth", Role: comparator.Truth, Train: tensor.Set{short(), short().Named(comparator.Inputs)}},
+		{Label: "model", Role: comparator.Fitted, Train: tensor.Set{short()}},
+	}}
+	o, err := open(t, 2, with("inputs", true)).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"dsa", "input_dsa_joint"} {
+		if r := find(t, o, metric, "model"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "1 bins") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestRecording: models of a recording, of which no latents are known, are compared with each other, with an interval and a null.
 func TestRecording(t *testing.T) {
 	req := request()

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/panels"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -17,31 +18,18 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 	if n < 2 {
 		return nil
 	}
-	known := false
-	for i := range n {
-		for j := range i {
-			known = known || !math.IsNaN(angular.F64[i*n+j])
-		}
-	}
-	if !known {
-		return nil
-	}
 	var labels []string
 	for _, s := range c.subjects {
 		labels = append(labels, s.Label)
 	}
-	// The first subject at the top, so that the diagonal falls as that of a table does.
-	down, z := slices.Clone(labels), make([]float64, 0, n*n)
-	slices.Reverse(down)
-	for i := range n {
-		z = append(z, angular.F64[(n-1-i)*n:][:n]...)
+	panel, known := panels.Matrix("", labels, angular.F64, "angle", "rad")
+	if !known {
+		return nil
 	}
 	out := []component.Figure{{
 		Name: "dsa", Title: "Distance between dynamics",
 		Caption: fmt.Sprintf("Angle between the operators of each two subjects under the best rotation, on training trials: 0 where the dynamics are the same up to a rotation. %d delays, rank %d.", c.Delays, c.rank),
-		Panels: []component.Panel{{X: component.Axis{Ticks: labels}, Y: component.Axis{Ticks: down}, Equal: true, Marks: []component.Mark{{
-			Kind: component.HeatMap, Rows: n, Cols: n, Z: z, ZLabel: "angle", ZUnit: "rad",
-		}}}},
+		Panels:  []component.Panel{panel},
 	}}
 	if f, ok := c.against(); ok {
 		out = append(out, f)
