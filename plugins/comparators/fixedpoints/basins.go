@@ -42,9 +42,14 @@ func attractors(points []Point, linear []Linear, d int) (c catalogue, at map[*fo
 // between it and the point, which is when a chord step takes it four times closer: where the linear dynamics are stable, what is left dies away, in however many steps. How near a state is would say
 // less: along a slow direction it may be far for thousands of steps, and near a point whose basin is narrow it may be outside.
 func (s *system) basins(ctx context.Context, starts []float64, points []Point, linear []Linear, steps int) ([]int, error) {
+	stable, index := attractors(points, linear, s.size())
+	return s.destinations(ctx, starts, &stable, index, steps)
+}
+
+// destinations are the basins of the stable points of a catalogue, by their numbers in index.
+func (s *system) destinations(ctx context.Context, starts []float64, stable *catalogue, index map[*found]int, steps int) ([]int, error) {
 	d := s.size()
 	n := len(starts) / d
-	stable, index := attractors(points, linear, d)
 	to := slices.Repeat([]int{nowhere}, n)
 	if len(stable.points) == 0 {
 		return to, nil
@@ -99,7 +104,7 @@ func (s *system) basins(ctx context.Context, starts []float64, points []Point, l
 			states[k] = settler{row, x[k*d : (k+1)*d], f[k*d : (k+1)*d], 2}
 		}
 		for at := 0; at < len(states); at += jacobianRows {
-			if err := s.settle(ctx, states[at:min(len(states), at+jacobianRows)], &stable, index, to); err != nil {
+			if err := s.settle(ctx, states[at:min(len(states), at+jacobianRows)], stable, index, to); err != nil {
 				return err
 			}
 		}

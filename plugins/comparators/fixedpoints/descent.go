@@ -41,6 +41,8 @@ type iterate struct {
 const (
 	// firstDamping is small: a start that is far from all points comes near one sooner by nearly whole Newton steps, and where these fail the damping soon grows.
 	firstDamping = 1e-6
+	// careful is the first damping of a start that is near the saddle that is looked for: long steps would leave it.
+	careful = 1e-2
 	// attempts at a step with one Jacobian, each with more damping.
 	attempts = 8
 	// chords are the further steps that one factorisation may serve for; each must divide q by chordGain.

@@ -14,7 +14,8 @@
 // A start whose descent ends in a minimum of q that is not 0, as most do where an input drives the dynamics, is followed where F takes it: step by step, then in leaps that grow as
 // the dynamics become slow (settle.go). Nearly all come to a stable point so. On the way they may pass a saddle: from the slowest states that were passed q is descended again.
 // Points that are found are polished by Newton steps until rounding is all that is left; points nearer than tol_unique are one point. Then the search starts again from the
-// middle between any two of the points, until nothing new is found: with isolated points the same set comes out for any seed.
+// middle between any two of the points, until nothing new is found: with isolated points the same set comes out for any seed. Where many descents failed, or the indices of the
+// points, the signs of det(1 - J), do not sum to 1 as they must where states stay in a bounded region, saddles are also looked for on the edges between the basins of stable points (edges.go).
 //
 // A start that comes to rest at a minimum of q that is not 0 is a slow point, reported apart with its q, if q is at most slow_q. Points farther from the starts' centroid than
 // outlier times the mean distance of a start are dropped and counted.

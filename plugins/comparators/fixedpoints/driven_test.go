@@ -3,10 +3,13 @@ package fixedpoints
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/floats"
 
+	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
@@ -44,6 +47,7 @@ func TestDriven(t *testing.T) {
 		{"one unit", []float64{0.6}, 0},
 		{"two bits beside two that are driven", []float64{0, 0, 0.56, 0.7}, 0},
 		{"the same in other coordinates", []float64{0, 0, 0.56, 0.7}, 0.7},
+		{"three bits, one near its fold, beside one that is driven", []float64{0, 0.1, -0.5, 0.6}, 0.4},
 	} {
 		d := len(c.input)
 		want := [][]float64{nil}
@@ -108,6 +112,22 @@ func TestDriven(t *testing.T) {
 			if missing > 0 || len(set.Fixed) != len(want) || set.Unfinished > 0 {
 				t.Errorf("%s, seed %d: %d points, %d of %d missing, %d starts without one", c.name, seed, len(set.Fixed), missing, len(want), set.Unfinished)
 			}
+		}
+	}
+}
+
+// TestIndex: a point from which all goes away has the index -1, of which the result says that points may be missing; a set that is complete says nothing.
+func TestIndex(t *testing.T) {
+	for _, c := range []struct {
+		d    toy
+		says bool
+	}{{linearNet([]float64{1.5}, 1), true}, {tanhNet([]float64{2}, []float64{0}), false}} {
+		o, err := open(t, 1, 1, param.Values{"starts": 50}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{subject(t, "a", c.d, 4, 5)}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := find(t, o, "fixed_points", "a"); strings.Contains(r.Reason, "indices sum to -1") != c.says || r.Value == 0 {
+			t.Errorf("%+v", r)
 		}
 	}
 }

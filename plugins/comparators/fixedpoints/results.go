@@ -35,6 +35,9 @@ func (e *examined) results() []component.Result {
 		if n := u.open(); n > 0 {
 			limit("%d of the points have an eigenvalue within %v of 1: they may be some of a continuum", n, nearOne)
 		}
+		if sum := u.index(); len(u.Fixed) > 0 && sum != 1 && u.Outliers == 0 && u.open() == 0 {
+			limit("the points' indices sum to %d: where all states stay in a bounded region they sum to 1, unless points are missing", sum)
+		}
 		add := func(metric string, v float64, unit string, n int) {
 			out = append(out, value(metric+suffix, e.Label, v, unit, n))
 		}
@@ -112,6 +115,21 @@ func (u *under) open() int {
 		}
 	}
 	return n
+}
+
+// index is the sum of the signs of det(1 - J): of -1 for each point with an odd number of real eigenvalues above 1, else of 1.
+func (u *under) index() int {
+	sum := 0
+	for _, l := range u.fixed {
+		sign := 1
+		for _, v := range l.Eigenvalues {
+			if imag(v) == 0 && real(v) > 1 {
+				sign = -sign
+			}
+		}
+		sum += sign
+	}
+	return sum
 }
 
 // binWidth is dt in seconds, or 1 bin.

@@ -106,7 +106,9 @@ type hunt struct {
 	// No slow point is farther than visited.
 	scale, reach, visited float64
 	// failed are the starts that are yet to be pursued.
-	failed      failed
+	failed failed
+	// misses is the number of given starts from which descending q led to no fixed point.
+	misses      int
 	done, total int
 }
 
@@ -124,24 +126,43 @@ func (s Search) Find(ctx context.Context, starts []float64) (*Set, error) {
 	h := &hunt{Search: s, system: sys, known: catalogue{unique: s.TolUnique}}
 	h.set.Starts = len(starts) / d
 	h.measure(starts)
-	first := 0
-	for round := 0; round == 0 || round <= s.Rounds; round++ {
-		from := given
-		if round > 0 {
-			starts, from = h.between(first, h.set.Starts), between
-		}
-		if len(starts) == 0 {
-			break
-		}
-		first = len(h.known.points)
-		if err := h.round(ctx, starts, from); err != nil {
+	if err := h.round(ctx, starts, given); err != nil {
+		return nil, err
+	}
+	if err := h.pursue(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.middles(ctx, 0); err != nil {
+		return nil, err
+	}
+	if s.Rounds > 0 && h.doubtful() {
+		first := len(h.known.points)
+		if err := h.edges(ctx); err != nil {
 			return nil, err
 		}
-		if err := h.pursue(ctx); err != nil {
+		if err := h.middles(ctx, first); err != nil {
 			return nil, err
 		}
 	}
 	return h.finish(), nil
+}
+
+// middles searches from the middles between two points of which one at least is new, which are those from number first on, until nothing new is found.
+func (h *hunt) middles(ctx context.Context, first int) error {
+	for range h.Rounds {
+		starts := h.between(first, h.set.Starts)
+		if len(starts) == 0 {
+			break
+		}
+		first = len(h.known.points)
+		if err := h.round(ctx, starts, between); err != nil {
+			return err
+		}
+		if err := h.pursue(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *hunt) measure(starts []float64) {
@@ -177,13 +198,14 @@ const firstWave = 32
 // relaxations are the steps that a start is iterated forward before the search.
 const relaxations = 2
 
-// origin says where a search begins: at a given start, which counts, at a middle between points, or at a state that a start passed.
+// origin says where a search begins: at a given start, which counts, at a middle between points, at a state that a start passed, or on an edge between basins.
 type origin uint8
 
 const (
 	given origin = iota
 	between
 	passed
+	edge
 )
 
 // round sends out starts in waves.
@@ -221,6 +243,9 @@ func (h *hunt) wave(ctx context.Context, starts []float64, from origin) error {
 	}
 	for i := range its {
 		it := &iterate{x: starts[i*d : (i+1)*d], f: f[i*d : (i+1)*d], damping: firstDamping, grow: 4, goal: h.TolQ}
+		if from == edge {
+			it.damping = careful
+		}
 		if it.q = half2(it.f); math.IsInf(it.q, 1) {
 			it.fate = lost
 		}
@@ -288,9 +313,12 @@ func (h *hunt) wave(ctx context.Context, starts []float64, from origin) error {
 			continue
 		case (it.fate == stalled || it.fate == active && it.q <= h.TolQ) && it.q <= h.SlowQ:
 			// What was only passed is one of many on the way.
-			rests = from != passed && h.rest(it, from)
+			rests = from <= between && h.rest(it, from)
 		}
-		if from != passed {
+		if from <= between {
+			if from == given {
+				h.misses++
+			}
 			h.failed.add(begun[i*d:(i+1)*d], from == given && !rests)
 		}
 	}

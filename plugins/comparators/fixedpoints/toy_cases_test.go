@@ -43,6 +43,10 @@ func TestGoldenTanh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// Their states stay in a square: the indices of all points sum to 1.
+			if sum := (&under{Set: set, fixed: linear}).index(); sum != 1 {
+				t.Errorf("%s: indices sum to %d", c.Name, sum)
+			}
 			for i := range want.Shape[0] {
 				x := want.F64[i*2 : i*2+2]
 				k := slices.IndexFunc(set.Fixed, func(p Point) bool { return distance(p.X, x) < 1e-9 })
