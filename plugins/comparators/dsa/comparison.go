@@ -13,6 +13,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -59,8 +60,6 @@ type pair struct {
 }
 
 type nulls struct{ angular, euclidean, wasserstein float64 }
-
-func asOmission(err error, to *omission) bool { return errors.As(err, to) }
 
 func newComparison(d *dsa, req comparator.Request, report component.Reporter) (*comparison, error) {
 	if err := checkSubjects(req); err != nil {
@@ -255,7 +254,7 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	}
 	p.wasserstein, p.spectraErr = distance.Wasserstein(a.operator.Eigenvalues(), b.operator.Eigenvalues())
 	if a.operator.Size() != b.operator.Size() {
-		p.err = omit("%s has an operator of rank %d, %s of %d: only equal ranks can be rotated onto each other (common_rank lowers them)", c.subjects[i].Label, a.operator.Size(), c.subjects[j].Label, b.operator.Size())
+		p.err = trials.Omit("%s has an operator of rank %d, %s of %d: only equal ranks can be rotated onto each other (common_rank lowers them)", c.subjects[i].Label, a.operator.Size(), c.subjects[j].Label, b.operator.Size())
 		return p, nil
 	}
 	var err error

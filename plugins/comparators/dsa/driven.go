@@ -8,6 +8,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -25,7 +26,7 @@ type driven struct {
 func (c *comparison) drive(ctx context.Context, s *comparator.Subject) (driven, error) {
 	first := &c.subjects[0]
 	if first.Role == comparator.Fitted {
-		return driven{err: omit("there is no truth or recording, and so no known inputs")}, nil
+		return driven{err: trials.Omit("there is no truth or recording, and so no known inputs")}, nil
 	}
 	x, err := c.trials(s, false, comparator.Latents)
 	if err != nil {
@@ -36,7 +37,7 @@ func (c *comparison) drive(ctx context.Context, s *comparator.Subject) (driven, 
 		return driven{err: err}, nil
 	}
 	if len(u) != len(x) {
-		return driven{err: omit("%s has %d training trials, the inputs of %s are for %d", s.Label, len(x), first.Label, len(u))}, nil
+		return driven{err: trials.Omit("%s has %d training trials, the inputs of %s are for %d", s.Label, len(x), first.Label, len(u))}, nil
 	}
 	for k, t := range u {
 		copy(t.Data, t.Data[min(t.Width, len(t.Data)):])

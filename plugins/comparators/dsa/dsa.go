@@ -9,7 +9,6 @@ package dsa
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -97,10 +96,3 @@ func (d *dsa) Compare(ctx context.Context, req comparator.Request, report compon
 	}
 	return c.outcome(), nil
 }
-
-// omission says why a value cannot be had.
-type omission string
-
-func (o omission) Error() string { return string(o) }
-
-func omit(format string, args ...any) error { return omission(fmt.Sprintf(format, args...)) }

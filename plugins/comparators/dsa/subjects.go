@@ -1,10 +1,12 @@
 package dsa
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -73,18 +75,18 @@ func (c *comparison) trials(s *comparator.Subject, valid bool, name string) ([]d
 	}
 	a := set.Get(name)
 	if a == nil {
-		return nil, omit("%s has no %s of %s trials", s.Label, name, split)
+		return nil, trials.Omit("%s has no %s of %s trials", s.Label, name, split)
 	}
 	lengths := set.Get(comparator.Lengths)
 	if lengths == nil && c.subjects[0].Role != comparator.Fitted {
 		lengths = first.Get(comparator.Lengths)
 	}
 	if lengths != nil && lengths.Shape[0] != a.Shape[0] {
-		return nil, omit("%s has %d %s trials, the lengths of %s are for %d", s.Label, a.Shape[0], split, c.subjects[0].Label, lengths.Shape[0])
+		return nil, trials.Omit("%s has %d %s trials, the lengths of %s are for %d", s.Label, a.Shape[0], split, c.subjects[0].Label, lengths.Shape[0])
 	}
 	bins, width := a.Shape[1], a.Shape[2]
 	if a.Len() == 0 {
-		return nil, omit("%s of %s (%s trials): shape %v holds nothing", name, s.Label, split, a.Shape)
+		return nil, trials.Omit("%s of %s (%s trials): shape %v holds nothing", name, s.Label, split, a.Shape)
 	}
 	out := make([]dmd.Trial, a.Shape[0])
 	for k := range out {
@@ -108,7 +110,7 @@ func (c *comparison) trials(s *comparator.Subject, valid bool, name string) ([]d
 		}
 		for i, v := range x {
 			if v-v != 0 {
-				return nil, omit("%s of %s (%s trials) is not finite in trial %d, bin %d, channel %d", name, s.Label, split, k, i/width, i%width)
+				return nil, trials.Omit("%s of %s (%s trials) is not finite in trial %d, bin %d, channel %d", name, s.Label, split, k, i/width, i%width)
 			}
 		}
 		out[k] = dmd.Trial{Data: x, Width: width}
@@ -153,9 +155,9 @@ func (c *comparison) options(s *comparator.Subject) dmd.Options {
 
 // why turns a failed fit into the reason of an omission.
 func why(s *comparator.Subject, err error) error {
-	var o omission
-	if asOmission(err, &o) {
+	var o trials.Omission
+	if errors.As(err, &o) {
 		return err
 	}
-	return omission(fmt.Sprintf("%s: %v", s.Label, err))
+	return trials.Omission(fmt.Sprintf("%s: %v", s.Label, err))
 }

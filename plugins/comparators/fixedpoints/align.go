@@ -1,6 +1,7 @@
 package fixedpoints
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/transport"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -71,7 +73,7 @@ func fit(x, y *tensor.Tensor, lengths []int) (*affine, error) {
 		}
 	})
 	if m.rows < 2 {
-		return nil, omit("%d bins of latents: at least 2 are needed for an alignment", m.rows)
+		return nil, trials.Omit("%d bins of latents: at least 2 are needed for an alignment", m.rows)
 	}
 	n := float64(m.rows)
 	for i := range meanX {
@@ -94,12 +96,12 @@ func fit(x, y *tensor.Tensor, lengths []int) (*affine, error) {
 		xy.RankOne(xy, 1, rx, ry)
 	})
 	if !(yy > 0) || math.IsInf(yy, 0) || !finite(xx.RawSymmetric().Data) {
-		return nil, omit("the latents are constant or not finite: there is nothing to align")
+		return nil, trials.Omit("the latents are constant or not finite: there is nothing to align")
 	}
 	// Directions without variance, relative to the largest, are left out: the points' coordinates along them say nothing.
 	var eig mat.EigenSym
 	if !eig.Factorize(xx, true) {
-		return nil, omit("the covariance of the latents has no eigenvalues")
+		return nil, trials.Omit("the covariance of the latents has no eigenvalues")
 	}
 	values := eig.Values(nil)
 	var q mat.Dense
@@ -161,15 +163,15 @@ func align(req *comparator.Request, a, b *examined) (*affine, error) {
 		want := s.e.layout.Observable[model.Latents]
 		switch {
 		case s.t == nil:
-			return nil, omit("%s has no latents of training trials to align by", s.e.Label)
+			return nil, trials.Omit("%s has no latents of training trials to align by", s.e.Label)
 		case len(s.t.Shape) != 3:
-			return nil, omit("the latents of %s have shape %v: (trials, bins, latents) is needed", s.e.Label, s.t.Shape)
+			return nil, trials.Omit("the latents of %s have shape %v: (trials, bins, latents) is needed", s.e.Label, s.t.Shape)
 		case want != 0 && s.t.Shape[2] != want, want == 0 && s.t.Shape[2] != s.e.size():
-			return nil, omit("%s has %d latents on record and %d in its dynamics", s.e.Label, s.t.Shape[2], max(want, s.e.size()*btoi(want == 0)))
+			return nil, trials.Omit("%s has %d latents on record and %d in its dynamics", s.e.Label, s.t.Shape[2], cmp.Or(want, s.e.size()))
 		}
 	}
 	if x.Shape[0] != y.Shape[0] || x.Shape[1] != y.Shape[1] {
-		return nil, omit("latents of %d trials of %d bins and of %d of %d: they must be of the same trials", x.Shape[0], x.Shape[1], y.Shape[0], y.Shape[1])
+		return nil, trials.Omit("latents of %d trials of %d bins and of %d of %d: they must be of the same trials", x.Shape[0], x.Shape[1], y.Shape[0], y.Shape[1])
 	}
 	lengths, err := lengthsOf(req, b.Subject, y, false)
 	if err != nil {
@@ -181,13 +183,6 @@ func align(req *comparator.Request, a, b *examined) (*affine, error) {
 	}
 	m.target.add(y, lengths)
 	return m, nil
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // The metrics of a comparison.
@@ -204,7 +199,7 @@ const (
 func (c *fixedPoints) pair(ctx context.Context, req *comparator.Request, a, b *examined) (paired, error) {
 	var out paired
 	m, err := align(req, a, b)
-	if why, ok := err.(omission); ok { //nolint:errorlint // it is never wrapped
+	if why, ok := err.(trials.Omission); ok { //nolint:errorlint // it is never wrapped
 		for _, metric := range []string{alignment, matchDistance, hausdorff, countGap, sameStability, spectralGap} {
 			out.results = append(out.results, without(metric, b.Label, a.Label, string(why)))
 		}

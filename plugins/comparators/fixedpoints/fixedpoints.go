@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -80,9 +81,9 @@ func (c *fixedPoints) Compare(ctx context.Context, req comparator.Request, repor
 		report = component.Discard{}
 	}
 	out, err := c.compare(ctx, req, report)
-	var panicked *panicError
+	var panicked *trials.PanicError
 	if errors.As(err, &panicked) && c.log != nil {
-		c.log.Error("panic", "panic", panicked.value, "stack", string(panicked.stack))
+		c.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
 	return out, err
 }
@@ -96,7 +97,7 @@ func (c *fixedPoints) compare(ctx context.Context, req comparator.Request, repor
 	for i := range req.Subjects {
 		s := &req.Subjects[i]
 		e, err := c.examine(ctx, &req, s, report)
-		var why omission
+		var why trials.Omission
 		switch {
 		case errors.As(err, &why):
 			out.Results = append(out.Results, without("fixed_points", s.Label, "", string(why)))
@@ -134,21 +135,14 @@ func checkRequest(req comparator.Request) error {
 			return component.Invalid(path+".label", "%q is empty or given twice", s.Label)
 		}
 		labels[s.Label] = true
-		for name, set := range map[string]interface{ Check() error }{"train": s.Train, "valid": s.Valid} {
-			if err := set.Check(); err != nil {
-				return component.Invalid(path+"."+name, "%v", err)
+		for _, which := range []trials.Split{trials.Train, trials.Valid} {
+			if err := trials.Arrays(s, which).Check(); err != nil {
+				return component.Invalid(fmt.Sprintf("%s.%s", path, which), "%v", err)
 			}
 		}
 	}
 	return nil
 }
-
-// omission says why something cannot be had; it becomes the reason of a result without a value. Other errors end the comparison.
-type omission string
-
-func (o omission) Error() string { return string(o) }
-
-func omit(format string, args ...any) error { return omission(fmt.Sprintf(format, args...)) }
 
 // without is a result that has no value.
 func without(metric, subject, reference, why string) component.Result {

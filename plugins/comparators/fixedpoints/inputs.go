@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -58,15 +59,15 @@ func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant
 			conditions = truth.Get(comparator.Conditions)
 		}
 		if conditions != nil && (conditions.I64 == nil || len(conditions.I64) != a.Shape[0]) {
-			return nil, omit("%s: %d conditions of type %s for %d trials", e.Label, conditions.Len(), conditions.DType(), a.Shape[0])
+			return nil, trials.Omit("%s: %d conditions of type %s for %d trials", e.Label, conditions.Len(), conditions.DType(), a.Shape[0])
 		}
 		if conditions == nil && c.Inputs == "conditions" {
-			return nil, omit("%s: the trials have no conditions, whose inputs are asked for", e.Label)
+			return nil, trials.Omit("%s: the trials have no conditions, whose inputs are asked for", e.Label)
 		}
 		all = append(all, c.holdings(a, lengths, conditions)...)
 	}
 	if len(all) == 0 {
-		return nil, omit("%s: no inputs of %d channels are recorded, which are asked for (inputs: %s)", e.Label, width, c.Inputs)
+		return nil, trials.Omit("%s: no inputs of %d channels are recorded, which are asked for (inputs: %s)", e.Label, width, c.Inputs)
 	}
 	return c.gather(e, all)
 }
@@ -145,7 +146,7 @@ func (c *fixedPoints) gather(e *examined, all []held) ([]constant, error) {
 		switch {
 		case h.bins == 0:
 		case !finite(value):
-			return nil, omit("%s: the inputs of %s are not finite", e.Label, h.name)
+			return nil, trials.Omit("%s: the inputs of %s are not finite", e.Label, h.name)
 		case len(out) == c.MaxInputs:
 			e.dropped++
 		default:
@@ -153,7 +154,7 @@ func (c *fixedPoints) gather(e *examined, all []held) ([]constant, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, omit("%s: no input is held for %d bins", e.Label, c.Hold)
+		return nil, trials.Omit("%s: no input is held for %d bins", e.Label, c.Hold)
 	}
 	return out, nil
 }

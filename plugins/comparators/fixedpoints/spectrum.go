@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
 
 // Linear is the dynamics around a point: x' - p = J (x - p) + B (u' - u).
@@ -60,7 +62,7 @@ func linear(js, ju []float64, d, vectors int) (Linear, error) {
 	}
 	var e mat.Eigen
 	if !finite(js) || !e.Factorize(mat.NewDense(d, d, slices.Clone(js)), kind) {
-		return l, omit("a Jacobian has no eigenvalues: it is not finite, or the iteration did not converge")
+		return l, trials.Omit("a Jacobian has no eigenvalues: it is not finite, or the iteration did not converge")
 	}
 	values := e.Values(nil)
 	order := make([]int, d)

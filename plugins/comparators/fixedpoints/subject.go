@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -111,7 +112,7 @@ func lengthsOf(req *comparator.Request, s *comparator.Subject, a *tensor.Tensor,
 	}
 	out := make([]int, a.Shape[0])
 	if l != nil && (l.I64 == nil || len(l.I64) != len(out)) {
-		return nil, omit("%s: %d lengths of type %s for %d trials", s.Label, l.Len(), l.DType(), len(out))
+		return nil, trials.Omit("%s: %d lengths of type %s for %d trials", s.Label, l.Len(), l.DType(), len(out))
 	}
 	for i := range out {
 		out[i] = a.Shape[1]
@@ -137,7 +138,7 @@ func (e *examined) visit(ctx context.Context, req *comparator.Request) error {
 			continue
 		}
 		if len(a.Shape) != 3 || a.Shape[2] != e.size() {
-			return omit("%s has %s of shape %v: (trials, bins, %d) is the state of its dynamics", e.Label, a.Name, a.Shape, e.size())
+			return trials.Omit("%s has %s of shape %v: (trials, bins, %d) is the state of its dynamics", e.Label, a.Name, a.Shape, e.size())
 		}
 		lengths, err := lengthsOf(req, e.Subject, a, valid)
 		if err != nil {
@@ -163,7 +164,7 @@ func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return omit("%s has no recorded states, and no initial state to make some from", e.Label)
+		return trials.Omit("%s has no recorded states, and no initial state to make some from", e.Label)
 	}
 	var inputs *tensor.Tensor
 	for _, set := range []tensor.Set{e.Valid, e.Train, req.Subjects[0].Valid, req.Subjects[0].Train} {
@@ -222,7 +223,7 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 		if why == "" {
 			why = "it offers no dynamics"
 		}
-		return nil, omission(why)
+		return nil, trials.Omission(why)
 	}
 	sys, err := Search{Dynamics: s.Dynamics, Threads: c.threads}.system(ctx)
 	if err != nil {
@@ -298,7 +299,7 @@ func (c *fixedPoints) startsOf(e *examined, input int) ([]float64, float64, erro
 		e.visited.read(x, r.IntN(total))
 		e.visited.read(y, r.IntN(total))
 		if !finite(x) || !finite(y) {
-			return nil, 0, omit("the recorded states of %s are not finite", e.Label)
+			return nil, 0, trials.Omit("the recorded states of %s are not finite", e.Label)
 		}
 		seen++
 		for k, v := range x {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -111,7 +112,7 @@ func each(ctx context.Context, threads, n, run int, f func(ctx context.Context, 
 		g.Go(func() (err error) {
 			defer func() {
 				if p := recover(); p != nil {
-					err = &panicError{fmt.Sprint(p), debug.Stack()}
+					err = &trials.PanicError{Value: fmt.Sprint(p), Stack: debug.Stack()}
 				}
 			}()
 			if err := inner.Err(); err != nil {
@@ -125,12 +126,3 @@ func each(ctx context.Context, threads, n, run int, f func(ctx context.Context, 
 	}
 	return ctx.Err()
 }
-
-// panicError is a panic of a goroutine.
-type panicError struct {
-	value string
-	stack []byte
-}
-
-// Error is the panic's own message; the stack is for the log.
-func (e *panicError) Error() string { return "fixedpoints: panic: " + e.value }
