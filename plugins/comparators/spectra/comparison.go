@@ -297,7 +297,7 @@ func (a exponentsApart) Value(weights []float64) float64 {
 	return sum / float64(a.n)
 }
 
-// pairs compares each two subjects: all are in the matrices, results are those against the truth or recording, or, without one, of all pairs.
+// pairs compares each two subjects: all are in the matrices, results are those against the truth or recording, or, where it has no such thing, of all pairs.
 func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 	n := len(c.found)
 	if n < 2 {
@@ -320,11 +320,11 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 				}
 				if err != nil {
 					r.Reason = string(why)
-				} else if err := c.fill(ctx, &r, value, null, c.reported(i)); err != nil {
+				} else if err := c.fill(ctx, &r, value, null, c.reported(d, i)); err != nil {
 					return err
 				}
 				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
-				if c.reported(i) {
+				if c.reported(d, i) {
 					out.Results = append(out.Results, r)
 				}
 			}
@@ -344,9 +344,9 @@ func (c *comparison) between(d comparisonOf, x, y *examined) (value, null bootst
 	return d.of(x, y)
 }
 
-// reported is true of the subjects that others are measured against.
-func (c *comparison) reported(i int) bool {
-	return i == 0 || c.Reference == nil || c.Reference.Role == comparator.Recording
+// reported is true of the subjects that others are measured against: the truth or recording, or, where there is none or it lacks what the distance takes, each.
+func (c *comparison) reported(d comparisonOf, i int) bool {
+	return i == 0 || c.Reference == nil || d.has(c.found[0]) != nil
 }
 
 // fill writes the value of a statistic, and, where it is reported, its interval and null.

@@ -240,6 +240,22 @@ func TestOmissions(t *testing.T) {
 	if r := find(t, compare(t, param.Values{"bootstrap": 10, "segment": 40}, long, with(x, nil)), "power_hellinger", "model"); r.N != 12 || r.Reason != "" || math.IsNaN(r.Low) {
 		t.Errorf("%+v", r)
 	}
+	// Of a truth whose rates alone are known, models' rates are compared with its own, and their latents with each other's.
+	rates, other := truth, with(waves(2, 12, 40, 0.1, 0.2), x)
+	rates.Valid, other.Label = tensor.Set{x.Named(comparator.Rates)}, "other"
+	between := 0
+	for _, r := range compare(t, param.Values{"bootstrap": 10, "segment": 40}, rates, with(x, x), other).Results {
+		pair := r.Reference + " " + r.Subject
+		if r.Metric == "power_hellinger" && pair == "model other" {
+			between++
+		}
+		if r.Metric == "power_hellinger" && math.IsNaN(r.Value) != (r.Reference == "truth") || r.Metric == "power_hellinger_rates" && (math.IsNaN(r.Value) || pair == "model other") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if between != 1 {
+		t.Errorf("%d distances between the models' latents, want 1", between)
+	}
 	if _, err := open(t, 1, nil).Compare(t.Context(), comparator.Request{}, nil); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("no subjects: error %v", err)
 	}
