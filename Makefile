@@ -126,6 +126,12 @@ examples-report: build ## what comparators say where the truth is known: Lorenz,
 	bin/ctdb-host run sizes --set 'seeds=[0, 1, 2]' --out $(EXAMPLES)/sizes
 	@echo; for report in lorenz-and-roessler rings sizes; do echo "report  $(EXAMPLES)/$$report/report.html"; done
 
+.PHONY: python-torch
+python-torch: deps $(if $(filter $(INTEROP)/%,$(INTEROP_PYTHON)),$(INTEROP)/ready) ## test the example in PyTorch, with the Python of interop (Debian; or INTEROP_PYTHON, which then needs torch, grpcio, protobuf and numpy)
+	$(INTEROP_PYTHON) -c 'import grpc, google.protobuf, numpy, torch'
+	cd sdk/python && PYTHONPATH=$(CURDIR)/sdk/python $(INTEROP_PYTHON) -m unittest discover -s tests -p 'test_torch.py'
+	CTDB_PYTHON=$(INTEROP_PYTHON) $(GO) test -count 1 -run '^TestTorch' ./host/cmd/ctdb-host
+
 .PHONY: endurance
 endurance: deps ## the long forms of the tests: 50 kills, 200 studies in one process, 1000 starts of plugins, full disks (half an hour)
 	CTDB_ENDURANCE=1 $(GO) test -count 1 -p 1 -timeout 3h -v ./host/cmd/ctdb-host ./host/launch ./host/store ./plugins/builtin

@@ -10,28 +10,24 @@ import (
 )
 
 // TestPython runs the real binary with plugins in Python, the examples of sdk/python: each file of testdata/python is a session.
-func TestPython(t *testing.T) {
-	python := os.Getenv("CTDB_PYTHON")
-	if python == "" {
-		t.Skip("CTDB_PYTHON does not name a Python with grpcio, protobuf, numpy and jax: make python installs one")
+func TestPython(t *testing.T) { runPython(t, "python") }
+
+// TestTorch does the same with the example in PyTorch.
+func TestTorch(t *testing.T) {
+	python, _ := interpreter(t)
+	if err := exec.Command(python, "-c", "import torch").Run(); err != nil {
+		t.Skip("CTDB_PYTHON does not name a Python with torch: make python-torch has one")
 	}
-	python, err := exec.LookPath(python)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sdk, err := filepath.Abs("../../../sdk/python")
-	if err != nil {
-		t.Fatal(err)
-	}
+	runPython(t, "torch")
+}
+
+func runPython(t *testing.T, sessions string) {
+	python, sdk := interpreter(t)
 	bin := t.TempDir()
 	build(t, ".", filepath.Join(bin, "ctdb-host"))
-	// Scripts say #!/usr/bin/env python3.
-	wrapper := "#!/bin/sh\nexec '" + python + "' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte(wrapper), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	wrapper(t, filepath.Join(bin, "python3"), python)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/python",
+		Dir:                 filepath.Join("testdata", sessions),
 		RequireExplicitExec: true,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"status": status},
 		Setup: func(e *testscript.Env) error {
