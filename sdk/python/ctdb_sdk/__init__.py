@@ -11,7 +11,7 @@ See README.md for a plugin in fifteen minutes.
 
 from . import random, safetensors
 from .arrays import Array, Arrays, Block, Blocks, in_blocks, joined
-from .comparator import Comparator, Outcome, Result, Sizes, Subject
+from .comparator import Comparator, Outcome, Reading, Result, Sizes, Subject
 from .component import Call, Component, Env, Memory
 from .errors import (
     Cancelled, Damaged, Diverged, Error, Internal, InvalidArgument, NotFound, Problem, Unavailable, Unsupported, WrongShape, invalid,
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Array", "Arrays", "Axis", "Block", "Blocks", "Call", "Cancelled", "Comparator", "Component", "Damaged", "DataSource", "DataSpec", "Diverged", "Dynamics", "Env",
     "Episode", "EpisodeRequest", "Error", "Figure", "Internal", "InvalidArgument", "Layout", "Loop", "Mark", "Memory", "Model", "NotFound", "Observation", "Outcome", "Panel",
-    "Problem", "Result", "RolloutRequest", "Score", "ScoreRequest", "Simulator", "SimulatorSpec", "Sizes", "Source", "Subject", "Target", "Task", "TaskSpec", "Term",
+    "Problem", "Reading", "Result", "RolloutRequest", "Score", "ScoreRequest", "Simulator", "SimulatorSpec", "Sizes", "Source", "Subject", "Target", "Task", "TaskSpec", "Term",
     "TrainRequest", "TrainResult", "TrialRequest", "Unavailable", "Unsupported", "WrongShape", "check_weights", "in_blocks", "invalid", "joined", "param", "random",
     "safetensors", "serve",
 ]

@@ -50,9 +50,11 @@ class Plugin:
             build=f"{sys.platform}/{_ARCH.get(platform.machine(), platform.machine())}", numerics=numerics(),
         )
         for c in self.components:
-            out.components.add(
+            made = out.components.add(
                 name=c.full_name(), version=c.version, doc=c.doc(), source=c.source, params=params.to_fields(params.schema(c.Params)), capabilities=c.capabilities()
             )
+            for r in getattr(c, "readings", ()):
+                made.readings.add(metric=r.metric, text=r.text, source=r.source)
         return out
 
     def find(self, name: str) -> Type[Component]:
@@ -111,8 +113,7 @@ class PluginService:
             problems.append(Problem("dir", f'"{request.dir}": the absolute path of a folder is needed'))
         if problems:
             raise InvalidArgument(problems)
-        log = logging.LoggerAdapter(self.guard.log, {"fields": {"component": cls.full_name()}})
-        env = Env(seed=request.seed, threads=max(1, request.threads), dir=request.dir, log=log)  # type: ignore[arg-type]
+        env = Env(seed=request.seed, threads=max(1, request.threads), dir=request.dir, log=_Log(self.guard.log, {"component": cls.full_name()}))
         value = cls(resolved, env, target) if cls.kind in ("model", "simulator") else cls(resolved, env)  # type: ignore[call-arg]
         instance = self.guard.add(value)
         return m.plugin.OpenResponse(instance=instance.id, capabilities=cls.capabilities())
@@ -153,6 +154,16 @@ class PluginService:
             patience = max((request.deadline.seconds + request.deadline.nanos / 1e9) * 0.75, 1e-9)
         self.guard.drain(patience, call)
         return m.plugin.DrainResponse()
+
+
+class _Log(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """A logger that names the component in each message, beside the fields of `extra={"fields": {...}}`."""
+
+    def process(self, msg: Any, kwargs: Any) -> Any:
+        extra = dict(kwargs.get("extra") or {})
+        extra["fields"] = {**(self.extra or {}), **extra.get("fields", {})}
+        kwargs["extra"] = extra
+        return msg, kwargs
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]

@@ -56,6 +56,15 @@ class Outcome:
 
 
 @dataclass
+class Reading:
+    """How to read a metric: its name in results, what stands behind a slash there left out; what it measures, and when it misleads; what defines it."""
+
+    metric: str
+    text: str
+    source: str = ""
+
+
+@dataclass
 class Sizes:
     """How large what will be compared is, as far as it is known."""
 
@@ -70,6 +79,8 @@ class Comparator(Component):
     kind: ClassVar[str] = "comparator"
     needs_dynamics: ClassVar[bool] = False
     """Says nothing about models without dynamics."""
+    readings: ClassVar[Sequence[Reading]] = ()
+    """How to read the metrics; reports show it beside the numbers."""
 
     def __init__(self, params: Any, env: Env) -> None:
         self.params, self.env = params, env

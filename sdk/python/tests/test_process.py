@@ -33,7 +33,7 @@ class Noisy(ctdb.Task):
         print("printed")
         os.write(1, b"written\\n")
         os.system("echo from a child")
-        self.env.log.info("logged %d", 3)
+        self.env.log.info("logged %d", 3, extra={"fields": {"trials": 6}})
         return ctdb.TaskSpec(inputs=1, outputs=1, bins=2, train_trials=4, valid_trials=2)
 
     def trials(self, request):
@@ -99,7 +99,7 @@ class Process(unittest.TestCase):
         for text in ("printed\n", "written\n", "from a child\n"):
             self.assertIn(text, host.stderr)
         logged = [json.loads(line) for line in host.stderr if line.startswith("{")]
-        self.assertEqual([(l["@level"], l["@message"], l["@module"], l["component"]) for l in logged], [("info", "logged 3", "noisy", "task/noisy")])
+        self.assertEqual([(l["@level"], l["@message"], l["@module"], l["component"], l["trials"]) for l in logged], [("info", "logged 3", "noisy", "task/noisy", 6)])
 
     def test_errors_are_typed_and_the_process_lives_on(self):
         with self.quiet() as host:
