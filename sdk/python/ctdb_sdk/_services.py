@@ -254,7 +254,8 @@ class Services:
                 asked.task = held.enter_context(leased_task(self.guard, start.task, call))
                 if "closed-loop" not in start.task.capabilities:
                     raise invalid("task", f"{start.task.component} is not a closed-loop task")
-            for f in block_frames(checked(model.rollout(asked, blocks(requests)), call)):
+            out = _wanted(asked, model.rollout(asked, _trials(model, blocks(requests))))
+            for f in block_frames(checked(out, call)):
                 yield m.model.RolloutResponse(frame=f)
 
     def ModelService_Save(self, _: Any, call: Running) -> Iterator[Any]:
@@ -334,12 +335,13 @@ class Services:
         return _specs.to_simulated(called(call, Simulator, "simulator").spec())
 
     def SimulatorService_Fit(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
-        for f in set_frames(called(call, Simulator, "simulator").fit(blocks(requests))):
+        simulator = called(call, Simulator, "simulator")
+        for f in set_frames(simulator.fit(_latents(simulator, blocks(requests)))):
             yield m.simulator.FitResponse(frame=f)
 
     def SimulatorService_Simulate(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
-        out = called(call, Simulator, "simulator").simulate(blocks(requests))
-        for f in block_frames(checked(out, call)):
+        simulator = called(call, Simulator, "simulator")
+        for f in block_frames(checked(simulator.simulate(_latents(simulator, blocks(requests))), call)):
             yield m.simulator.SimulateResponse(frame=f)
 
     # ComparatorService
@@ -394,6 +396,42 @@ def _outputs(task: Task, split: str, given: Blocks) -> Blocks:
         if "outputs" not in b:
             raise invalid("outputs", "is missing")
         _expect("outputs", b["outputs"], len(b), spec)
+        yield b
+
+
+def _latents(simulator: Simulator, given: Blocks) -> Blocks:
+    """Blocks of latents that fit what the simulator was opened for."""
+    bins, width = simulator.origin.bins, simulator.origin.latents
+    for b in given:
+        if "latents" not in b:
+            raise invalid("latents", "is missing")
+        shape = b["latents"].shape
+        if len(shape) != 3 or (bins and shape[1] != bins) or (width and shape[2] != width):
+            raise invalid("latents", f"shape {list(shape)}: {[len(b), bins or 'any', width or 'any']} is needed")
+        yield b
+
+
+def _trials(model: Model, given: Blocks) -> Blocks:
+    """Blocks of trials with the arrays that the model's target names, of its widths."""
+    task, data = model.target.task, model.target.data
+    wanted = {"encod_data": data.held_in, **({"inputs": data.inputs} if data.inputs else {})} if data is not None else {}
+    if task is not None and task.loop is None:
+        wanted["inputs"] = task.inputs
+    for b in given:
+        for name, width in wanted.items():
+            if name not in b:
+                raise invalid(name, "is missing")
+            if b[name].ndim != 3 or b[name].shape[2] != width:
+                raise invalid(name, f"shape {list(b[name].shape)}: {[len(b), 'bins', width]} is needed")
+        yield b
+
+
+def _wanted(asked: RolloutRequest, given: Blocks) -> Blocks:
+    """Blocks that have what was asked for."""
+    for b in given:
+        missing = [name for name in asked.want if name not in b]
+        if missing:
+            raise invalid("want", f"there is no array {', '.join(missing)}: {', '.join(b.arrays) or 'none'} came of it")
         yield b
 
 

@@ -172,7 +172,7 @@ class Weights:
     weights: dict
 
     def save(self):
-        return self.weights
+        return dict(sorted(self.weights.items()))
 
     def load(self, weights):
         ctdb.check_weights(self.weights, weights)
