@@ -28,7 +28,7 @@ type Params struct {
 	InputValues []float64 `param:"input_values" default:"" doc:"the inputs under inputs: given, one after the other, each as wide as the model's input"`
 	MaxInputs   int       `param:"max_inputs" default:"16" min:"1" max:"10000" doc:"most inputs to search under; of more, the first"`
 	Hold        int       `param:"hold" default:"10" min:"1" unit:"bin" doc:"under inputs: phases, for how long an input must be held"`
-	Continue    int       `param:"continuation" default:"0" min:"0" max:"10000" doc:"steps in which each input is moved to the next while the points are followed; 0 does not"`
+	Continue    int       `param:"continuation" default:"0" min:"0" max:"10000" doc:"steps in which each input is moved to the next, of phases within a condition, while the points are followed; 0 does not"`
 	BasinSteps  int       `param:"basin_steps" default:"50" min:"0" max:"1000000" unit:"bin" doc:"for how long starts are iterated forward to find the basins, before what is then slow is followed in leaps; 0 reports none"`
 	Vectors     int       `param:"eigenvectors" default:"8" min:"0" max:"100000" doc:"leading eigenvectors, left and right, to store of each point"`
 	NullDraws   int       `param:"null_draws" default:"20" min:"0" max:"100000" doc:"draws of visited states in place of a subject's points whose mean distance is the null of a comparison; 0 gives none"`

@@ -15,12 +15,14 @@ import (
 type constant struct {
 	name  string
 	value []float64
+	// condition is that of a phase, 0 where inputs are no phases: points are followed from one input to the next within it.
+	condition int64
 }
 
 // inputsOf are the inputs to search under.
 func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant, error) {
 	width := e.layout.Inputs
-	zero := []constant{{"zero", make([]float64, width)}}
+	zero := []constant{{name: "zero", value: make([]float64, width)}}
 	switch {
 	case c.Inputs == "given":
 		if width == 0 || len(c.InputValues)%width != 0 {
@@ -28,7 +30,7 @@ func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant
 		}
 		var out []constant
 		for i := range min(len(c.InputValues)/width, c.MaxInputs) {
-			out = append(out, constant{fmt.Sprintf("given %d", i+1), c.InputValues[i*width : (i+1)*width]})
+			out = append(out, constant{name: fmt.Sprintf("given %d", i+1), value: c.InputValues[i*width : (i+1)*width]})
 		}
 		e.dropped = len(c.InputValues)/width - len(out)
 		return out, nil
@@ -150,7 +152,11 @@ func (c *fixedPoints) gather(e *examined, all []held) ([]constant, error) {
 		case len(out) == c.MaxInputs:
 			e.dropped++
 		default:
-			out = append(out, constant{h.name, value})
+			in := constant{name: h.name, value: value}
+			if h.exact {
+				in.condition = k[0]
+			}
+			out = append(out, in)
 		}
 	}
 	if len(out) == 0 {

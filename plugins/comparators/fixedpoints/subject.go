@@ -29,15 +29,16 @@ type examined struct {
 
 // under is what was found under one input.
 type under struct {
-	name  string
-	input []float64
+	name      string
+	input     []float64
+	condition int64
 	*Set
 	fixed, slow []Linear
 	starts      []float64
 	scale       float64
 	// basin is the stable point that each start arrives at; nil where that was not asked for.
 	basin []int
-	// paths are the ways of the points to the next input.
+	// paths are the ways of the points to the next input; nil where they are not followed, or the next is a phase of another condition.
 	paths *continuation
 }
 
@@ -242,7 +243,7 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 		if len(inputs) > 1 {
 			phase += fmt.Sprintf(", input %d of %d", k+1, len(inputs))
 		}
-		u := under{name: in.name, input: in.value}
+		u := under{name: in.name, input: in.value, condition: in.condition}
 		if u.starts, u.scale, err = c.startsOf(e, k); err != nil {
 			return nil, err
 		}
@@ -270,6 +271,9 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 	}
 	if c.Continue > 0 {
 		for k := range len(e.found) - 1 {
+			if e.found[k].condition != e.found[k+1].condition {
+				continue
+			}
 			report.Progress(component.Progress{Phase: "following the points of " + s.Label, Done: int64(k), Total: int64(len(e.found) - 1), Loss: math.NaN()})
 			if e.found[k].paths, err = c.follow(ctx, sys, &e.found[k], &e.found[k+1]); err != nil {
 				return nil, err

@@ -7,6 +7,7 @@ import (
 	"math/cmplx"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
@@ -405,11 +406,24 @@ func TestInputs(t *testing.T) {
 	} {
 		// A model of the data, which infers no inputs, is driven by the same ones.
 		driven := subject(t, "driven", tanhNet([]float64{2}, []float64{0}), 4, 40)
-		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s, driven}}, nil)
+		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs, "continuation": 4}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s, driven}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sound(t, o)
+		// Points are followed from phase to phase of a condition, not from the last phase of one condition to the first of the next.
+		followed := map[string]int{"conditions": 2, "phases": 2}[inputs]
+		for _, r := range o.Results {
+			if strings.HasPrefix(r.Metric, "continued_points/") {
+				followed--
+				if inputs == "phases" && r.Metric != "continued_points/condition 1 phase 1 to condition 1 phase 2" {
+					t.Errorf("%+v", r)
+				}
+			}
+		}
+		if followed != 0 {
+			t.Errorf("%s: %d ways are missing", inputs, followed)
+		}
 		for name, u := range want {
 			for _, label := range []string{"truth", "driven"} {
 				if m := o.Matrices.Get(label + "." + name + ".input"); m == nil || math.Abs(m.F64[0]-u) > 1e-12 {
