@@ -32,6 +32,9 @@ func (e *examined) results() []component.Result {
 		if e.dropped > 0 && i == 0 {
 			limit("%d more inputs are left out", e.dropped)
 		}
+		if 2*u.Unfinished > u.Starts {
+			limit("%d of %d starts came to no point, so that points may be missing", u.Unfinished, u.Starts)
+		}
 		if n := u.open(); n > 0 {
 			limit("%d of the points have an eigenvalue within %v of 1: they may be some of a continuum", n, nearOne)
 		}

@@ -331,6 +331,22 @@ func TestCompareConjugates(t *testing.T) {
 	}
 }
 
+// TestNothingFound: of dynamics that move everywhere alike no start comes to a point, and the number of points says so.
+func TestNothingFound(t *testing.T) {
+	d := toy{size: 2, inputs: 2, step: func(x, _, next []float64) { next[0], next[1] = x[0]+0.1, x[1] }, jacobian: func(_, _, js, ju []float64) {
+		copy(js, []float64{1, 0, 0, 1})
+		clear(ju)
+	}}
+	o, err := open(t, 1, 1, param.Values{"starts": 50}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{subject(t, "drift", d, 10, 20)}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound(t, o)
+	if r := find(t, o, "fixed_points", "drift"); r.Value != 0 || !strings.Contains(r.Reason, "50 of 50 starts came to no point") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestPadding: behind the end of a trial, which a recording alone may know, latents hold anything, and nothing of it is in what two models are compared by.
 func TestPadding(t *testing.T) {
 	d := tanhNet([]float64{2, 0, 0, 1.5}, []float64{0, 0})
