@@ -34,10 +34,12 @@ type receiver struct {
 	left limits
 	most limits
 	seen map[string]bool
+	// folders are those that were counted because something is in them.
+	folders map[string]bool
 }
 
 func newReceiver(ctx context.Context, root *os.Root, most limits) *receiver {
-	return &receiver{ctx: ctx, root: root, left: most, most: most, seen: map[string]bool{}}
+	return &receiver{ctx: ctx, root: root, left: most, most: most, seen: map[string]bool{}, folders: map[string]bool{}}
 }
 
 // entry takes note of a file or folder and reports why it is refused.
@@ -48,11 +50,18 @@ func (r *receiver) entry(name string, mode fs.FileMode) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if r.left.files--; r.left.files < 0 {
-		return fmt.Errorf("more than %d files: no plugin needs that many", r.most.files)
+	r.left.files--
+	// The folders that a file is in are made for it, whether they are listed or not.
+	for dir := path.Dir(name); dir != "." && !r.folders[dir]; dir = path.Dir(dir) {
+		r.folders[dir] = true
+		r.left.files--
+	}
+	if r.left.files < 0 {
+		return fmt.Errorf("more than %d files and folders: no plugin needs that many", r.most.files)
 	}
 	switch {
 	case mode.IsDir():
+		r.folders[name] = true
 		return nil
 	case mode&fs.ModeSymlink != 0:
 		return fmt.Errorf("%s is a symbolic link: a package has files and folders only", name)
@@ -220,7 +229,26 @@ func leftOut(name string) bool {
 	return false
 }
 
-// copyFolder takes a folder's files: those that a manifest lists where it has one, else all but what is left out.
+// isPacked reports whether a file is a package that Pack has made, whose manifest is the first file in it: one made here before is not part of the next.
+func isPacked(root *os.Root, name string) bool {
+	info, err := root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(name, ".tar.gz") {
+		return false
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return false
+	}
+	h, err := tar.NewReader(io.LimitReader(z, 1<<20)).Next()
+	return err == nil && path.Base(h.Name) == ManifestFile
+}
+
+// copyFolder takes a folder's files: those that a manifest lists where it has one, else all but what is left out and packages that were made of it.
 func (r *receiver) copyFolder(from *os.Root) error {
 	take := func(name string, mode fs.FileMode) error {
 		if err := r.entry(name, mode); err != nil || mode.IsDir() {
@@ -265,7 +293,7 @@ func (r *receiver) copyFolder(from *os.Root) error {
 			return err
 		case leftOut(path.Base(name)) && d.IsDir():
 			return fs.SkipDir
-		case leftOut(path.Base(name)):
+		case leftOut(path.Base(name)) || isPacked(from, name):
 			return nil
 		}
 		info, err := d.Info()

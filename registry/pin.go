@@ -106,6 +106,9 @@ func ReadLock(path string) (*Lock, error) {
 	if err := d.Decode(&file); err != nil {
 		return wrong("is no lock: %w", err)
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return wrong("something follows the lock")
+	}
 	if file.Format != lockFormat {
 		return wrong("format %d: this host knows %d", file.Format, lockFormat)
 	}

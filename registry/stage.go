@@ -68,6 +68,10 @@ func (s stager) take(ctx context.Context, source, dir string) (*staged, error) {
 		return nil, err
 	}
 	defer root.Close()
+	// Whoever opens a pipe waits for its other end.
+	if info, err := os.Stat(source); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, errors.New("is neither a folder, an archive nor an executable")
+	}
 	f, err := os.Open(source)
 	if err != nil {
 		return nil, errors.New(reason(err))
@@ -196,25 +200,33 @@ func (s stager) adopt(ctx context.Context, dir, name string) (*staged, error) {
 	if why != "" {
 		return nil, errors.New(strings.ReplaceAll(why, dir+string(filepath.Separator), ""))
 	}
-	own, err := s.describe(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	m := newManifest(own, platform(c.Path))
-	if name == looseName {
-		if err := os.Rename(c.Path, filepath.Join(dir, m.Executable)); err != nil {
-			return nil, err
-		}
-	} else if name != m.Executable {
-		return nil, fmt.Errorf("the plugin calls itself %q, its executable must be named %s, not %s", own.Name, m.Executable, name)
-	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	if m.Files, err = sums(root); err != nil {
+	// As a package it leaves no bytecode behind that would be packed with it.
+	before, err := sums(root)
+	if err != nil {
 		return nil, err
+	}
+	c.Package = &Package{Dir: dir, Manifest: Manifest{Name: strings.TrimPrefix(name, Prefix), Files: before}}
+	own, err := s.describe(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	m := newManifest(own, platform(c.Path))
+	m.Files = before
+	if err := m.verify(root); err != nil {
+		return nil, fmt.Errorf("the plugin changed its own folder when it was started, which would break it once it is installed: it may write to the folder that it is given:\n%w", err)
+	}
+	if name == looseName {
+		if err := root.Rename(name, m.Executable); err != nil {
+			return nil, err
+		}
+		m.Files = map[string]string{m.Executable: before[name]}
+	} else if name != m.Executable {
+		return nil, fmt.Errorf("the plugin calls itself %q, its executable must be named %s, not %s", own.Name, m.Executable, name)
 	}
 	if err := m.check(); err != nil {
 		return nil, err

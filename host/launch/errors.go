@@ -64,7 +64,11 @@ func (e *StartError) Advice() string {
 	}
 	if m := missingModule.FindStringSubmatch(lines); m != nil {
 		module, _, _ := strings.Cut(m[1], ".")
-		return fmt.Sprintf("the Python module %s is missing: install it for the Python that the plugin is started with (%s -m pip install %s)", module, cmp.Or(e.python, "python3"), module)
+		python := cmp.Or(e.python, "python3")
+		if of := sdkPackage(module); of != "" {
+			return fmt.Sprintf("the Python module %s is missing: install the package that has it for the Python that the plugin is started with (%s -m pip install %s)", module, python, of)
+		}
+		return fmt.Sprintf("the Python module %s is missing: install the package that has it, which may have another name, for the Python that the plugin is started with (%s -m pip ...)", module, python)
 	}
 	if m := missingLibrary.FindStringSubmatch(lines); m != nil {
 		return fmt.Sprintf("the shared library %s is missing: install it, or name its folder in LD_LIBRARY_PATH", m[1])
@@ -73,6 +77,11 @@ func (e *StartError) Advice() string {
 		return fmt.Sprintf("its first line names %s, which is not on the PATH: install it, or activate the environment that has it", m[1])
 	}
 	return ""
+}
+
+// sdkPackage is the package of a module that the SDK for Python imports; empty for others, whose packages are not known: one that has a module's name may be anybody's.
+func sdkPackage(module string) string {
+	return map[string]string{"grpc": "grpcio", "google": "protobuf", "numpy": "numpy"}[module]
 }
 
 // pythonOf is the Python that a script's first line names; empty where it names none.

@@ -160,7 +160,10 @@ func TestStartFails(t *testing.T) {
 		{"killed", func(s *Spec) { s.Path, s.Args = script("w", "#!/bin/sh\nkill -9 $$\n", 0o700), nil }, []string{"ended with signal: killed before it was ready"}},
 		{"no module", func(s *Spec) {
 			s.Path = script("x", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'jax.numpy'\" >&2\nexit 1\n", 0o700)
-		}, []string{"the Python module jax is missing", "python3 -m pip install jax"}},
+		}, []string{"the Python module jax is missing", "the package that has it, which may have another name"}},
+		{"SDK", func(s *Spec) {
+			s.Path = script("sdk", "#!/bin/sh\necho \"ModuleNotFoundError: No module named 'grpc'\" >&2\nexit 1\n", 0o700)
+		}, []string{"the Python module grpc is missing", "python3 -m pip install grpcio"}},
 		{"no library", func(s *Spec) {
 			s.Path = script("y", "#!/bin/sh\necho 'x: error while loading shared libraries: libcublas.so.12: cannot open shared object file: No such file or directory' >&2\nexit 127\n", 0o700)
 		}, []string{"the shared library libcublas.so.12 is missing", "LD_LIBRARY_PATH"}},

@@ -1,0 +1,48 @@
+package registry
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// What is packed is what was there: neither a package that was made there before, nor what a plugin leaves in its folder when it is started.
+func TestPackTakesWhatWasThere(t *testing.T) {
+	from := t.TempDir()
+	write(t, filepath.Join(from, Prefix+"mine"), script("mine@1.0.0"), 0o755)
+	write(t, filepath.Join(from, "data.tar.gz"), []byte("no archive"), 0o644)
+	// As launch starts it: one that is of a package leaves no bytecode.
+	describe := func(ctx context.Context, c Candidate) (component.Manifest, error) {
+		if c.Package == nil {
+			write(t, filepath.Join(filepath.Dir(c.Path), "__pycache__", "x.pyc"), []byte("x"), 0o644)
+		}
+		return describeScript(ctx, c)
+	}
+	first, m, err := Pack(t.Context(), from, PackOptions{Describe: describe, Out: filepath.Join(from, "one.tar.gz")})
+	if err != nil || len(m.Files) != 2 {
+		t.Fatalf("files %v, error %v", m.Files, err)
+	}
+	second, again, err := Pack(t.Context(), from, PackOptions{Describe: describe, Out: filepath.Join(from, "two.tar.gz")})
+	if err != nil || again.Sum() != m.Sum() {
+		t.Fatalf("files %v, error %v", again.Files, err)
+	}
+	one, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if two, err := os.ReadFile(second); err != nil || !slices.Equal(one, two) {
+		t.Errorf("the same files make other bytes, error %v", err)
+	}
+	careless := func(ctx context.Context, c Candidate) (component.Manifest, error) {
+		write(t, filepath.Join(filepath.Dir(c.Path), "log.txt"), []byte("x"), 0o644)
+		return describeScript(ctx, c)
+	}
+	if _, _, err := Pack(t.Context(), from, PackOptions{Describe: careless, Out: filepath.Join(from, "three.tar.gz")}); err == nil || !strings.Contains(err.Error(), "changed its own folder") || !strings.Contains(err.Error(), "log.txt") {
+		t.Errorf("a plugin that writes into its folder: error %v", err)
+	}
+}
