@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,11 +61,17 @@ func (p Program) installed(given string) ([]registry.Installed, error) {
 			found = append(found, i)
 		}
 	}
+	for _, s := range broken {
+		// What its folder is called is all that is known of it, and enough to verify and to remove it.
+		name, version, _ := strings.Cut(filepath.Base(s.Path), "@")
+		i := registry.Installed{Manifest: registry.Manifest{Name: name, Version: version}, Dir: s.Path}
+		titles = append(titles, i.Title())
+		if ref.Matches(name, version) {
+			found = append(found, i)
+		}
+	}
 	if len(found) > 0 {
 		return found, nil
-	}
-	for _, s := range broken {
-		fmt.Fprintf(p.Err, "%s %s\n", s.Path, s.Reason)
 	}
 	if len(titles) == 0 {
 		return nil, usagef("no plugin is installed in %s", registry.UserFolder())

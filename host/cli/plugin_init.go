@@ -15,7 +15,8 @@ func (p Program) pluginInitCommand() *cli.Command {
 	return &cli.Command{
 		Name: "init", Usage: "begin a plugin: a small project that works, to be changed", ArgsUsage: "NAME", OnUsageError: onUsage,
 		Description: "Writes a component with parameters, its test, a README, a Makefile and an experiment that runs at once, beside the SDK's sources as this program was built from.\n" +
-			"In Go, 1.26 is needed to build it, and no C compiler; in Python, 3.9 with grpcio, protobuf and numpy.",
+			"In Go, 1.26 and make are needed to build it, and no C compiler; in Python, 3.9 with venv, and make. The first build fetches what the SDK needs (Go modules, or grpcio, protobuf and\n" +
+			"numpy) where it is not there yet; after that no network is needed.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "kind", Usage: "begin a `task|model|simulator|comparator`"},
 			&cli.StringFlag{Name: "lang", Value: scaffold.Languages()[0], Usage: "write it in `" + strings.Join(scaffold.Languages(), "|") + "`"},
@@ -35,7 +36,7 @@ func (p Program) initPlugin(c *cli.Context) error {
 		if err := scaffold.Refresh(dir); err != nil {
 			return told("init", err)
 		}
-		fmt.Fprintf(p.Out, "the SDK in %s is that of %s\n", dir, Version())
+		fmt.Fprintf(p.Out, "the SDK in %s is that of %s (in Go, `go mod tidy` brings go.mod up to date with it)\n", dir, Version())
 		return nil
 	}
 	name, err := oneArg(c, "a name for the plugin and its component, e.g. my-task,")

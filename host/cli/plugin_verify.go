@@ -51,7 +51,10 @@ func (p Program) verify(which []registry.Installed, broken []registry.Skip, t re
 	bad := 0
 	shown := p.table("plugin", "files", "sha256", "signature", "found")
 	for _, i := range which {
-		r := row{Plugin: i.Title(), Path: i.Dir, SHA256: i.Sum()}
+		r := row{Plugin: i.Title(), Path: i.Dir}
+		if len(i.Files) > 0 {
+			r.SHA256 = i.Sum()
+		}
 		found := "whole"
 		if err := i.Verify(t); err != nil {
 			bad++
