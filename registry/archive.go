@@ -95,7 +95,7 @@ func (r *receiver) file(name string, mode fs.FileMode, content io.Reader) error 
 		var n int64
 		n, err = io.CopyN(f, content, 16<<20)
 		if r.left.bytes -= n; r.left.bytes < 0 {
-			err = fmt.Errorf("more than %s unpacked: no plugin needs that much", humanize.IBytes(uint64(r.most.bytes)))
+			err = r.tooMuch()
 		} else if err == nil {
 			err = r.ctx.Err()
 		}
@@ -104,6 +104,11 @@ func (r *receiver) file(name string, mode fs.FileMode, content io.Reader) error 
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// tooMuch is the error of what would be larger, unpacked, than a package may be: where its header says so it is not even begun.
+func (r *receiver) tooMuch() error {
+	return fmt.Errorf("more than %s unpacked: no plugin needs that much", humanize.IBytes(uint64(r.most.bytes)))
 }
 
 // isArchive reports whether a file begins as one of the archives that are read.
@@ -157,6 +162,9 @@ func (r *receiver) untar(f io.Reader) error {
 			return err
 		}
 		if mode.IsRegular() {
+			if h.Size > r.left.bytes {
+				return r.tooMuch()
+			}
 			if err := r.file(name, mode, t); err != nil {
 				return told(err)
 			}
@@ -180,6 +188,9 @@ func (r *receiver) unzip(f io.ReaderAt, size int64) error {
 		}
 		if mode.IsDir() {
 			continue
+		}
+		if file.UncompressedSize64 > uint64(r.left.bytes) {
+			return r.tooMuch()
 		}
 		content, err := file.Open()
 		if err != nil {

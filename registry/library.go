@@ -88,7 +88,6 @@ func (l Library) Install(ctx context.Context, source string, o InstallOptions) (
 	switch same := slices.IndexFunc(there, func(i Installed) bool { return i.Title() == out.Title() }); {
 	case same >= 0 && there[same].Sum() == out.Sum() && whole(out.Dir):
 		out.Already = true
-		return out, nil
 	case same >= 0 && there[same].Sum() != out.Sum():
 		return nil, &PackageError{source, fmt.Errorf("%s is installed with other contents: their checksum is %s, this package's %s: a release does not change, so its version must; or remove the installed one first: ctdb-host plugin remove %s",
 			out.Title(), there[same].Sum(), out.Sum(), out.Title())}
@@ -98,11 +97,13 @@ func (l Library) Install(ctx context.Context, source string, o InstallOptions) (
 			return nil, fmt.Errorf("registry: %w", err)
 		}
 	}
-	if err := seal(p.dir); err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
-	}
-	if err := os.Rename(p.dir, out.Dir); err != nil {
-		return nil, fmt.Errorf("registry: %w", err)
+	if !out.Already {
+		if err := seal(p.dir); err != nil {
+			return nil, fmt.Errorf("registry: %w", err)
+		}
+		if err := os.Rename(p.dir, out.Dir); err != nil {
+			return nil, fmt.Errorf("registry: %w", err)
+		}
 	}
 	for i, old := range older {
 		if err := os.Rename(old.Dir, filepath.Join(work, fmt.Sprint("old", i))); err != nil {

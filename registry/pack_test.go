@@ -46,3 +46,24 @@ func TestPackTakesWhatWasThere(t *testing.T) {
 		t.Errorf("a plugin that writes into its folder: error %v", err)
 	}
 }
+
+// What is upgraded to may be there already, beside older versions: they go.
+func TestUpgradeToWhatIsThere(t *testing.T) {
+	l := Library{Dir: t.TempDir()}
+	var last string
+	for _, v := range []string{"1.0.0", "2.0.0"} {
+		last = write(t, filepath.Join(t.TempDir(), "x"), script("mine@"+v), 0o755)
+		if _, err := l.Install(t.Context(), last, options()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	upgrade := options()
+	upgrade.Upgrade = true
+	got, err := l.Install(t.Context(), last, upgrade)
+	if err != nil || !got.Already || len(got.Removed) != 1 || got.Removed[0].Version != "1.0.0" {
+		t.Errorf("%+v, error %v", got, err)
+	}
+	if all, broken, err := l.List(); err != nil || len(broken) > 0 || len(all) != 1 || all[0].Version != "2.0.0" {
+		t.Errorf("there are %+v, %v, error %v", all, broken, err)
+	}
+}
