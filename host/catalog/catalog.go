@@ -7,6 +7,8 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +80,16 @@ func (p *Plugin) Title() string {
 		return p.Candidate.Name()
 	}
 	return p.Manifest.Name + "@" + p.Manifest.Version
+}
+
+// Pinned is the checksum that a lock has: that of the candidate and, of a script which is not of a package, what it says of its source besides, since most of its code is in what it imports.
+func (p *Plugin) Pinned() string {
+	source := p.Manifest.Numerics["source"]
+	if !p.Script || p.Package != nil || source == "" {
+		return p.Sum()
+	}
+	sum := sha256.Sum256([]byte(p.SHA256 + " " + source))
+	return hex.EncodeToString(sum[:])
 }
 
 // Component is a component of a plugin.

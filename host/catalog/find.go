@@ -82,7 +82,7 @@ func (c *Catalog) Find(ref string) (Component, error) {
 	switch len(found) {
 	case 1:
 		if p := found[0].Plugin; c.IsLocked() && p.Source != registry.FlagDir {
-			if err := c.lock.Check(p.Manifest.Name, p.Manifest.Version, p.Sum()); err != nil {
+			if err := c.lock.Check(p.Manifest.Name, p.Manifest.Version, p.Pinned()); err != nil {
 				return Component{}, err
 			}
 		}

@@ -125,7 +125,7 @@ func (p Program) printPlugin(one *catalog.Plugin) {
 	line("what", m.Doc)
 	line("path", one.Path)
 	line("from", string(one.Source))
-	line("sha256", one.Sum())
+	line("sha256", one.Pinned())
 	if one.Err != nil {
 		line("error", "it cannot be used: "+one.Err.Error())
 		return

@@ -33,7 +33,7 @@ type shownPlugin struct {
 
 func showPlugin(one *catalog.Plugin) shownPlugin {
 	r := shownPlugin{
-		Name: one.Manifest.Name, Version: one.Manifest.Version, Path: one.Path, Source: string(one.Source), SHA256: one.Sum(), Numerics: one.Manifest.Numerics,
+		Name: one.Manifest.Name, Version: one.Manifest.Version, Path: one.Path, Source: string(one.Source), SHA256: one.Pinned(), Numerics: one.Manifest.Numerics,
 		Shadowed: one.Shadowed, Components: []string{},
 	}
 	for _, info := range one.Manifest.Components {

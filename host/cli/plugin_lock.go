@@ -106,7 +106,7 @@ func (p Program) addToLock(c *cli.Context, cat *catalog.Catalog, name string, of
 			fmt.Fprintf(p.Err, "%s is from --plugin-dir and is not pinned\n", one.Title())
 			continue
 		}
-		pin := registry.Pinned{Name: one.Manifest.Name, Version: one.Manifest.Version, Sum: one.Sum()}
+		pin := registry.Pinned{Name: one.Manifest.Name, Version: one.Manifest.Version, Sum: one.Pinned()}
 		if !slices.Contains(l.plugins, pin) {
 			l.plugins = append(l.plugins, pin)
 		}
