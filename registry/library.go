@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,13 +87,13 @@ func (l Library) Install(ctx context.Context, source string, o InstallOptions) (
 		return nil, &PackageError{source, err}
 	}
 	switch same := slices.IndexFunc(there, func(i Installed) bool { return i.Title() == out.Title() }); {
-	case same >= 0 && there[same].Sum() == out.Sum() && whole(out.Dir):
+	case same >= 0 && there[same].Sum() == out.Sum() && whole(out.Dir) && !resigned(out.Dir, p.dir):
 		out.Already = true
 	case same >= 0 && there[same].Sum() != out.Sum():
 		return nil, &PackageError{source, fmt.Errorf("%s is installed with other contents: their checksum is %s, this package's %s: a release does not change, so its version must; or remove the installed one first: ctdb-host plugin remove %s",
 			out.Title(), there[same].Sum(), out.Sum(), out.Title())}
 	case same >= 0 || slices.ContainsFunc(broken, func(s Skip) bool { return s.Path == out.Dir }):
-		// What is damaged is replaced.
+		// What is damaged, or signed otherwise, is replaced.
 		if err := os.Rename(out.Dir, filepath.Join(work, "damaged")); err != nil {
 			return nil, fmt.Errorf("registry: %w", err)
 		}
@@ -327,6 +328,16 @@ func verifyPackage(dir string) (Manifest, error) {
 func whole(dir string) bool {
 	_, err := verifyPackage(dir)
 	return err == nil
+}
+
+// resigned reports whether a package has a signature that the installed one does not have.
+func resigned(installed, dir string) bool {
+	now, err := os.ReadFile(filepath.Join(dir, SignatureFile))
+	if err != nil {
+		return false
+	}
+	was, err := os.ReadFile(filepath.Join(installed, SignatureFile))
+	return err != nil || !bytes.Equal(was, now)
 }
 
 func damaged(err error) string {

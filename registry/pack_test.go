@@ -67,3 +67,29 @@ func TestUpgradeToWhatIsThere(t *testing.T) {
 		t.Errorf("there are %+v, %v, error %v", all, broken, err)
 	}
 }
+
+// What was installed before it was signed has the signature once the signed package is installed.
+func TestSignedAfterwards(t *testing.T) {
+	l := Library{Dir: t.TempDir()}
+	source := write(t, filepath.Join(t.TempDir(), "x"), script("mine@1.0.0"), 0o755)
+	if _, err := l.Install(t.Context(), source, options()); err != nil {
+		t.Fatal(err)
+	}
+	private, _, err := NewKey("lab.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, _, err := Pack(t.Context(), source, PackOptions{Describe: describeScript, Key: private, Out: filepath.Join(t.TempDir(), "signed.tar.gz")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, already := range []bool{false, true} {
+		got, err := l.Install(t.Context(), signed, options())
+		if err != nil || got.Already != already {
+			t.Fatalf("%+v, error %v", got, err)
+		}
+		if err := got.Verify(Trust{}); err != nil || len(got.Signatures.Unknown) != 1 {
+			t.Errorf("signatures %+v, error %v", got.Signatures, err)
+		}
+	}
+}
