@@ -31,13 +31,14 @@ func TestPythonReadme(t *testing.T) {
 	}
 	w.write("plugins/ctdb-plugin-mine", blocks["python"][0])
 	w.write("study.yaml", blocks["yaml"][0])
+	w.write("test_mine.py", blocks["python"][1])
 	wrapper(t, w.path("venv", "bin", "python3"), python)
-	cmd, out := w.shell("set -euo pipefail\n" + blocks["sh"][1])
+	cmd, out := w.shell("set -euo pipefail\n" + blocks["sh"][1] + "\npython3 -m unittest test_mine 2>&1")
 	cmd.Env = append(cmd.Env, "PYTHONPATH="+sdk)
 	if status := w.finish(cmd, out); status != 0 || strings.Contains(out.stdout.String(), "FAIL") {
 		t.Fatalf("exit status %d\n%s", status, out)
 	}
-	for _, want := range []string{"mine 1.0.0: ", "leak of the integrator in a bin", "report "} {
+	for _, want := range []string{"mine 1.0.0: ", "leak of the integrator in a bin", "report ", "Ran 1 test"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in the output:\n%s", want, out)
 		}
