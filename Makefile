@@ -11,7 +11,7 @@ TESTFLAGS ?=
 FUZZTIME ?= 3000x
 PYTHON   ?= python3
 # Packages of the SDK that a plugin's author can build without a C compiler.
-PURE     := ./sdk/param ./sdk/tensor ./sdk/random ./sdk/component ./sdk/task ./sdk/model ./sdk/simulator ./sdk/comparator ./sdk/serve ./sdk/client
+PURE     := ./sdk/param ./sdk/tensor ./sdk/random ./sdk/component ./sdk/task ./sdk/model ./sdk/simulator ./sdk/comparator ./sdk/serve ./sdk/client ./sdk/plugintest
 # Packages whose tests also run under the race detector: the ones that are concurrent.
 RACE     := ./registry ./sdk/nn ./sdk/train ./sdk/link ./sdk/serve/... ./sdk/client/... ./sdk/internal/... ./host/store/... ./host/pipeline/... ./host/launch/... ./host/catalog/... ./host/cli ./host/runlog ./host/doctor ./host/machine
 
