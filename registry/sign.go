@@ -40,7 +40,8 @@ type Signatures struct {
 	Unknown []string
 }
 
-// ReadTrust reads a file of keys, one a line as [NewKey] makes them; empty lines and those that begin with # are passed over. Where there is no file no signature is asked for.
+// ReadTrust reads a file of keys, one a line as [NewKey] makes them; empty lines and those that begin with # are passed over. Where there is no file no signature is asked for; one without
+// keys is an error: whoever has made it does not want packages of anybody.
 func ReadTrust(path string) (Trust, error) {
 	t := Trust{File: path}
 	f, err := os.Open(path)
@@ -67,6 +68,9 @@ func ReadTrust(path string) (Trust, error) {
 	}
 	if err := s.Err(); err != nil {
 		return t, fmt.Errorf("registry: trusted keys: %w", err)
+	}
+	if len(t.keys) == 0 {
+		return t, fmt.Errorf("registry: %s holds no key, so that no package could be taken: add one, or remove the file to take packages without signatures", path)
 	}
 	return t, nil
 }

@@ -111,6 +111,11 @@ func TestSignatures(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+	for _, text := range []string{"", "# none yet\n\n"} {
+		if _, err := ReadTrust(write(t, filepath.Join(t.TempDir(), "keys"), []byte(text), 0o644)); err == nil || !strings.Contains(err.Error(), "holds no key") {
+			t.Errorf("a file without keys: error %v", err)
+		}
+	}
 	if _, _, err := Pack(t.Context(), source, PackOptions{Describe: describeScript, Key: public, Out: filepath.Join(out, "x")}); err == nil || !strings.Contains(err.Error(), "no private key") {
 		t.Errorf("signing with a public key: %v", err)
 	}
