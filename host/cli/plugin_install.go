@@ -15,7 +15,7 @@ func (p Program) pluginInstallCommand() *cli.Command {
 	return &cli.Command{
 		Name: "install", Usage: "install a plugin from a folder, an archive or an executable", ArgsUsage: "PATH", OnUsageError: onUsage,
 		Description: "The plugin is copied, each file is compared with the package's manifest, and it is started once to see that it is what the manifest says.\n" +
-			"Where there is a file of trusted keys, packages must be signed with one of them.\n" +
+			"Where there is a file of trusted keys, packages must be signed with one of them; that is looked at here and by verify, and what is started is held against its checksums.\n" +
 			"Several versions of a plugin can be installed side by side. A plugin is a program that can do whatever you can: install what you trust.",
 		Flags: []cli.Flag{unsignedFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {

@@ -448,15 +448,22 @@ func (h *hunt) between(first, most int) []float64 {
 		r    float64
 	}
 	var pairs []pair
+	nearest := func() {
+		slices.SortStableFunc(pairs, func(p, q pair) int { return cmp.Compare(p.r, q.r) })
+		pairs = pairs[:min(len(pairs), most)]
+	}
 	near := h.known.points
 	for i := first; i < len(near); i++ {
 		for k := range i {
 			pairs = append(pairs, pair{near[i], near[k], distance(near[i].x, near[k].x)})
 		}
+		if len(pairs) > 4*most {
+			nearest() // a line of points has too many pairs to hold
+		}
 	}
-	slices.SortStableFunc(pairs, func(p, q pair) int { return cmp.Compare(p.r, q.r) })
+	nearest()
 	var out []float64
-	for _, p := range pairs[:min(len(pairs), most)] {
+	for _, p := range pairs {
 		for i, v := range p.a.x {
 			out = append(out, (v+p.b.x[i])/2)
 		}
