@@ -253,7 +253,10 @@ func (s *Store) removeUses(rules Rules) (out []Removal, err error) {
 				return nil, nil
 			}
 			if !rules.DryRun {
-				if err := os.Remove(s.usesPath(key)); err != nil {
+				switch err := os.Remove(s.usesPath(key)); {
+				case errors.Is(err, os.ErrNotExist):
+					return nil, nil // another host was faster
+				case err != nil:
 					return nil, fmt.Errorf("store: %w", err)
 				}
 			}

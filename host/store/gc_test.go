@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -321,5 +322,40 @@ func TestList(t *testing.T) {
 	}
 	if torn := list[1]; torn.Err == nil || torn.Bytes != 4 || torn.Alone != 4 || torn.Referenced() {
 		t.Errorf("a torn entry: %+v", torn)
+	}
+}
+
+// TestGCAtOnce: what several hosts want to remove at once one of them removes, and none of them fails for it.
+func TestGCAtOnce(t *testing.T) {
+	const records, hosts = 300, 4
+	s := newStore(t)
+	for i := range records {
+		if err := os.WriteFile(s.usesPath(key(fmt.Sprint(i))), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removed := make([]int, hosts)
+	var all sync.WaitGroup
+	for i := range hosts {
+		one := fresh(t, s)
+		all.Go(func() {
+			out, err := one.GC(t.Context(), Rules{Select: func(Info) bool { return true }, Scratch: -1})
+			if err != nil {
+				t.Error(err)
+			}
+			for _, r := range out {
+				if r.What == UseRecord {
+					removed[i]++
+				}
+			}
+		})
+	}
+	all.Wait()
+	sum := 0
+	for _, n := range removed {
+		sum += n
+	}
+	if left := files(t, filepath.Join(s.Dir(), usesDir)); sum != records || len(left) > 0 {
+		t.Errorf("%v removed, %d left", removed, len(left))
 	}
 }

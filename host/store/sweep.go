@@ -158,7 +158,9 @@ func (s *Store) sweepTemporary(dry bool) (out []Removal, err error) {
 		}
 		if !dry {
 			if err := os.Remove(path); err != nil {
-				errs = append(errs, fmt.Errorf("store: %w", err))
+				if !errors.Is(err, fs.ErrNotExist) { // else another host was faster
+					errs = append(errs, fmt.Errorf("store: %w", err))
+				}
 				return nil
 			}
 		}
