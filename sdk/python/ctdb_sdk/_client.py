@@ -46,7 +46,7 @@ class Leased:
     def close(self) -> None:
         self.channel.close()
 
-    def stub(self, path: str) -> Any:
+    def method(self, path: str) -> Any:
         if path not in self._made:
             method = m.METHODS[path]
             kind = ("stream" if method.takes_stream else "unary") + "_" + ("stream" if method.gives_stream else "unary")
@@ -55,7 +55,7 @@ class Leased:
 
     def start(self, path: str, request: Any) -> Any:
         self.call.check()
-        return self.stub(path)(request, metadata=self.metadata)
+        return self.method(path)(request, metadata=self.metadata)
 
     @contextmanager
     def typed(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class RemoteTask(Task):
     def spec(self) -> TaskSpec:
         if self._spec is None:
             with self._leased.typed():
-                answer = self._leased.stub(_TASK + "Spec")(m.task.SpecRequest(), metadata=self._leased.metadata)
+                answer = self._leased.method(_TASK + "Spec")(m.task.SpecRequest(), metadata=self._leased.metadata)
             if not answer.HasField("spec"):
                 raise invalid("spec", f"{self._leased.name} sent none")
             self._spec = _specs.from_spec(answer.spec)
@@ -229,7 +229,7 @@ class RemoteDynamics(Dynamics):
     def __init__(self, leased: Leased) -> None:
         self._leased = leased
         with leased.typed():
-            self._layout = _specs.from_layout(leased.stub(_DYNAMICS + "Layout")(m.model.LayoutRequest(), metadata=leased.metadata))
+            self._layout = _specs.from_layout(leased.method(_DYNAMICS + "Layout")(m.model.LayoutRequest(), metadata=leased.metadata))
 
     def layout(self) -> Layout:
         return self._layout
@@ -255,7 +255,7 @@ class RemoteDynamics(Dynamics):
             with self._leased.typed():
                 self._leased.call.check()
                 message = request(**{name: to_tensor(name, a[first:last]) for name, a in arrays.items()}, **more)
-                out = self._leased.stub(_DYNAMICS + method)(message, metadata=self._leased.metadata)
+                out = self._leased.method(_DYNAMICS + method)(message, metadata=self._leased.metadata)
             parts.append([from_tensor(getattr(out, f.name)) if out.HasField(f.name) else None for f in out.DESCRIPTOR.fields])
         return [None if column[0] is None else np.concatenate([a for a in column if a is not None]) for column in zip(*parts)]
 

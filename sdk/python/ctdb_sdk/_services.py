@@ -11,15 +11,17 @@ import numpy as np
 
 from . import _messages as m
 from . import _specs, figures
-from ._client import Leased, RemoteDynamics, RemoteTask
+from ._client import Leased, RemoteTask
+from ._episode import OpenEpisode, begin, numbers
 from ._guard import Guard, Running
-from ._wire import MAX_TRIALS, Assembler, Rows, block_frames, by_rows, from_tensor, receive, receive_set, set_frames, to_tensor, wired
-from .arrays import Arrays, Block, Blocks
+from ._incoming import CallersData, Subjects
+from ._wire import block_frames, from_tensor, receive, receive_set, set_frames, to_tensor, wired
+from .arrays import Block, Blocks
 from .comparator import Comparator, Outcome
 from .errors import NotFound, Unavailable, Unsupported, WrongShape, invalid
-from .model import DataSource, Dynamics, Model, RolloutRequest, TrainRequest
+from .model import Dynamics, Model, RolloutRequest, TrainRequest
 from .simulator import Simulator
-from .task import Episode, EpisodeRequest, Observation, ScoreRequest, Task, TaskSpec, TrialRequest
+from .task import ScoreRequest, Task, TaskSpec, TrialRequest
 
 MAX_EPISODES = 1024
 
@@ -160,7 +162,7 @@ class Services:
         arrays = receive_set(r.frame for r in requests)
         if len(arrays) != 1:
             raise invalid("outputs", f"{len(arrays)} arrays: the outputs alone are needed")
-        trials = _numbers(task, split, start.trials)
+        trials = numbers(task, split, start.trials)
         outputs = _expect("outputs", next(iter(arrays.values())), len(trials), task.spec())
         value, cotangent = task.loss(ScoreRequest(split, getattr(start, "pass")), trials, outputs)
         made = wired("cotangent", cotangent)
@@ -174,7 +176,7 @@ class Services:
         task = called(call, Task, "task")
         if "closed-loop" not in task.capabilities():
             raise Unsupported(f"{task.full_name()}: it is not a closed-loop task")
-        running: Dict[int, _Episode] = {}
+        running: Dict[int, OpenEpisode] = {}
         try:
             for request in requests:
                 id, which = request.episode, request.WhichOneof("call")
@@ -183,7 +185,7 @@ class Services:
                         raise invalid("episode", f"{id} has already begun")
                     if len(running) == MAX_EPISODES:
                         raise invalid("episode", f"{MAX_EPISODES} are running on this stream: no more are allowed")
-                    running[id], observation = _begin(task, request.begin)
+                    running[id], observation = begin(task, request.begin)
                     yield from running[id].observe(id, -1, observation)
                     continue
                 if id not in running:
@@ -223,7 +225,7 @@ class Services:
             call._send = lambda event: send(m.model.TrainResponse(event=event))
             with contextlib.ExitStack() as held:
                 if start.on_data:
-                    source = _DataSource(requests, send, call)
+                    source = CallersData(requests, send, call)
                     asked.data = source
                     threading.Thread(target=source.receive, name="data", daemon=True).start()
                 else:
@@ -349,7 +351,7 @@ class Services:
     def ComparatorService_Compare(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
         comparator = called(call, Comparator, "comparator")
         with contextlib.ExitStack() as held:
-            subjects = _Subjects(self.guard, call, held)
+            subjects = Subjects(self.guard, call, held)
             for r in requests:
                 subjects.take(r)
             subjects.complete()
@@ -371,16 +373,6 @@ class Services:
             yield from reported(work, call)
 
 
-def _numbers(task: Task, split: str, numbers: Iterable[int]) -> np.ndarray:
-    """Numbers of trials that a caller gave, which must be of the split."""
-    given = np.array(numbers, np.int64)
-    known = task.numbers(split)
-    wrong = given[~np.isin(given, np.asarray(known, np.int64))] if not isinstance(known, range) else given[(given < known.start) | (given >= known.stop)]
-    if len(wrong):
-        raise invalid("trials", f"{wrong[0]} is not one of the {len(known)} trials of the split {split}")
-    return given
-
-
 def _expect(name: str, a: np.ndarray, trials: int, spec: TaskSpec) -> np.ndarray:
     want = (trials, spec.bins, spec.outputs)
     if a.shape != want:
@@ -392,7 +384,7 @@ def _outputs(task: Task, split: str, given: Blocks) -> Blocks:
     """Blocks of outputs that fit the task."""
     spec = task.spec()
     for b in given:
-        _numbers(task, split, b.trials)
+        numbers(task, split, b.trials)
         if "outputs" not in b:
             raise invalid("outputs", "is missing")
         _expect("outputs", b["outputs"], len(b), spec)
@@ -433,223 +425,3 @@ def _wanted(asked: RolloutRequest, given: Blocks) -> Blocks:
         if missing:
             raise invalid("want", f"there is no array {', '.join(missing)}: {', '.join(b.arrays) or 'none'} came of it")
         yield b
-
-
-class _Episode:
-    """An episode of a stream, with the rows of a call that have arrived so far. It keeps the order of steps."""
-
-    def __init__(self, episode: Episode, trials: int, spec: TaskSpec, asked: EpisodeRequest) -> None:
-        self.episode = episode
-        self.actions, self.inputs, self.state = Rows(trials), Rows(trials), Rows(trials)
-        assert spec.loop is not None
-        self.trials, self.spec, self.loop = trials, spec, spec.loop
-        self.dtype = np.dtype(np.float64 if asked.float64 else np.float32)
-        self.tape, self.bins = asked.tape, min(asked.horizon or spec.bins, spec.bins)
-        self.next = 0  # the step that is due
-        self.back = -1  # the step that vjp is due for, once it has begun
-        self.kept = 0  # the first step whose tape is kept
-
-    def _fit(self, name: str, a: Any, width: int) -> Any:
-        if a is not None and a.shape != (self.trials, width):
-            raise invalid(name, f"shape {list(a.shape)}: {[self.trials, width]} is needed")
-        return a if a is None or a.dtype == self.dtype else a.astype(self.dtype)
-
-    def step(self, id: int, request: Any) -> Iterator[Any]:
-        if request.HasField("actions"):
-            self.actions.add(from_tensor(request.actions), "actions")
-        if request.more:
-            return
-        actions = self._fit("actions", self.actions.take("actions"), self.loop.actions)
-        if actions is None:
-            raise invalid("actions", "is missing")
-        if request.t != self.next or self.back >= 0 or request.t >= self.bins:
-            raise invalid("t", f"step {request.t} of {self.bins}: step {self.next} is due" if self.next < self.bins else f"step {request.t}: there are {self.bins}")
-        self.next += 1
-        yield from self.observe(id, request.t, self.episode.step(request.t, actions))
-
-    def vjp(self, id: int, request: Any) -> Iterator[Any]:
-        if request.HasField("inputs"):
-            self.inputs.add(from_tensor(request.inputs), "inputs")
-        if request.HasField("state"):
-            self.state.add(from_tensor(request.state), "state")
-        if request.more:
-            return
-        due = self.back if self.back >= 0 else self.next - 1
-        if not self.tape:
-            raise invalid("vjp", "the episode keeps no tape: begin asks for one")
-        if request.t != due or due < self.kept:
-            raise invalid("t", f"vjp of step {request.t}: that of step {due} is due, the tape begins with step {self.kept}")
-        inputs, state = self._fit("inputs", self.inputs.take("inputs"), self.spec.inputs), self._fit("state", self.state.take("state"), self.loop.state_size)
-        actions = self.episode.vjp(request.t, inputs, state)
-        self.back = due - 1
-        if self.back < 0:
-            self.tape = False
-        a = self._made("cotangent", actions, self.loop.actions)
-        for at, to, more in by_rows([a]):
-            yield m.task.EpisodeResponse(episode=id, cotangent=m.task.EpisodeCotangent(t=request.t, actions=to_tensor("actions", a[at:to]), more=more))
-
-    def drop_tape(self, before: int) -> None:
-        if before < 0 or before > self.next:
-            raise invalid("before", f"{before}: 0 to {self.next}, the steps that were taken, are allowed")
-        self.kept = max(self.kept, before)
-        self.episode.drop_tape(before)
-
-    def _made(self, name: str, value: Any, width: int) -> np.ndarray:
-        a = wired(name, value)
-        if a.shape != (self.trials, width):
-            raise WrongShape(f'"{name}" has shape {list(a.shape)}: {[self.trials, width]} is needed')
-        return a if a.dtype == self.dtype else a.astype(self.dtype)
-
-    def observe(self, id: int, t: int, o: Observation) -> Iterator[Any]:
-        inputs = self._made("inputs", o.inputs, self.spec.inputs)
-        state = None if o.state is None else self._made("state", o.state, self.loop.state_size)
-        recorded = {name: wired(name, a) for name, a in o.recorded.items()}
-        for at, to, more in by_rows([inputs, state, *recorded.values()]):
-            yield m.task.EpisodeResponse(episode=id, observation=m.task.EpisodeObservation(
-                t=t, inputs=to_tensor("inputs", inputs[at:to]), state=None if state is None else to_tensor("state", state[at:to]),
-                recorded=[to_tensor(name, a[at:to]) for name, a in recorded.items()], more=more,
-            ))
-
-
-def _begin(task: Task, b: Any) -> Tuple[_Episode, Observation]:
-    if len(b.trials) > MAX_TRIALS:
-        raise invalid("trials", f"{len(b.trials)}: at most {MAX_TRIALS} are allowed")
-    for name in ("horizon", "truncate"):
-        if getattr(b, name) < 0:
-            raise invalid(name, f"{getattr(b, name)}: at least 0 is needed")
-    split, spec = _specs.from_split(b.split), task.spec()
-    if spec.loop is None:
-        raise Unsupported(f"{task.full_name()}: its spec has no loop")
-    asked = EpisodeRequest(
-        split=split, pass_=getattr(b, "pass"), trials=_numbers(task, split, b.trials), seed=b.seed, float64=b.float64, tape=b.tape,
-        horizon=b.horizon, noise_off=b.noise_off, truncate=b.truncate,
-    )
-    episode, observation = task.begin(asked)
-    return _Episode(episode, len(b.trials), spec, asked), observation
-
-
-class _DataSource(DataSource):
-    """The caller's data, asked for over the stream as the model takes it, two blocks ahead."""
-
-    _AHEAD = 2
-
-    def __init__(self, requests: Iterator[Any], send: Callable[[Any], None], call: Running) -> None:
-        self._requests, self._send, self._call = requests, send, call
-        self._lock = threading.Lock()
-        self._last = 0
-        self._sequences: Dict[int, Tuple[Assembler, "queue.Queue[Any]"]] = {}
-        self._failed: Optional[BaseException] = None
-
-    def receive(self) -> None:
-        """Takes what comes in to the sequence that it belongs to, until the stream ends."""
-        try:
-            for r in self._requests:
-                if not r.HasField("data"):
-                    raise invalid("data", "a piece of data is expected")
-                with self._lock:
-                    sequence = self._sequences.get(r.data.sequence)
-                if sequence is None:
-                    continue  # no longer wanted
-                assembler, items = sequence
-                try:
-                    block = assembler.push(r.data.frame)
-                except Exception as error:
-                    items.put(error)
-                    raise
-                if block is not None:
-                    items.put(block)
-                if assembler.ended:
-                    items.put(None)
-            raise Unavailable("the caller sends no more data")
-        except BaseException as error:
-            with self._lock:
-                self._failed = error
-                waiting = list(self._sequences.values())
-            for _, items in waiting:
-                items.put(error)
-
-    def data(self, split: str) -> Blocks:
-        if split not in ("train", "valid"):
-            raise invalid("split", f'"{split}": train or valid is needed')
-        return self._range(_specs.to_split(split))
-
-    def _range(self, split: int) -> Blocks:
-        items: "queue.Queue[Any]" = queue.Queue()
-        with self._lock:
-            self._last += 1
-            id = self._last
-            self._sequences[id] = (Assembler(), items)
-            if self._failed is not None:
-                items.put(self._failed)
-        finished = False
-        try:
-            self._want(sequence=id, split=split, blocks=self._AHEAD)
-            while True:
-                item = items.get()
-                if isinstance(item, BaseException):
-                    finished = True
-                    self._call.check()
-                    raise item
-                if item is None:
-                    return
-                self._want(sequence=id, split=split, blocks=1)
-                yield item
-        finally:
-            with self._lock:
-                del self._sequences[id]
-            if not finished and not self._call.cancelled:
-                self._want(sequence=id, done=True)
-
-    def _want(self, **want: Any) -> None:
-        self._send(m.model.TrainResponse(want=m.model.TrainWant(**want)))
-
-
-class _Subjects:
-    """Puts the subjects of a comparison together."""
-
-    _SETS = ("train", "valid", "scored")
-
-    def __init__(self, guard: Guard, call: Running, held: contextlib.ExitStack) -> None:
-        self.guard, self.call, self.held = guard, call, held
-        self.all: List[Any] = []
-        self.sets: Dict[str, Assembler] = {}
-        self.arrays: Dict[str, Arrays] = {}
-
-    def take(self, request: Any) -> None:
-        which = request.WhichOneof("request")
-        if which == "subject":
-            self.complete()
-            self._begin(request.subject)
-        elif which in self._SETS:
-            if not self.all:
-                raise invalid("subjects", "arrays before the first subject")
-            block = self.sets[which].push(getattr(request, which))
-            if block is not None:
-                if which in self.arrays or len(block.trials):
-                    raise invalid("subjects." + self.all[-1].label, "one set of arrays is needed, got blocks of trials")
-                self.arrays[which] = block.arrays
-
-    def _begin(self, message: Any) -> None:
-        subject = _specs.from_subject(message)
-        if any(s.label == subject.label for s in self.all):
-            raise invalid("subjects." + subject.label, "the label is given twice")
-        if message.HasField("dynamics"):
-            instance = self.held.enter_context(self.guard.own(message.dynamics))
-            if instance is not None:
-                subject.dynamics = self.held.enter_context(self.guard.lend(instance))
-            else:
-                leased = Leased(message.dynamics, self.call)
-                self.held.callback(leased.close)
-                subject.dynamics = RemoteDynamics(leased)
-        self.all.append(subject)
-        self.sets, self.arrays = {name: Assembler() for name in self._SETS}, {}
-
-    def complete(self) -> None:
-        """Gives the last subject its arrays, or says that some have not arrived."""
-        if not self.all:
-            return
-        last = self.all[-1]
-        for name in self._SETS:
-            if not self.sets[name].ended:
-                raise invalid("subjects." + last.label, f"the set of its {name} arrays is not complete")
-            setattr(last, name, self.arrays.get(name, Arrays()))

@@ -95,7 +95,7 @@ class Host:
     def rpc(self, method: str, request: Any, timeout: Optional[float] = None) -> Any:
         """A call of PluginService."""
         with self._plugin.typed():
-            return self._plugin.stub(_PLUGIN + method)(request, metadata=((TOKEN, self.token),), timeout=timeout)
+            return self._plugin.method(_PLUGIN + method)(request, metadata=((TOKEN, self.token),), timeout=timeout)
 
     def describe(self) -> Any:
         return self.rpc("Describe", m.plugin.DescribeRequest())

@@ -129,7 +129,7 @@ class Process(unittest.TestCase):
         with self.quiet() as host:
             task = host.open_task("task/noisy")
             id = dict(task._leased.metadata)[INSTANCE]
-            spec = task._leased.stub("/ctdb.task.v1.TaskService/Spec")
+            spec = task._leased.method("/ctdb.task.v1.TaskService/Spec")
 
             def code(*metadata):
                 with self.assertRaises(grpc.RpcError) as caught:
