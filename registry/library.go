@@ -57,7 +57,7 @@ const (
 )
 
 // Install installs a folder, an archive or an executable. Either it is there whole afterwards, verified, or nothing of it is. Of several installations at once each waits for the one before.
-// What is refused is a [*PackageError].
+// What is refused is a [*PackageError]; where a version that is to be replaced is in use by another process, it is an [*InUseError].
 func (l Library) Install(ctx context.Context, source string, o InstallOptions) (_ *Installed, err error) {
 	unlock, err := l.lock(ctx)
 	if err != nil {
@@ -86,13 +86,27 @@ func (l Library) Install(ctx context.Context, source string, o InstallOptions) (
 	if err != nil {
 		return nil, &PackageError{source, err}
 	}
-	switch same := slices.IndexFunc(there, func(i Installed) bool { return i.Title() == out.Title() }); {
+	same := slices.IndexFunc(there, func(i Installed) bool { return i.Title() == out.Title() })
+	replaced := false
+	switch {
 	case same >= 0 && there[same].Sum() == out.Sum() && whole(out.Dir) && !resigned(out.Dir, p.dir):
 		out.Already = true
 	case same >= 0 && there[same].Sum() != out.Sum():
 		return nil, &PackageError{source, fmt.Errorf("%s is installed with other contents: their checksum is %s, this package's %s: a release does not change, so its version must; or remove the installed one first: ctdb-host plugin remove %s",
 			out.Title(), there[same].Sum(), out.Sum(), out.Title())}
 	case same >= 0 || slices.ContainsFunc(broken, func(s Skip) bool { return s.Path == out.Dir }):
+		replaced = true
+	}
+	free := older
+	if replaced {
+		free = append(slices.Clone(older), Installed{Manifest: out.Manifest, Dir: out.Dir})
+	}
+	release, err := takeAway(free...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	if replaced {
 		// What is damaged, or signed otherwise, is replaced.
 		if err := os.Rename(out.Dir, filepath.Join(work, "damaged")); err != nil {
 			return nil, fmt.Errorf("registry: %w", err)
@@ -147,13 +161,18 @@ func (l Library) judge(m Manifest, there []Installed, o InstallOptions) ([]Insta
 	return older, nil
 }
 
-// Remove removes installed plugins.
+// Remove removes installed plugins, all or, where one is in use by another process, none: the error is an [*InUseError] then.
 func (l Library) Remove(ctx context.Context, which ...Installed) (err error) {
 	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	release, err := takeAway(which...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	work, err := os.MkdirTemp(l.Dir, making)
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)

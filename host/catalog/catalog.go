@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -92,6 +93,19 @@ func (p *Plugin) Pinned() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Build is what a lock pins of the plugin. Of one that an interpreter runs it has the versions of what the plugin says that it runs on.
+func (p *Plugin) Build() registry.Pinned {
+	out := registry.Pinned{Name: p.Manifest.Name, Version: p.Manifest.Version, PinnedBuild: registry.PinnedBuild{Sum: p.Pinned()}}
+	if !p.Script || strings.HasPrefix(p.Manifest.Language, "go") {
+		return out
+	}
+	out.Environment = maps.Clone(p.Manifest.Numerics)
+	// Both stand for more than versions: they differ between machines on which the versions are the same.
+	delete(out.Environment, "source")
+	delete(out.Environment, "environment")
+	return out
+}
+
 // Component is a component of a plugin.
 type Component struct {
 	component.Info
@@ -106,13 +120,13 @@ type Catalog struct {
 	plugins []*Plugin
 	skipped []registry.Skip
 	// lock pins plugins; nil pins none. Where it is not strict it only chooses between versions.
-	lock   *registry.Lock
+	lock   *registry.Pins
 	strict bool
 }
 
 // Locked is the catalog for experiments whose plugins a lock pins, which may be nil: Find takes the pinned version where several are there, and refuses a plugin that is not the
 // pinned one, but for those from --plugin-dir.
-func (c *Catalog) Locked(l *registry.Lock) *Catalog {
+func (c *Catalog) Locked(l *registry.Pins) *Catalog {
 	out := *c
 	out.lock, out.strict = l, true
 	return &out
@@ -122,7 +136,7 @@ func (c *Catalog) Locked(l *registry.Lock) *Catalog {
 func (c *Catalog) IsLocked() bool { return c.lock != nil && c.strict }
 
 // Preferring is the catalog in which Find takes the version that a lock pins, which may be nil, where several are there, and refuses none.
-func (c *Catalog) Preferring(l *registry.Lock) *Catalog {
+func (c *Catalog) Preferring(l *registry.Pins) *Catalog {
 	out := *c
 	out.lock, out.strict = l, false
 	return &out

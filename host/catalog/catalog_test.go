@@ -24,7 +24,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
-var _ experiment.Lookup = (*Catalog)(nil).Lookup
+var _ experiment.Lookup = (&Catalog{}).Lookup()
 
 // hidden makes the test binary a plugin.
 const hidden = "plugin-under-test"
@@ -377,22 +377,25 @@ func TestLocked(t *testing.T) {
 	for _, p := range c.Plugins() {
 		sums[p.Title()] = p.Sum()
 	}
-	lock := func(plugins ...registry.Pinned) *registry.Lock {
-		if _, err := (*registry.Lock)(nil).Write(path, plugins); err != nil {
+	lock := func(plugins ...registry.Pinned) *registry.Pins {
+		if _, err := (*registry.Lock)(nil).Write(path, map[string][]registry.Pinned{"study.yaml": plugins}); err != nil {
 			t.Fatal(err)
 		}
 		l, err := registry.ReadLock(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return l
+		return l.Of("study.yaml")
+	}
+	pinned := func(name, version, sum string) registry.Pinned {
+		return registry.Pinned{Name: name, Version: version, PinnedBuild: registry.PinnedBuild{Sum: sum}}
 	}
 	var ambiguous *AmbiguousError
 	var refused *registry.LockError
 	if _, err := c.Locked(nil).Find("task/one"); !errors.As(err, &ambiguous) {
 		t.Errorf("without a lock: %v", err)
 	}
-	l := lock(registry.Pinned{Name: "mine", Version: "1.0.0", Sum: sums["mine@1.0.0"]})
+	l := lock(pinned("mine", "1.0.0", sums["mine@1.0.0"]))
 	for _, k := range []*Catalog{c.Locked(l), c.Preferring(l)} {
 		if x, err := k.Find("task/one"); err != nil || x.Plugin.Title() != "mine@1.0.0" {
 			t.Errorf("found %v, error %v", x.Plugin, err)
@@ -409,11 +412,35 @@ func TestLocked(t *testing.T) {
 			t.Errorf("%s: error %v", ref, err)
 		}
 	}
-	both := lock(registry.Pinned{Name: "mine", Version: "1.0.0", Sum: sums["mine@1.0.0"]}, registry.Pinned{Name: "mine", Version: "2.0.0", Sum: sums["yours@1.0.0"]})
+	both := lock(pinned("mine", "1.0.0", sums["mine@1.0.0"]), pinned("mine", "2.0.0", sums["yours@1.0.0"]))
 	if _, err := c.Locked(both).Find("task/one"); !errors.As(err, &ambiguous) {
 		t.Errorf("with both pinned: %v", err)
 	}
 	if _, err := c.Locked(both).Find("mine@2.0.0:task/one"); !errors.As(err, &refused) || !strings.Contains(err.Error(), sums["mine@2.0.0"]) || !strings.Contains(err.Error(), sums["yours@1.0.0"]) {
 		t.Errorf("with another checksum: %v", err)
+	}
+	// One that is not pinned is told of once in an experiment.
+	lookup := c.Locked(l).Lookup()
+	if _, err := lookup("task/two", component.Task); !errors.As(err, &refused) {
+		t.Errorf("first: %v", err)
+	}
+	if info, err := lookup("task/two", component.Task); err != nil || info.Name.Short != "two" {
+		t.Errorf("again: %v, %v", info, err)
+	}
+	// A script runs on what the lock has of it besides: another version is a mismatch that shows both.
+	p := &Plugin{Candidate: registry.Candidate{Script: true, SHA256: sums["mine@1.0.0"]}, Manifest: component.Manifest{
+		Name: "mine", Version: "1.0.0", Language: "python3.11.2", Numerics: map[string]string{"python": "3.11.2", "numpy": "1.26.4", "environment": "b0"},
+	}}
+	l = lock(p.Build())
+	if err := l.Check(p.Build()); err != nil {
+		t.Error(err)
+	}
+	p.Manifest.Numerics = map[string]string{"python": "3.11.2", "numpy": "2.0.1", "scipy": "1.11.0", "environment": "b1"}
+	if err := l.Check(p.Build()); !errors.As(err, &refused) || !strings.Contains(err.Error(), "numpy 2.0.1, scipy 1.11.0, pinned is numpy 1.26.4, no scipy") {
+		t.Errorf("in another environment: %v", err)
+	}
+	p.Manifest.Language = "go1.26"
+	if b := p.Build(); b.Environment != nil {
+		t.Errorf("a Go program behind a script is pinned with %v", b.Environment)
 	}
 }

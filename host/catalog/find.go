@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ func (c *Catalog) Find(ref string) (Component, error) {
 		}
 	}
 	if c.lock != nil && len(found) > 1 {
-		pinned := slices.DeleteFunc(slices.Clone(found), func(x Component) bool { return !c.lock.Pins(x.Plugin.Manifest.Name, x.Plugin.Manifest.Version) })
+		pinned := slices.DeleteFunc(slices.Clone(found), func(x Component) bool { return !c.lock.Has(x.Plugin.Manifest.Name, x.Plugin.Manifest.Version) })
 		if len(pinned) == 1 {
 			found = pinned
 		}
@@ -82,7 +83,7 @@ func (c *Catalog) Find(ref string) (Component, error) {
 	switch len(found) {
 	case 1:
 		if p := found[0].Plugin; c.IsLocked() && p.Source != registry.FlagDir {
-			if err := c.lock.Check(p.Manifest.Name, p.Manifest.Version, p.Pinned()); err != nil {
+			if err := c.lock.Check(p.Build()); err != nil {
 				return Component{}, err
 			}
 		}
@@ -112,10 +113,22 @@ func shortest(x Component, others []Component) string {
 	return name + ":" + x.Name.String()
 }
 
-// Lookup is Find for an experiment, which has checked the kind.
-func (c *Catalog) Lookup(ref string, _ component.Kind) (component.Info, error) {
-	x, err := c.Find(ref)
-	return x.Info, err
+// Lookup is Find for an experiment, which has checked the kind. That a plugin is not the pinned one is told where it is looked up first, and not again for each of its components.
+func (c *Catalog) Lookup() func(ref string, _ component.Kind) (component.Info, error) {
+	told := map[string]bool{}
+	unlocked := *c
+	unlocked.strict = false
+	return func(ref string, _ component.Kind) (component.Info, error) {
+		x, err := c.Find(ref)
+		var pinned *registry.LockError
+		if errors.As(err, &pinned) {
+			if told[pinned.Found.Title()] {
+				x, err = unlocked.Find(ref)
+			}
+			told[pinned.Found.Title()] = true
+		}
+		return x.Info, err
+	}
 }
 
 // notFound says why, from the plugin to the version to the name.

@@ -63,7 +63,8 @@ func exitStatus(ctx context.Context, err error) int {
 	var ambiguous *catalog.AmbiguousError
 	var refused *registry.PackageError
 	var pinned *registry.LockError
-	if errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) || errors.As(err, &refused) || errors.As(err, &pinned) {
+	var used *registry.InUseError
+	if errors.As(err, &used) || errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) || errors.As(err, &refused) || errors.As(err, &pinned) {
 		return Usage
 	}
 	for _, refused := range []error{pipeline.ErrFolder, pipeline.ErrShard, pipeline.ErrStudies, artifact.ErrRunLocked} {

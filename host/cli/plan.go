@@ -28,6 +28,7 @@ func (p Program) planCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			defer g.plugins.release()
 			defer g.host.Store.Close()
 			plan, err := g.graph.Plan(c.Context)
 			if err != nil {
@@ -125,6 +126,7 @@ func (p Program) dryRun(c *cli.Context, file source) error {
 	if err != nil {
 		return err
 	}
+	defer g.plugins.release()
 	defer g.host.Store.Close()
 	plan, err := g.plan(c)
 	if err != nil {

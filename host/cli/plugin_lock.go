@@ -19,7 +19,7 @@ func (p Program) pluginLockCommand() *cli.Command {
 	return &cli.Command{
 		Name: "lock", Usage: "pin the plugins of experiments in the " + registry.LockFile + " beside them", ArgsUsage: "FILE...", OnUsageError: onUsage,
 		Description: "From then on the experiments of that folder run with these plugins, to the bit, or say what differs. A plugin that is there in several versions is taken in\n" +
-			"the one that is pinned already, unless the experiment names another. Plugins from --plugin-dir are not compared. Name all experiments that share a lock.",
+			"the one that is pinned already, unless the experiment names another. Plugins from --plugin-dir are not compared. What the lock says of other experiments stays.",
 		Flags: []cli.Flag{setFlag(), jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if !c.Args().Present() {
@@ -66,11 +66,11 @@ type shownLock struct {
 	Changes []string `json:"changes"`
 }
 
-// toLock is a lock that is to be written.
+// toLock is a lock that is to be written; plugins are those of each experiment by its file's name.
 type toLock struct {
 	path    string
 	was     *registry.Lock
-	plugins []registry.Pinned
+	plugins map[string][]registry.Pinned
 }
 
 // addToLock adds the plugins of an experiment to the lock beside it.
@@ -89,11 +89,12 @@ func (p Program) addToLock(c *cli.Context, cat *catalog.Catalog, name string, of
 		if err != nil {
 			return usageError{err}
 		}
-		l = &toLock{path: path, was: was}
+		l = &toLock{path: path, was: was, plugins: map[string][]registry.Pinned{}}
 		of[path] = l
 	}
-	cat = cat.Preferring(l.was)
-	study, err := experiment.Read(file, data, c.StringSlice("set"), cat.Lookup)
+	experimentName := filepath.Base(file)
+	cat = cat.Preferring(l.was.Of(experimentName))
+	study, err := experiment.Read(file, data, c.StringSlice("set"), cat.Lookup())
 	if err != nil {
 		return err
 	}
@@ -101,21 +102,20 @@ func (p Program) addToLock(c *cli.Context, cat *catalog.Catalog, name string, of
 	if err != nil {
 		return usageError{err}
 	}
+	pins := []registry.Pinned{}
 	for _, one := range g.Plugins() {
 		if one.Source == registry.FlagDir {
 			fmt.Fprintf(p.Err, "%s is from --plugin-dir and is not pinned\n", one.Title())
 			continue
 		}
-		pin := registry.Pinned{Name: one.Manifest.Name, Version: one.Manifest.Version, Sum: one.Pinned()}
-		if !slices.Contains(l.plugins, pin) {
-			l.plugins = append(l.plugins, pin)
-		}
+		pins = append(pins, one.Build())
 	}
+	l.plugins[experimentName] = pins
 	return nil
 }
 
-// readLock reads the lock beside an experiment file; nil where there is none, as for an example.
-func readLock(file string) (*registry.Lock, error) {
+// readLock reads what the lock beside an experiment file says of it; nil where there is none, as for an example.
+func readLock(file string) (*registry.Pins, error) {
 	if !isThere(file) {
 		return nil, nil
 	}
@@ -123,7 +123,7 @@ func readLock(file string) (*registry.Lock, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return l, nil
+	return l.Of(filepath.Base(file)), nil
 }
 
 func isThere(file string) bool {

@@ -90,6 +90,7 @@ func (p Program) runExperiment(c *cli.Context, file source) error {
 	if err != nil {
 		return err
 	}
+	defer g.plugins.release()
 	quiet := c.Bool("quiet") || c.Bool("json")
 	if !quiet {
 		if err := p.announce(c, g); err != nil {
@@ -236,12 +237,14 @@ type prepared struct {
 	study *experiment.Study
 	host  pipeline.Host
 	graph *pipeline.Graph
+	// plugins are kept installed until they are released.
+	plugins *kept
 	// needs is the memory that stages are expected to take, see pipeline.Estimate.
 	needs map[string]int64
 }
 
 // prepare resolves an experiment, asks its components what they think of it, and opens the store by open.
-func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.Context) (*store.Store, error)) (*prepared, error) {
+func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.Context) (*store.Store, error)) (_ *prepared, err error) {
 	if n := c.Int("jobs"); c.IsSet("jobs") && n < 1 {
 		return nil, usagef("--jobs %d: at least 1 is needed", n)
 	}
@@ -264,15 +267,32 @@ func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.C
 		return nil, err
 	}
 	cat = cat.Locked(lock)
-	study, err := experiment.Read(file.name, file.data, c.StringSlice("set"), cat.Lookup)
+	study, err := experiment.Read(file.name, file.data, c.StringSlice("set"), cat.Lookup())
 	if err != nil {
 		return nil, err
+	}
+	plugins := &kept{}
+	defer func() {
+		if err != nil {
+			plugins.release()
+		}
+	}()
+	for _, one := range study.Points {
+		for _, u := range one.Experiment.Uses() {
+			found, err := cat.Find(u.Ref.String())
+			if err == nil {
+				err = plugins.keep(found.Plugin)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
 	}
 	st, err := open(c)
 	if err != nil {
 		return nil, err
 	}
-	out := &prepared{study: study, host: pipeline.Host{Catalog: cat, Store: st, Budget: pipeline.NewBudget(c.Int("threads"), c.Int("jobs")), Memory: memory}}
+	out := &prepared{study: study, plugins: plugins, host: pipeline.Host{Catalog: cat, Store: st, Budget: pipeline.NewBudget(c.Int("threads"), c.Int("jobs")), Memory: memory}}
 	if len(p.CheckFile) > 0 {
 		self, err := os.Executable()
 		if err != nil {
@@ -287,6 +307,12 @@ func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.C
 	}
 	if out.graph, err = pipeline.New(study, nil, out.host); err != nil {
 		return nil, usageError{err}
+	}
+	// Those too whose models are loaded from folders.
+	for _, one := range out.graph.Plugins() {
+		if err := plugins.keep(one); err != nil {
+			return nil, err
+		}
 	}
 	if cat.IsLocked() && !c.Bool("quiet") && !c.Bool("json") {
 		for _, one := range out.graph.Plugins() {
@@ -320,6 +346,9 @@ func (p Program) validateCommand() *cli.Command {
 				return err
 			}
 			g, err := p.prepare(c, file, true, readStore)
+			if g != nil {
+				defer g.plugins.release()
+			}
 			if c.Bool("json") {
 				return p.validationJSON(g, err)
 			}

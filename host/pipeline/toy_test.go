@@ -391,7 +391,7 @@ compare:
 // study reads a study of the toys.
 func study(t testing.TB, h Host, text string, sets ...string) *experiment.Study {
 	t.Helper()
-	s, err := experiment.Read(filepath.Join(t.TempDir(), "toys.yaml"), []byte(text), sets, h.Catalog.Lookup)
+	s, err := experiment.Read(filepath.Join(t.TempDir(), "toys.yaml"), []byte(text), sets, h.Catalog.Lookup())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestThreadBudgetIsKept(t *testing.T) {
 		took, began := children(t), time.Now()
 		var all sync.WaitGroup
 		for i, b := range budgets {
-			study, err := experiment.Read("heavy.yaml", []byte(heavyStudy), []string{fmt.Sprintf("seed=%d", i), "name=" + name}, cat.Lookup)
+			study, err := experiment.Read("heavy.yaml", []byte(heavyStudy), []string{fmt.Sprintf("seed=%d", i), "name=" + name}, cat.Lookup())
 			if err != nil {
 				t.Fatal(err)
 			}
