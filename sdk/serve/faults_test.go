@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -367,6 +368,33 @@ func TestCloseAndDrain(t *testing.T) {
 	h, err := p.Health(ctx)
 	if err != nil || h.Ready {
 		t.Errorf("health of a plugin that has drained is %+v, %v", h, err)
+	}
+
+	// One that is held up in sending, since nobody reads what it sends, is ended too.
+	clogged := inMemory(t)
+	w = openWave(t, clogged.Plugin, param.Values{"blocks": 64, "trials": 1024, "bins": 1024})
+	next, stop := iter.Pull2(w.Trials(ctx, task.TrialRequest{Split: task.Train}))
+	defer stop()
+	if _, err, _ := next(); err != nil {
+		t.Fatal(err)
+	}
+	limited, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
+	if err := clogged.Drain(limited); err != nil {
+		t.Errorf("Drain while nobody reads: %v", err)
+	}
+	for {
+		_, err, more := next()
+		if !more {
+			t.Error("a call that is drained while nobody reads ends as if it had sent all")
+			break
+		}
+		if err != nil {
+			if !errors.Is(err, component.ErrUnavailable) {
+				t.Errorf("a call that is drained while nobody reads gives %v", err)
+			}
+			break
+		}
 	}
 
 	// A call that heeds the request ends by itself, and is waited for.

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -80,6 +81,29 @@ func (s *contextStream) RecvMsg(m any) error {
 	case err := <-got:
 		return err
 	case <-s.ctx.Done():
+		return status.FromContextError(s.ctx.Err()).Err()
+	}
+}
+
+// unblock is what a message that is being sent has to get away in when this end has cancelled its call.
+const unblock = 100 * time.Millisecond
+
+// SendMsg sends, or returns when the call's context has ended and the message is still held up. gRPC's own waits for a peer that does not read, however long. What it leaves
+// waiting ends with the call.
+func (s *contextStream) SendMsg(m any) error {
+	sent := make(chan error, 1)
+	go func() { sent <- s.ServerStream.SendMsg(m) }()
+	select {
+	case err := <-sent:
+		return err
+	case <-s.ctx.Done():
+	}
+	timer := time.NewTimer(unblock)
+	defer timer.Stop()
+	select {
+	case err := <-sent:
+		return err
+	case <-timer.C:
 		return status.FromContextError(s.ctx.Err()).Err()
 	}
 }
