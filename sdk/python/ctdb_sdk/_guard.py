@@ -123,17 +123,17 @@ class Guard:
                 if grant.instance.id != id or method not in grant.methods:
                     raise _Refused(grpc.StatusCode.PERMISSION_DENIED, f'{self.name}: the lease of {grant.instance.id} does not allow {method} on "{id}"')
                 running.grant = grant
-            if method in _FREE:
-                return running
-            if self._shut or (self._draining and running.grant is None):
-                raise self._ending()
-            if not method.startswith(PLUGIN_SERVICE):
-                running.instance = self._find(id)
-                running.instance.held += 1
-            running.counted = True
-            self._calls.add(running)
-            if self._draining:
-                running._draining.set()
+            if method not in _FREE:
+                if self._shut or (self._draining and running.grant is None):
+                    raise self._ending()
+                if not method.startswith(PLUGIN_SERVICE):
+                    running.instance = self._find(id)
+                    running.instance.held += 1
+                running.counted = True
+                self._calls.add(running)
+                if self._draining:
+                    running._draining.set()
+        # Of the others too: a Drain whose caller has gone must not wait for ever.
         if not context.add_callback(running._cancel):
             running._cancel()
         return running
@@ -244,20 +244,26 @@ class Guard:
             return not self._draining, [c for c in self._calls if c.instance is not None and c._last is not None]
 
     def drain(self, patience: Optional[float], running: Call) -> None:
-        """Refuses new calls and waits for the running ones, which are cancelled after patience seconds; None means never."""
+        """Refuses new calls and waits for the running ones, which are cancelled after patience seconds; None means never. Where its own caller has gone it ends, and the plugin still drains."""
+        running._on_cancel(self._wake)
         with self._changed:
             self._draining = True
             for c in self._calls:
                 c._draining.set()
             self._hush()
             self._changed.wait_for(lambda: self._shut or running.cancelled, patience)
+            running.check()
             late = [] if self._shut else list(self._calls)
         for c in late:
             self._end(c, self._ending())
         with self._changed:
             while not self._shut:
                 running.check()
-                self._changed.wait(0.1)
+                self._changed.wait()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     # Leases of this plugin's own instances are used directly.
 

@@ -11,29 +11,54 @@ import re
 import site
 import sys
 import sysconfig
-from typing import Dict, Iterator, List, Set
+from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
-_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "scipy", "tensorflow")
+# What carries messages and installs packages, and computes nothing.
+_PLUMBING = {"ctdb-sdk", "grpcio", "protobuf", "typing-extensions", "pip", "setuptools", "wheel", "distribute", "six"}
 _SETTINGS = re.compile(r"(XLA_|JAX_|OPENBLAS_|MKL_|TORCH_|CUDA_VISIBLE_DEVICES|NVIDIA_TF32)")
 _THREADS = re.compile(r"_NUM_THREADS\Z")
 _MAX_FILES = 20_000
+# The beginning of a line of RECORD that is of a module, or of a file in a package, with what stands below it.
+_MODULE = re.compile(r"^([^\W\d]\w*)(?:/(\w+)|\.(?:py|so|pyd|abi3|cpython)\b)", re.MULTILINE)
 
 
 def numerics() -> Dict[str, str]:
-    """Versions of the numeric libraries that are loaded, and the two checksums."""
-    out = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        version = getattr(sys.modules.get(name), "__version__", None)
-        if version:
-            out[name] = str(version)
-    out["source"], out["environment"] = source(), environment()
+    """Versions of Python and of the packages that are loaded, by which a lock pins what the plugin runs on, and the two checksums."""
+    found = list(importlib.metadata.distributions())
+    return {**loaded(found), "python": platform.python_version(), "source": source(), "environment": environment(found)}
+
+
+def loaded(found: Iterable[importlib.metadata.Distribution]) -> Dict[str, str]:
+    """The versions of those installed packages of which a module is loaded."""
+    modules = set()
+    for name in list(sys.modules):
+        first, _, rest = name.partition(".")
+        if getattr(sys.modules.get(first), "__file__", None) is not None:
+            modules.add(first)
+        elif rest:
+            # What is loaded of a namespace, e.g. of google, says nothing of its other packages.
+            modules.add(f"{first}.{rest.split('.')[0]}")
+    out: Dict[str, str] = {}
+    for d in found:
+        name = re.sub(r"[-_.]+", "-", str(d.metadata["Name"])).lower()
+        # The first of a name on the path is the one that is imported.
+        if name not in _PLUMBING and name not in out and d.version and not modules.isdisjoint(_provides(d)):
+            out[name] = str(d.version)
     return out
 
 
-def environment() -> str:
+def _provides(d: importlib.metadata.Distribution) -> Set[str]:
+    """The modules and packages of a distribution, and those one level below."""
+    out = set((d.read_text("top_level.txt") or "").split())
+    for first, second in _MODULE.findall(d.read_text("RECORD") or ""):
+        out.update((first, f"{first}.{second}"))
+    return out
+
+
+def environment(found: Iterable[importlib.metadata.Distribution]) -> str:
     """Stands for all installed packages to the last file, the interpreter, the processor, and the settings that numeric libraries read."""
     lines = [sys.version, platform.machine(), _processor()]
-    for d in importlib.metadata.distributions():
+    for d in found:
         # RECORD has the checksum of each file.
         record = d.read_text("RECORD") or d.read_text("installed-files.txt") or ""
         lines.append(f"{d.metadata['Name']} {d.version} {hashlib.sha256(record.encode()).hexdigest()}")
@@ -64,11 +89,12 @@ def source() -> str:
     """Stands for the plugin's own code: the script and the modules beside it, and every module that is loaded and not installed, of a package all files."""
     installed = _installed()
     script = os.path.realpath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
-    files: Set[str] = {script} if os.path.isfile(script) else set()
+    # Each file with its name within the folder or the package that it is of.
+    files: Set[Tuple[str, str]] = {(os.path.basename(script), script)} if os.path.isfile(script) else set()
     folder = os.path.dirname(script)
     if files and not os.path.exists(os.path.join(os.path.dirname(folder), "pyvenv.cfg")):
-        files.update(e.path for e in os.scandir(folder) if e.name.endswith(".py") and e.is_file())
-    packages: Set[str] = set()
+        files.update((e.name, e.path) for e in os.scandir(folder) if e.name.endswith(".py") and e.is_file())
+    packages: Set[Tuple[str, str]] = set()
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if not isinstance(path, str) or not os.path.isfile(path):
@@ -76,17 +102,17 @@ def source() -> str:
         path = os.path.realpath(path)
         if any(path.startswith(p) for p in installed):
             continue
-        top = sys.modules.get(name.split(".")[0])
-        where = getattr(top, "__path__", None)
+        first = name.split(".")[0]
+        where = getattr(sys.modules.get(first), "__path__", None)
         if where is None:
-            files.add(path)
+            files.add((os.path.basename(path), path))
         else:
-            packages.update(os.path.realpath(p) for p in where)
-    for package in packages:
-        files.update(_tree(package))
+            packages.update((first, os.path.realpath(p)) for p in where)
+    for name, package in packages:
+        files.update((f"{name}/{os.path.relpath(path, package)}", path) for path in _tree(package))
     digest = hashlib.sha256()
-    # Not the paths: the same code elsewhere is the same.
-    for line in sorted(f"{os.path.basename(path)} {_checksum(path)}" for path in files):
+    # Not where they are: the same code elsewhere is the same.
+    for line in sorted(f"{name} {_checksum(path)}\n" for name, path in files):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 

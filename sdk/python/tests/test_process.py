@@ -187,6 +187,27 @@ class Process(unittest.TestCase):
             with self.assertRaises(ctdb.Unavailable):
                 host.open_task("task/noisy")
 
+    def test_drains_that_are_given_up_hold_no_thread(self):
+        with self.quiet() as host:
+            task = host.open_task("task/noisy")
+            endless = task.trials(ctdb.TrialRequest("train", 3))
+            next(endless)
+
+            def threads():
+                return len(os.listdir(f"/proc/{host.process.pid}/task")) if sys.platform == "linux" else 0
+
+            before = 0
+            for k in range(40):
+                with self.assertRaises(Exception):  # without a deadline of its own it waits for the running call
+                    host.rpc("Drain", m.plugin.DrainRequest(), timeout=0.05)
+                if k == 9:
+                    before = threads()
+            next(endless)  # which goes on: it was asked to end, and nobody has cancelled it
+            self.assertFalse(host.rpc("Health", m.plugin.HealthRequest()).ready)
+            self.assertLess(threads() - before, 15)  # 30 if each held one
+            endless.close()
+            host.rpc("Drain", m.plugin.DrainRequest(), timeout=20)
+
     @unittest.skipUnless(sys.platform == "linux", "as the kernel does it there")
     def test_ends_with_its_host(self):
         # Also where the interpreter's lock is held for good: the kernel kills.
