@@ -6,8 +6,8 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"

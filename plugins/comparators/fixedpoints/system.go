@@ -3,7 +3,6 @@ package fixedpoints
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -110,11 +109,7 @@ func each(ctx context.Context, threads, n, run int, f func(ctx context.Context, 
 	g.SetLimit(max(1, threads))
 	for from := 0; from < n; from += run {
 		g.Go(func() (err error) {
-			defer func() {
-				if p := recover(); p != nil {
-					err = &trials.PanicError{Value: fmt.Sprint(p), Stack: debug.Stack()}
-				}
-			}()
+			defer trials.Recover(&err)
 			if err := inner.Err(); err != nil {
 				return err
 			}

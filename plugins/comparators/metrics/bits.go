@@ -52,6 +52,8 @@ func (b bitsPerSpike) only(from, to int) bitsPerSpike {
 	return b
 }
 
+var errCounts = trials.Omit("what was observed are not counts, for which bits per spike are defined")
+
 // likelihood sums up the likelihood of counts under rates, both (B, T, neurons), for all neurons.
 func likelihood(ctx context.Context, threads int, counts, rates trials.Series, pairs trials.Pairing) (bitsPerSpike, error) {
 	d := counts.Width()
@@ -68,7 +70,7 @@ func likelihood(ctx context.Context, threads int, counts, rates trials.Series, p
 				r := rate[i]
 				switch {
 				case s < 0 || s != math.Floor(s):
-					wrong[shard] = trials.Omit("what was observed are not counts, for which bits per spike are defined")
+					wrong[shard] = errCounts
 					return
 				case r < 0 || (r == 0 && s > 0):
 					wrong[shard] = trials.Omit("some inferred rates are negative, or 0 where there are spikes")

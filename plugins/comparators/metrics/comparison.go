@@ -29,6 +29,8 @@ type comparison struct {
 	columns map[string][]labelled
 	// likelihoods of all neurons' spikes, by shuffle.
 	likelihoods map[int]bitsPerSpike
+	// units of subjects' latents for readouts, by label.
+	units map[string]unit
 }
 
 type pairings struct{ train, valid trials.Pairing }
@@ -46,7 +48,7 @@ func newComparison(m *metrics, req comparator.Request) (*comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{metrics: m, Request: r, draws: map[int]*bootstrap.Resamples{}, shuffle: asTheyAre, columns: map[string][]labelled{}}
+	c := &comparison{metrics: m, Request: r, draws: map[int]*bootstrap.Resamples{}, shuffle: asTheyAre, columns: map[string][]labelled{}, units: map[string]unit{}}
 	c.forget()
 	if r.Sizes[trials.Valid] > 1 && r.Sizes[trials.Train] != 1 {
 		c.nulls = m.Shuffles

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 
@@ -89,6 +90,14 @@ func (c *comparison) measures(i int) []measure {
 			}
 			return c.Reference.InputChannels, n, nil
 		}))
+	}
+	for _, shots := range c.Shots {
+		out = append(out, measure{
+			metric: fmt.Sprintf("few_shot_co_bps/%d", shots), subject: s.Label, unit: "bits/spike", better: component.Higher, against: true, hasNull: true, undefined: noSpikes,
+			compute: func(ctx context.Context, shuffle int) (bootstrap.Statistic, error) {
+				return c.fewShots(ctx, s, shuffle, shots)
+			},
+		})
 	}
 	out[0].byColumn, out[1].byColumn = true, true
 	return out

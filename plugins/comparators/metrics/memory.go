@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"slices"
+
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -28,5 +30,15 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		tensor.Elements(2*trials.Shards+8, z, z, double),
 		tensor.Elements(trials.Shards+4, z, d.Neurons, double),
 	)
-	return component.Memory{Bytes: tensor.Total(trials.Memory(s), made, pairs)}
+	// Of a readout on each thread: the shots' counts, log-rates, rates and directions of held-out neurons; second moments, three times; and what is read of a trial.
+	var shots int64
+	if len(p.Shots) > 0 {
+		heldOut := max(0, d.Neurons-d.HeldIn)
+		most := min(slices.Max(p.Shots), d.TrainTrials)
+		shots = tensor.Total(
+			tensor.Elements(4, threads, most, d.Bins, heldOut, double), tensor.Elements(3, threads, z, z, double),
+			tensor.Elements(threads, d.Bins, sum(int64(z), int64(z), neurons, int64(heldOut)), double), tensor.Elements(2*p.ShotDraws+8*threads, z, heldOut, double),
+		)
+	}
+	return component.Memory{Bytes: tensor.Total(trials.Memory(s), made, pairs, shots)}
 }

@@ -19,15 +19,20 @@ func TestMemory(t *testing.T) {
 		{400, 100, 200, 3, 40, 80, 1},
 		{60, 20, 20, 3, 400, 10, 2},
 		{200, 50, 100, 3, 128, 100, 2},
+		{60, 20, 200, 3, 60, 160, 2},
 	} {
+		heldIn := c.neurons - 2
+		if c.neurons == 160 {
+			heldIn = 40
+		}
 		name := fmt.Sprintf("%+v", c)
 		f := Factory()
-		values, problems := f.Info.Params.Resolve(param.Values{"bootstrap": 200})
+		values, problems := f.Info.Params.Resolve(param.Values{"bootstrap": 200, "few_shot_draws": 2})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
 		sizes := comparator.Sizes{
-			Data:     &model.DataSpec{Neurons: c.neurons, HeldIn: c.neurons - 2, Inputs: 2, Bins: c.bins, TrainTrials: c.trials, ValidTrials: c.valid},
+			Data:     &model.DataSpec{Neurons: c.neurons, HeldIn: heldIn, Inputs: 2, Bins: c.bins, TrainTrials: c.trials, ValidTrials: c.valid},
 			Subjects: 2, Latents: c.wide,
 		}
 		got := f.Memory(values, sizes, c.threads).Bytes
@@ -36,7 +41,7 @@ func TestMemory(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = m.Compare(context.Background(), simulated(c.trials, c.valid, c.bins, c.latents, c.wide, c.neurons, c.neurons-2), nil)
+			_, err = m.Compare(context.Background(), simulated(c.trials, c.valid, c.bins, c.latents, c.wide, c.neurons, heldIn), nil)
 			return err
 		})
 	}

@@ -2,7 +2,7 @@
 // from, and, with or without such a truth, how well they predict spikes and how much of their latents shows in their rates.
 //
 // The definitions are those of the computation-through-dynamics benchmark (Versteeg et al. 2025); bits per spike are those of Pei et al. 2021,
-// "Neural latents benchmark '21". Fits are made on training trials and scored on validation trials; trials of unequal length are cut
+// "Neural latents benchmark '21"; few-shot co-smoothing that of Dabholkar & Barak 2025, "When predict can also explain". Fits are made on training trials and scored on validation trials; trials of unequal length are cut
 // at their end. Each value carries a bootstrap interval over validation trials and the value that the same computation gives when trials
 // are paired with other trials.
 package metrics
@@ -21,6 +21,9 @@ import (
 // Params are the comparator's parameters.
 type Params struct {
 	CycleV    float64 `param:"cycle_con_v" default:"0.01" above:"0" below:"1" doc:"cycle consistency: fraction of the squared singular values of the map from latents to log-rates that may be left out"`
+	Shots     []int   `param:"few_shots" default:"4,16" min:"1" max:"100000" unit:"trial" doc:"few-shot co-bps: numbers of training trials that a readout of held-out neurons is fitted to; empty leaves it out"`
+	ShotDraws int     `param:"few_shot_draws" default:"10" min:"1" max:"10000" doc:"few-shot co-bps: draws of these trials, of which the mean is reported"`
+	ShotRidge float64 `param:"few_shot_ridge" default:"1" above:"0" doc:"few-shot co-bps: half of this times the squared weights is added to the negative log-likelihood; latents count in units of the root of their total variance"`
 	Resamples int     `param:"bootstrap" default:"1000" min:"0" max:"1000000" doc:"resamples of validation trials behind each 95% interval; 0 gives none"`
 	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval: percentile, or bias-corrected and accelerated"`
 	Shuffles  int     `param:"null_shuffles" default:"2" min:"0" max:"10000" doc:"shuffles of trials whose mean value is the null; 0 gives none"`
@@ -32,8 +35,8 @@ func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "metrics"},
 		Version:      "0.1.0",
-		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike and task performance, with intervals and nulls.",
-		Source:       "Versteeg et al. 2025; Pei et al. 2021",
+		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike, also few-shot, and task performance, with intervals and nulls.",
+		Source:       "Versteeg et al. 2025; Pei et al. 2021; Dabholkar & Barak 2025",
 		Capabilities: []component.Capability{component.Deterministic},
 		Readings:     readings(),
 	}, nil, Open), memory)

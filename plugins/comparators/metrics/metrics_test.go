@@ -115,7 +115,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s is against %q", r.Metric, r.Reference)
 		}
 	}
-	want := []string{"performance", "performance_loss", "rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "co_bps", "heldin_bps"}
+	want := []string{"performance", "performance_loss", "rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "co_bps", "heldin_bps", "few_shot_co_bps/4", "few_shot_co_bps/16"}
 	if !slices.Equal(names, want) {
 		t.Errorf("metrics %v, want %v", names, want)
 	}
@@ -336,7 +336,7 @@ func TestOmissions(t *testing.T) {
 		without := func(a *tensor.Tensor) bool { return slices.Contains(names, a.Name) }
 		s.Train, s.Valid = slices.DeleteFunc(s.Train, without), slices.DeleteFunc(s.Valid, without)
 	}
-	all := []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "co_bps", "heldin_bps"}
+	all := []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "co_bps", "heldin_bps", "few_shot_co_bps/4", "few_shot_co_bps/8"}
 	truthful := []string{"rate_r2", "state_r2", "state_r2_reverse"}
 	for name, c := range map[string]struct {
 		req     comparator.Request
@@ -347,22 +347,22 @@ func TestOmissions(t *testing.T) {
 			truth.Role = comparator.Recording
 			drop(truth, comparator.Latents, comparator.Rates, comparator.TrueInputs, comparator.Targets)
 		}), []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2"}, ""},
-		"no held-out neurons": {edit(func(truth, _ *comparator.Subject) { truth.HeldIn = 6 }), []string{"co_bps"}, "no held-out neurons"},
+		"no held-out neurons": {edit(func(truth, _ *comparator.Subject) { truth.HeldIn = 6 }), []string{"co_bps", "few_shot_co_bps"}, "no held-out neurons"},
 		"no held-in neurons":  {edit(func(truth, _ *comparator.Subject) { truth.HeldIn = 0 }), []string{"heldin_bps"}, "no held-in neurons"},
 		"no inferred inputs":  {edit(func(_, model *comparator.Subject) { drop(model, comparator.Inputs) }), []string{"input_r2", "effective_input_r2"}, "infers no inputs"},
 		"no targets":          {edit(func(truth, _ *comparator.Subject) { drop(truth, comparator.Targets) }), []string{"effective_input_r2"}, "no targets"},
-		"no latents":          {edit(func(_, model *comparator.Subject) { drop(model, comparator.Latents) }), []string{"state_r2", "state_r2_reverse", "cycle_con", "cycle_con_whitened"}, "no latents"},
-		"no training trials":  {edit(func(truth, model *comparator.Subject) { truth.Train, model.Train = nil, nil }), []string{"state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened"}, "train trials"},
+		"no latents":          {edit(func(_, model *comparator.Subject) { drop(model, comparator.Latents) }), []string{"state_r2", "state_r2_reverse", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "no latents"},
+		"no training trials":  {edit(func(truth, model *comparator.Subject) { truth.Train, model.Train = nil, nil }), []string{"state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "train trials"},
 		"other neurons": {edit(func(_, model *comparator.Subject) {
 			model.Valid[1] = tensor.New32(comparator.Rates, 4, 20, 5)
 		}), []string{"rate_r2", "co_bps", "heldin_bps"}, "5"},
 		"constant latents": {edit(func(_, model *comparator.Subject) {
 			clear(model.Train[0].F32)
 			clear(model.Valid[0].F32)
-		}), []string{"state_r2", "cycle_con", "cycle_con_whitened"}, "not vary"},
+		}), []string{"state_r2", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "not vary"},
 		"constant true rates": {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[1].F32) }), []string{"rate_r2"}, "not vary"},
-		"no spikes":           {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[2].F32) }), []string{"co_bps", "heldin_bps"}, "no spike"},
-		"not counts":          {edit(func(truth, _ *comparator.Subject) { truth.Valid[2].F32[3] = 0.5 }), []string{"co_bps", "heldin_bps"}, "counts"},
+		"no spikes":           {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[2].F32) }), []string{"co_bps", "heldin_bps", "few_shot_co_bps"}, "no spike"},
+		"not counts":          {edit(func(truth, _ *comparator.Subject) { truth.Valid[2].F32[5] = 0.5 }), []string{"co_bps", "heldin_bps", "few_shot_co_bps"}, "counts"},
 		"rates of 0":          {edit(func(_, model *comparator.Subject) { model.Train[1].F32[7] = 0 }), []string{"cycle_con", "cycle_con_whitened"}, "logarithm"},
 		"constant rates": {edit(func(_, model *comparator.Subject) {
 			for i := range model.Train[1].F32 {
@@ -372,7 +372,7 @@ func TestOmissions(t *testing.T) {
 		"rates not finite": {edit(func(_, model *comparator.Subject) { model.Valid[1].F32[13] = float32(math.NaN()) }), []string{"rate_r2", "co_bps", "heldin_bps"}, "row 0, bin 2, channel 1"},
 		"not a flip-flop":  {edit(func(truth, _ *comparator.Subject) { truth.Train[4].F32[3]++ }), []string{"effective_input_r2"}, "without an input"},
 		"nothing flips":    {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[4].F32) }), []string{"effective_input_r2"}, "no input changes"},
-		"model alone":      {comparator.Request{Subjects: edit(func(_, _ *comparator.Subject) {}).Subjects[1:]}, []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "co_bps", "heldin_bps"}, "there"},
+		"model alone":      {comparator.Request{Subjects: edit(func(_, _ *comparator.Subject) {}).Subjects[1:]}, []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "co_bps", "heldin_bps", "few_shot_co_bps"}, "there"},
 		"no lengths left": {edit(func(truth, _ *comparator.Subject) {
 			truth.Valid = append(truth.Valid, tensor.NewInt(comparator.Lengths, 4))
 		}), all, "holds nothing"},
@@ -380,16 +380,17 @@ func TestOmissions(t *testing.T) {
 			z := tensor.From64(comparator.Latents, model.Train[0].Float64s(), model.Train[0].Shape...)
 			z.F64[0] = 1e200
 			model.Train[0] = z
-		}), []string{"state_r2", "state_r2_reverse", "cycle_con", "cycle_con_whitened"}, ""},
+		}), []string{"state_r2", "state_r2_reverse", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, ""},
 		"nothing is wrong": {edit(func(_, _ *comparator.Subject) {}), nil, ""},
 		"truth has no latents": {edit(func(truth, _ *comparator.Subject) {
 			drop(truth, comparator.Latents, comparator.Rates)
 		}), truthful, "truth has no"},
 	} {
-		o := compare(t, param.Values{"bootstrap": 5, "null_shuffles": 1}, c.req)
+		o := compare(t, param.Values{"bootstrap": 5, "null_shuffles": 1, "few_shots": []int{4, 8}}, c.req)
 		for _, metric := range all {
 			r := find(t, o, metric, "model")
-			omitted := slices.Contains(c.omitted, metric)
+			stem, _, _ := strings.Cut(metric, "/")
+			omitted := slices.Contains(c.omitted, metric) || slices.Contains(c.omitted, stem)
 			if math.IsNaN(r.Value) != omitted || omitted != (r.Reason != "") {
 				t.Errorf("%s: %s is %v for the reason %q", name, metric, r.Value, r.Reason)
 			}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // descent minimises F(C) = |A - C B C^T|^2 / 2 over the connected component of O(n) that it begins in, by limited-memory BFGS. It works in a frame

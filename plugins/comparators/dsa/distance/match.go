@@ -3,7 +3,7 @@ package distance
 import (
 	"math"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // matched makes starts from two frames: vectors of one are paired with vectors of the other, with a sign each, so that the operators agree as well as

@@ -7,7 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // Driven is a fitted linear system x(t+1) = A x(t) + B u(t), y(t) = C x(t) + D u(t). A (r, r) and B (r, inputs) are unique up to the coordinates of x.

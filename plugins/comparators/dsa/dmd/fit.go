@@ -7,7 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // Options of a fit.

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // directWork is the number of multiplications, rows x columns x the smaller, up to which an embedding is decomposed itself. Beyond it its second moments

@@ -6,7 +6,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // Resample estimates the operator anew for each row of weights, in which trial k counts weights[b][k] times: what another draw of trials would have given, e.g.

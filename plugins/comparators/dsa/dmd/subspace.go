@@ -7,8 +7,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // SubspaceOptions of an identification.

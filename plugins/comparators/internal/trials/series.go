@@ -143,11 +143,7 @@ func InShards(ctx context.Context, threads, trials int, f func(shard, from, to i
 	g.SetLimit(threads)
 	for shard := range Shards {
 		g.Go(func() (err error) {
-			defer func() {
-				if p := recover(); p != nil {
-					err = &PanicError{fmt.Sprint(p), debug.Stack()}
-				}
-			}()
+			defer Recover(&err)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -162,6 +158,13 @@ func InShards(ctx context.Context, threads, trials int, f func(shard, from, to i
 type PanicError struct {
 	Value string
 	Stack []byte
+}
+
+// Recover makes a panic a [PanicError] of the function that defers it.
+func Recover(err *error) {
+	if p := recover(); p != nil {
+		*err = &PanicError{fmt.Sprint(p), debug.Stack()}
+	}
 }
 
 // Error is the panic's own message; the stack is for the log.

@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 	lapack "gonum.org/v1/gonum/lapack/gonum"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/product"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // sweeps bounds the iterations for one eigenvalue; they are two or three.
