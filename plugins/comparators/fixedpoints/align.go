@@ -137,18 +137,30 @@ func fit(x, y *tensor.Tensor, lengths []int) (*affine, error) {
 func (e *examined) latentsOf(ctx context.Context, points []Point) ([][]float64, error) {
 	out := make([][]float64, len(points))
 	width := e.layout.Observable[model.Latents]
-	for i, p := range points {
-		out[i] = p.X
-		if width == 0 {
-			continue
+	if width == 0 {
+		for i, p := range points {
+			out[i] = p.X
 		}
-		t, err := e.dynamics.Observe(ctx, tensor.From64(model.State, p.X, 1, e.size()), model.Latents)
+		return out, nil
+	}
+	var x []float64
+	for _, p := range points {
+		x = append(x, p.X...)
+	}
+	d := e.size()
+	err := each(ctx, e.threads, len(points), stepRows, func(ctx context.Context, from, to int) error {
+		t, err := e.dynamics.Observe(ctx, tensor.From64(model.State, x[from*d:to*d], to-from, d), model.Latents)
 		if err != nil {
-			return nil, fmt.Errorf("observe: %w", err)
+			return fmt.Errorf("observe: %w", err)
 		}
-		if out[i], err = elements("observe", t, 1, width); err != nil {
-			return nil, err
+		all, err := elements("observe", t, to-from, width)
+		for i := from; i < to && err == nil; i++ {
+			out[i] = all[(i-from)*width : (i-from+1)*width]
 		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return out, nil
 }

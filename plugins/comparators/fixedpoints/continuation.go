@@ -3,6 +3,7 @@ package fixedpoints
 import (
 	"context"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -80,10 +81,8 @@ func (c *fixedPoints) follow(ctx context.Context, s *system, from, to *under) (*
 		if at < 1 {
 			return nil
 		}
-		for k, p := range final.points {
-			if distance(p.x, x) <= c.TolUnique {
-				out.arrives[i] = k
-			}
+		if p, r := final.nearest(x); p != nil && r <= c.TolUnique {
+			out.arrives[i] = slices.Index(final.points, p)
 		}
 		l, err := s.under(to.input).linearise(ctx, []Point{{X: x}}, 0)
 		if err == nil {

@@ -34,8 +34,8 @@ type iterate struct {
 	// before is q some iterations ago.
 	before float64
 	rounds int
-	// out is how far from the centroid it was some iterations ago.
-	out float64
+	// out is how far from the centroid it was some iterations ago, then q there.
+	out, then float64
 }
 
 const (
@@ -54,6 +54,8 @@ const (
 	patience = 8
 	// astray is the number of iterations after which it is looked at whether a start has gone twice as far as the farthest start.
 	astray = 6
+	// nearing is the share of q that is left after that many iterations of a start that comes to a point.
+	nearing = 1e-3
 )
 
 func half2(f []float64) float64 {

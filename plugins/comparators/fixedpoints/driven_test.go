@@ -122,7 +122,7 @@ func TestIndex(t *testing.T) {
 		d    toy
 		says bool
 	}{{linearNet([]float64{1.5}, 1), true}, {tanhNet([]float64{2}, []float64{0}), false}} {
-		o, err := open(t, 1, 1, param.Values{"starts": 50}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{subject(t, "a", c.d, 4, 5)}}, nil)
+		o, err := open(t, 1, 1, param.Values{"starts": 50, "exact": false}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{subject(t, "a", c.d, 4, 5)}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

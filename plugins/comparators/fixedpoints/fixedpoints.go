@@ -24,6 +24,7 @@ type Params struct {
 	Outlier     float64   `param:"outlier" default:"10" above:"0" doc:"points farther from the starts' centroid than this times the mean distance of a start are dropped"`
 	Iterations  int       `param:"iterations" default:"60" min:"1" max:"100000" doc:"bound of the iterations of a start"`
 	Rounds      int       `param:"rounds" default:"3" min:"0" max:"100" doc:"bound of the further searches from the middles between the points found, which end when nothing new is found"`
+	Exact       bool      `param:"exact" default:"true" doc:"of piecewise-linear models (rectified units), go through the linear regions for all fixed points"`
 	Inputs      string    `param:"inputs" default:"zero" choices:"zero,mean,conditions,phases,given" doc:"constant inputs to search under: zero, the mean input, that of each condition, each that is held in a phase of a condition, or input_values"`
 	InputValues []float64 `param:"input_values" default:"" doc:"the inputs under inputs: given, one after the other, each as wide as the model's input"`
 	MaxInputs   int       `param:"max_inputs" default:"16" min:"1" max:"10000" doc:"most inputs to search under; of more, the first"`
@@ -40,7 +41,7 @@ func Factory() comparator.Factory {
 		Name:         component.Name{Kind: component.Comparator, Short: "fixedpoints"},
 		Version:      "0.1.0",
 		Doc:          "Fixed and slow points of models' dynamics, their stability, spectra and basins, and how alike those of two models are.",
-		Source:       "Sussillo & Barak 2013; Golub & Sussillo 2018",
+		Source:       "Sussillo & Barak 2013; Golub & Sussillo 2018; Eisenmann et al. 2023",
 		Readings:     readings(),
 		Capabilities: []component.Capability{component.NeedsDynamics, component.Deterministic},
 	}, check, Open), memory)

@@ -32,13 +32,18 @@ func (e *examined) results() []component.Result {
 		if e.dropped > 0 && i == 0 {
 			limit("%d more inputs are left out", e.dropped)
 		}
-		if 2*u.Unfinished > u.Starts {
-			limit("%d of %d starts came to no point, so that points may be missing", u.Unfinished, u.Starts)
+		complete := u.Exact != nil && u.Exact.Complete
+		if 2*u.Unfinished > u.Starts && !complete {
+			if stable := slices.ContainsFunc(u.fixed, func(l Linear) bool { return l.Unstable == 0 }); !stable && u.index() == 1 {
+				limit("%d of %d starts came to no point: none is stable, so that they go on for ever, on a cycle or chaotically", u.Unfinished, u.Starts)
+			} else {
+				limit("%d of %d starts came to no point, so that points may be missing", u.Unfinished, u.Starts)
+			}
 		}
 		if n := u.open(); n > 0 {
 			limit("%d of the points have an eigenvalue within %v of 1: they may be some of a continuum", n, nearOne)
 		}
-		if sum := u.index(); len(u.Fixed) > 0 && sum != 1 && u.Outliers == 0 && u.open() == 0 {
+		if sum := u.index(); len(u.Fixed) > 0 && sum != 1 && u.Outliers == 0 && u.open() == 0 && !complete {
 			limit("the points' indices sum to %d: where all states stay in a bounded region they sum to 1, unless points are missing", sum)
 		}
 		add := func(metric string, v float64, unit string, n int) {
@@ -59,6 +64,14 @@ func (e *examined) results() []component.Result {
 			}
 		}
 		add("slow_points", float64(len(u.Slow)), "points", u.Starts)
+		if x := u.Exact; x != nil {
+			all := 0.0
+			if x.Complete {
+				all = 1
+			}
+			add("fixed_points_complete", all, "", x.Looked)
+			out[len(out)-1].Reason = x.String()
+		}
 		add("outlying_points", float64(u.Outliers), "points", u.Starts)
 		add("starts_without_point", float64(u.Unfinished)/float64(u.Starts), "", u.Starts)
 		if len(u.Fixed) == 0 {

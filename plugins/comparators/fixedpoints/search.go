@@ -27,6 +27,8 @@ type Search struct {
 	// Iterations bounds those of a start, Rounds the further searches between the points found; negative Rounds are none.
 	Iterations, Rounds int
 	Threads            int
+	// Inexact leaves out the search for all points of a step that is piecewise linear.
+	Inexact bool
 	// Progress, where it is not nil, is called with the number of starts that are through and of all.
 	Progress func(done, total int)
 }
@@ -46,6 +48,8 @@ type Set struct {
 	Fixed, Slow []Point
 	// Starts were given; Outliers is the number of points that were dropped for their distance, Unfinished that of starts that came to no point.
 	Starts, Outliers, Unfinished int
+	// Exact says what is known of a piecewise-linear step; nil of others.
+	Exact *Exact
 }
 
 func (s Search) defaults() Search {
@@ -141,6 +145,11 @@ func (s Search) Find(ctx context.Context, starts []float64) (*Set, error) {
 			return nil, err
 		}
 		if err := h.middles(ctx, first); err != nil {
+			return nil, err
+		}
+	}
+	if !s.Inexact {
+		if err := h.exactly(ctx, starts); err != nil {
 			return nil, err
 		}
 	}
@@ -249,7 +258,7 @@ func (h *hunt) wave(ctx context.Context, starts []float64, from origin) error {
 		if it.q = half2(it.f); math.IsInf(it.q, 1) {
 			it.fate = lost
 		}
-		it.before = it.q
+		it.before, it.then = it.q, it.q
 		its[i] = it
 	}
 	buffer := make([]float64, d)
@@ -289,13 +298,14 @@ func (h *hunt) wave(ctx context.Context, starts []float64, from origin) error {
 				it.fate = lost
 			}
 			it.rounds++
-			// Where F comes ever closer to the identity far out, as a gate closes, q falls for ever: a start that is farther out than all were and goes on outward is given up.
+			// Where F comes ever closer to the identity far out, as a gate closes, q falls for ever: a start that is farther out than all were and goes on outward is given up, unless q
+			// falls as it does on the way to a point.
 			if it.fate == active && it.rounds%astray == 0 {
 				r := distance(it.x, h.centroid)
-				if r > h.visited && it.out > 0 && r > it.out || r > 2*h.visited {
+				if (r > h.visited && it.out > 0 && r > it.out || r > 2*h.visited) && it.q > nearing*it.then {
 					it.fate = lost
 				}
-				it.out = r
+				it.out, it.then = r, it.q
 			}
 			if it.rounds%patience == 0 {
 				if it.fate == active && it.q > it.before/2 && it.q > it.goal {

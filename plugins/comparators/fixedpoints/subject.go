@@ -248,7 +248,7 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 			return nil, err
 		}
 		at := sys.under(in.value)
-		search := Search{Dynamics: s.Dynamics, Input: in.value, TolQ: c.TolQ, SlowQ: orNone(c.SlowQ), TolUnique: c.TolUnique, Outlier: c.Outlier, Iterations: c.Iterations, Threads: c.threads,
+		search := Search{Dynamics: s.Dynamics, Input: in.value, TolQ: c.TolQ, SlowQ: orNone(c.SlowQ), TolUnique: c.TolUnique, Outlier: c.Outlier, Iterations: c.Iterations, Threads: c.threads, Inexact: !c.Exact,
 			Rounds: int(orNone(float64(c.Rounds))), Progress: func(done, total int) {
 				report.Progress(component.Progress{Phase: phase, Done: int64(done), Total: int64(total), Loss: math.NaN()})
 			}}
