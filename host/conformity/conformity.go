@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +36,7 @@ func Run(ctx context.Context, o Options) (report plugintest.Report, err error) {
 		return report, fmt.Errorf("conformity: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	w, err := newWorld(scratch)
+	w, err := newWorld(scratch, o.Path)
 	if err != nil {
 		return report, fmt.Errorf("conformity: %w", err)
 	}
@@ -59,7 +58,7 @@ func Run(ctx context.Context, o Options) (report plugintest.Report, err error) {
 		run       func(v *plugintest.Verdict) error
 	}{
 		{"stdout", "nothing but the handshake is written to standard output", func(v *plugintest.Verdict) error { return heard.stdout(v) }},
-		{"files", "nothing is written but to the private folder of an instance", func(v *plugintest.Verdict) error { return w.files(v) }},
+		{"files", "nothing is written but to the private folder of an instance, not to the plugin's own either", func(v *plugintest.Verdict) error { return w.files(v) }},
 		{"exit", "it exits when it is told to, and leaves no process running", func(v *plugintest.Verdict) error { return heard.exits(v) }},
 		{"lifeline", "it ends when its standard input does, which is how it learns that its host was killed", func(v *plugintest.Verdict) error { return lifeline(ctx, spec, v) }},
 		{"by-hand", "run by hand it says what it is and ends with an error", func(v *plugintest.Verdict) error { return byHand(ctx, spec, v) }},
@@ -132,63 +131,6 @@ func byHand(ctx context.Context, spec launch.Spec, v *plugintest.Verdict) error 
 		v.Failf("without a host's environment it exits with status 0: 1 is needed")
 	case strings.TrimSpace(printed) == "":
 		v.Failf("without a host's environment it ends with %s and says nothing: a line on what it is helps who runs it by hand", state)
-	}
-	return nil
-}
-
-// world is where the plugin runs: folders of its own for all that programs write to without being asked.
-type world struct {
-	root, home, temp, work, instances string
-}
-
-func newWorld(root string) (*world, error) {
-	w := &world{root: root}
-	for _, d := range []struct {
-		path *string
-		name string
-	}{{&w.home, "home"}, {&w.temp, "tmp"}, {&w.work, "work"}, {&w.instances, "instances"}} {
-		*d.path = filepath.Join(root, d.name)
-		if err := os.Mkdir(*d.path, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	return w, nil
-}
-
-// environment is where the process is told to write. Python finds the user's own packages all the same.
-func (w *world) environment() map[string]string {
-	set := map[string]string{
-		"HOME": w.home, "TMPDIR": w.temp, "XDG_CACHE_HOME": filepath.Join(w.home, ".cache"), "XDG_CONFIG_HOME": filepath.Join(w.home, ".config"),
-		"XDG_DATA_HOME": filepath.Join(w.home, ".local", "share"), "XDG_STATE_HOME": filepath.Join(w.home, ".local", "state"), "PYTHONDONTWRITEBYTECODE": "1",
-	}
-	if home, err := os.UserHomeDir(); err == nil && os.Getenv("PYTHONUSERBASE") == "" {
-		set["PYTHONUSERBASE"] = filepath.Join(home, ".local")
-	}
-	return set
-}
-
-// files reports what the plugin has left outside its folders.
-func (w *world) files(v *plugintest.Verdict) error {
-	var found []string
-	for _, dir := range []string{w.home, w.temp, w.work} {
-		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-			if err == nil && !d.IsDir() {
-				found = append(found, path)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	slices.Sort(found)
-	names := map[string]string{w.home: "$HOME", w.temp: "$TMPDIR", w.work: "its working folder"}
-	for _, path := range found {
-		for dir, name := range names {
-			if rest, ok := strings.CutPrefix(path, dir+string(filepath.Separator)); ok {
-				v.Failf("it has written %q below %s: the folder that an instance is opened with is the only place to write to", rest, name)
-			}
-		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package conformity
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,11 @@ func TestBrokenPluginsFail(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ctdb-plugin-broken")
 	if b, err := exec.Command("go", "build", "-o", path, "./testdata/broken").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, b)
+	}
+	// One that writes into its own folder has it for itself.
+	apart := filepath.Join(t.TempDir(), filepath.Base(path))
+	if err := os.Link(path, apart); err != nil {
+		t.Fatal(err)
 	}
 	var cases []testCase
 	atOnce := make(chan struct{}, 5)
@@ -83,6 +89,7 @@ func TestBrokenPluginsFail(t *testing.T) {
 		{"chatty", task, "stdout", `printed "scoring..." to standard output`},
 		{"writes", task, "files", `".broken" below \$HOME: the folder that an instance is opened with is the only place`},
 		{"writes-here", task, "files", `"scores.txt" below its working folder`},
+		{"writes-beside", task, "files", `it has written "scores.cache" in its own folder`},
 		{"child", task, "lifeline exit", "1 of the processes that it had started did not"},
 		{"stays", task, "exit", "did not exit within 2s"},
 		{"outlives", task, "lifeline", "5s later it still runs"},
@@ -104,7 +111,11 @@ func TestBrokenPluginsFail(t *testing.T) {
 			defer close(done)
 			atOnce <- struct{}{}
 			defer func() { <-atOnce }()
-			r, err = Run(t.Context(), Options{Path: path, Args: []string{c.fault}, Options: plugintest.Options{Only: []string{c.component}, CancelTime: 2 * time.Second}})
+			at := path
+			if c.fault == "writes-beside" {
+				at = apart
+			}
+			r, err = Run(t.Context(), Options{Path: at, Args: []string{c.fault}, Options: plugintest.Options{Only: []string{c.component}, CancelTime: 2 * time.Second}})
 		}()
 		cases = append(cases, testCase{c.fault, func(t *testing.T) {
 			<-done

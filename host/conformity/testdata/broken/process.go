@@ -38,6 +38,15 @@ func processFaults() map[string]fault {
 				panic(err)
 			}
 		}),
+		"writes-beside": onScore(func() {
+			own, err := os.Executable()
+			if err == nil {
+				err = os.WriteFile(filepath.Join(filepath.Dir(own), "scores.cache"), []byte("x"), 0o600)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}),
 		"child": func(*serve.Plugin) {
 			// A session of its own is out of reach of the group's end.
 			cmd := exec.Command("sleep", "600")
