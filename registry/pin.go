@@ -300,9 +300,9 @@ func repin(was []Pin, plugins []Pinned) (pins []Pin, changes []string) {
 			// The same version with another checksum: what others have of it is not this.
 			changes = append(changes, fmt.Sprintf("%s: checksum %s, was %s", p.Title(), one.Sum, old.Sum))
 		case known && !knownHere:
-			changes = append(changes, fmt.Sprintf("%s: checksum %s for %s", p.Title(), one.Sum, here()))
+			changes = append(changes, fmt.Sprintf("%s: checksum %s for %s%s", p.Title(), one.Sum, here(), ground(one.Environment)))
 		case !known:
-			changes = append(changes, fmt.Sprintf("%s: checksum %s", p.Title(), one.Sum))
+			changes = append(changes, fmt.Sprintf("%s: checksum %s%s", p.Title(), one.Sum, ground(one.Environment)))
 		}
 		if now, then := environmentsApart(one.Environment, old.Environment); knownHere && now != "" {
 			changes = append(changes, fmt.Sprintf("%s: on %s, was %s", p.Title(), now, then))
@@ -315,4 +315,24 @@ func repin(was []Pin, plugins []Pinned) (pins []Pin, changes []string) {
 	}
 	slices.SortFunc(pins, func(a, b Pin) int { return strings.Compare(a.Title(), b.Title()) })
 	return pins, changes
+}
+
+// ground is what a plugin runs on, as a part of a sentence.
+func ground(environment map[string]string) string {
+	if len(environment) == 0 {
+		return ""
+	}
+	all, _ := environmentsApart(environment, nil)
+	return ", on " + all
+}
+
+// Absent are the titles of pinned plugins of which there is no version among those that were found, by their names.
+func (l *Pins) Absent(found []string) []string {
+	var out []string
+	for _, p := range l.pins {
+		if !slices.Contains(found, p.Name) && !slices.Contains(out, p.Title()) {
+			out = append(out, p.Title())
+		}
+	}
+	return out
 }

@@ -419,6 +419,12 @@ func TestLocked(t *testing.T) {
 	if _, err := c.Locked(both).Find("mine@2.0.0:task/one"); !errors.As(err, &refused) || !strings.Contains(err.Error(), sums["mine@2.0.0"]) || !strings.Contains(err.Error(), sums["yours@1.0.0"]) {
 		t.Errorf("with another checksum: %v", err)
 	}
+	// A pinned plugin that is not there may have what is sought.
+	var missing *NotFoundError
+	if _, err := c.Locked(lock(pinned("gone", "1.2.0", sums["mine@1.0.0"]), pinned("mine", "1.0.0", sums["mine@1.0.0"]))).Find("task/four"); !errors.As(err, &missing) ||
+		!strings.Contains(err.Error(), "pinned by ctdb.lock and not installed: gone@1.2.0") || len(missing.Absent) != 1 {
+		t.Errorf("with a pinned plugin that is not there: %v", err)
+	}
 	// One that is not pinned is told of once in an experiment.
 	lookup := c.Locked(l).Lookup()
 	if _, err := lookup("task/two", component.Task); !errors.As(err, &refused) {

@@ -20,6 +20,8 @@ type NotFoundError struct {
 	Near []string
 	// Broken are the plugins that could not be asked, each with the first line of the reason.
 	Broken []string
+	// Absent are the plugins that the experiment's lock pins, e.g. "mine@1.2.0", and of which there is no version here.
+	Absent []string
 }
 
 // Problem gives the message and the hint apart.
@@ -32,12 +34,17 @@ func (e *NotFoundError) Problem() param.Problem {
 	default:
 		p.Hint = "there are " + strings.Join(e.Near, ", ")
 	}
-	if len(e.Broken) > 0 {
+	more := func(text string, list []string) {
+		if len(list) == 0 {
+			return
+		}
 		if p.Hint != "" {
 			p.Hint += "; "
 		}
-		p.Hint += "these plugins could not be asked: " + strings.Join(e.Broken, ", ")
+		p.Hint += text + ": " + strings.Join(list, ", ")
 	}
+	more("these plugins could not be asked", e.Broken)
+	more("pinned by "+registry.LockFile+" and not installed", e.Absent)
 	return p
 }
 
@@ -142,6 +149,13 @@ func (c *Catalog) notFound(r registry.Ref) error {
 	}
 	for _, s := range c.skipped {
 		e.Broken = append(e.Broken, fmt.Sprintf("%s (it %s)", s.Path, s.Reason))
+	}
+	if c.lock != nil {
+		var there []string
+		for _, p := range c.plugins {
+			there = append(there, p.Candidate.Name(), p.Manifest.Name)
+		}
+		e.Absent = c.lock.Absent(there)
 	}
 	all := c.Components(r.Name.Kind)
 	if r.Plugin != "" {

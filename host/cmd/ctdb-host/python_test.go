@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -26,6 +27,11 @@ func runPython(t *testing.T, sessions string) {
 	bin := t.TempDir()
 	build(t, ".", filepath.Join(bin, "ctdb-host"))
 	wrapper(t, filepath.Join(bin, "python3"), python)
+	// The compiler's caches are everybody's.
+	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", sessions),
 		RequireExplicitExec: true,
@@ -38,6 +44,11 @@ func runPython(t *testing.T, sessions string) {
 					return err
 				}
 				e.Setenv(name, path)
+			}
+			if f := strings.Fields(string(caches)); len(f) == 2 {
+				e.Setenv("GOCACHE", f[0])
+				e.Setenv("GOMODCACHE", f[1])
+				e.Setenv("GOPROXY", "off")
 			}
 			e.Setenv("PYTHONPATH", sdk)
 			// The examples' own folders stay as they are.
