@@ -262,7 +262,7 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	if p.Alignment, err = distance.Align(ctx, a.operator, b.operator, options); err != nil {
 		return p, err
 	}
-	if !c.reported(i) {
+	if !c.reported().Reported(i) {
 		return p, nil
 	}
 	if err := c.intervals(ctx, i, j, &p); err != nil {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -56,12 +57,12 @@ func TestSubspace(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, metric := range []string{"input_dsa_joint", "input_dsa_state"} {
-			same, other := find(t, o, metric, "same"), find(t, o, metric, "other")
+			same, other := opened.Find(t, o, metric, "same"), opened.Find(t, o, metric, "other")
 			if !(same.Value < 1e-3) || !(other.Value > 0.1) || !(same.Null > 0.1) {
 				t.Errorf("%d trials: %s: same %+v, other %+v", trials, metric, same, other)
 			}
 		}
-		near[i] = find(t, o, "input_dsa_state", "other").Value
+		near[i] = opened.Find(t, o, "input_dsa_state", "other").Value
 	}
 	if math.Abs(near[0]-near[1]) > 0.05 {
 		t.Errorf("another system is at %v by windows and at %v by moments", near[0], near[1])

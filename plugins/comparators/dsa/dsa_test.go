@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -20,16 +21,7 @@ import (
 
 func open(t testing.TB, threads int, values param.Values) comparator.Comparator {
 	t.Helper()
-	f := Factory()
-	v, problems := f.Info.Params.Resolve(values)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	c, err := f.Open(t.Context(), v, component.Env{Seed: 5, Threads: threads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return opened.Comparator(t, Factory(), component.Env{Seed: 5, Threads: threads}, values)
 }
 
 // spirals are (trials, bins, width) of a noisy linear system with the given rotations a bin, seen through a random readout.
@@ -114,17 +106,6 @@ func with(values ...any) param.Values {
 	return v
 }
 
-func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
-	t.Helper()
-	for _, r := range o.Results {
-		if r.Metric == metric && r.Subject == subject {
-			return r
-		}
-	}
-	t.Fatalf("no %s of %s among %d results", metric, subject, len(o.Results))
-	return component.Result{}
-}
-
 // TestCompare: the same dynamics in other coordinates are near, others far, shuffled ones far from both; the matrices are symmetric with a zero diagonal, and
 // nothing depends on the number of threads.
 func TestCompare(t *testing.T) {
@@ -132,14 +113,14 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, other := find(t, o, "dsa", "same"), find(t, o, "dsa", "other")
+	same, other := opened.Find(t, o, "dsa", "same"), opened.Find(t, o, "dsa", "other")
 	if !(same.Value < 1e-3) || !(other.Value > 0.2) || !(same.Null > 0.2) || same.Reference != "truth" || same.N != 8 {
 		t.Errorf("same %+v, other %+v", same, other)
 	}
-	if b := find(t, o, "dsa_lower_bound", "other"); !(b.Value <= other.Value && b.Value > 0) {
+	if b := opened.Find(t, o, "dsa_lower_bound", "other"); !(b.Value <= other.Value && b.Value > 0) {
 		t.Errorf("bound %+v of %+v", b, other)
 	}
-	w, sq := find(t, o, "dsa_wasserstein", "other").Value, find(t, o, "dsa_wasserstein_squared", "other").Value
+	w, sq := opened.Find(t, o, "dsa_wasserstein", "other").Value, opened.Find(t, o, "dsa_wasserstein_squared", "other").Value
 	if math.Abs(w*w-sq) > 1e-12 {
 		t.Errorf("%v squared is reported as %v", w, sq)
 	}
@@ -179,7 +160,7 @@ func TestSweepAndInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := find(t, o, "input_dsa_joint", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "truth has no inputs") {
+	if r := opened.Find(t, o, "input_dsa_joint", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "truth has no inputs") {
 		t.Errorf("%+v", r)
 	}
 	for _, r := range o.Results {
@@ -187,10 +168,10 @@ func TestSweepAndInputs(t *testing.T) {
 			t.Errorf("nothing says how to read %s", r.Metric)
 		}
 	}
-	if r := find(t, o, "dsa_prediction_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") {
+	if r := opened.Find(t, o, "dsa_prediction_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "dsa_prediction_mase", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
+	if r := opened.Find(t, o, "dsa_prediction_mase", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
 		t.Errorf("%+v", r)
 	}
 	if m := o.Matrices.Get("dsa_sweep_mase"); m.F64[0] < m.F64[1] || !math.IsNaN(m.F64[3]) {
@@ -201,7 +182,7 @@ func TestSweepAndInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, metric := range []string{"input_dsa_joint", "input_dsa_state", "input_dsa_input"} {
-		same, other := find(t, o, metric, "same"), find(t, o, metric, "other")
+		same, other := opened.Find(t, o, metric, "same"), opened.Find(t, o, metric, "other")
 		if !(same.Value < 1e-3) || !(other.Value > 0.1) {
 			t.Errorf("%s: same %v, other %v", metric, same.Value, other.Value)
 		}
@@ -249,11 +230,11 @@ func TestOmissions(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		r := find(t, o, "dsa", "same")
+		r := opened.Find(t, o, "dsa", "same")
 		if !math.IsNaN(r.Value) || !strings.Contains(r.Reason, c.reason) {
 			t.Errorf("%s: %+v", name, r)
 		}
-		if r := find(t, o, "dsa", "other"); math.IsNaN(r.Value) {
+		if r := opened.Find(t, o, "dsa", "other"); math.IsNaN(r.Value) {
 			t.Errorf("%s: %+v", name, r)
 		}
 		for _, r := range o.Results {
@@ -269,7 +250,7 @@ func TestOmissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !strings.Contains(r.Reason, "rank 3 in place of 6") {
+	if r := opened.Find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !strings.Contains(r.Reason, "rank 3 in place of 6") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -286,7 +267,7 @@ func TestNoOperators(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, metric := range []string{"dsa", "input_dsa_joint"} {
-		if r := find(t, o, metric, "model"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "1 bins") {
+		if r := opened.Find(t, o, metric, "model"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "1 bins") {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -1,6 +1,7 @@
 package dsa
 
 import (
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -10,13 +11,7 @@ import (
 // coordinates and the second moments of the embedding; of each subject its operator, with what alignments need.
 func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	d, z := s.Data, s.Latents
-	trials := int(tensor.Total(int64(d.TrainTrials), int64(d.ValidTrials)))
-	neurons, inputs := int64(d.Neurons), int64(d.Inputs)
-	single, double := 4, 8
-	arrays := tensor.Total(
-		tensor.Elements(trials, d.Bins, int(tensor.Total(int64(z), neurons, neurons, inputs, inputs, inputs, inputs)), single),
-		tensor.Elements(s.Subjects-1, trials, d.Bins, int(tensor.Total(int64(z), neurons, inputs)), single),
-	)
+	const double = 8
 	busy := min(threads, max(1, s.Subjects))
 	columns := int(tensor.Elements(p.Delays, z))
 	rank := p.Rank
@@ -32,5 +27,5 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		models = 8
 	}
 	perOperator := tensor.Total(tensor.Elements(s.Subjects, int(tensor.Total(32, int64(p.Resamples))), rank, rank, double), tensor.Elements(s.Subjects, models, columns, rank, double))
-	return component.Memory{Bytes: tensor.Total(arrays, arrays/2, tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
+	return component.Memory{Bytes: tensor.Total(trials.Memory(s), tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -46,9 +47,10 @@ func (c *comparison) results() []component.Result {
 	if n == 1 {
 		return []component.Result{c.result("dsa", 0, 0, math.NaN(), math.NaN(), "rad", "one subject: a distance needs 2")}
 	}
+	pairs := c.reported()
 	for i := range n - 1 {
 		for j := i + 1; j < n; j++ {
-			if !c.reported(i) {
+			if !pairs.Reported(i) {
 				continue
 			}
 			p := c.pairs[i*n+j]
@@ -57,7 +59,7 @@ func (c *comparison) results() []component.Result {
 				reason = p.err.Error()
 				p.Angular, p.Euclidean, p.Bound = math.NaN(), math.NaN(), math.NaN()
 			} else {
-				reason = c.limit()
+				reason = trials.Join(c.limit(), pairs.Note(i, j, c.subjects[i].Label))
 			}
 			if p.spectraErr != nil {
 				spectra = p.spectraErr.Error()

@@ -10,26 +10,28 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
-
-// fewSubjects is up to how many subjects without latents of a truth every pair has its interval and null, and every subject its floor: their cost grows with the pairs.
-const fewSubjects = 10
 
 // anchored tells whether models are measured against a truth: the first subject is one, or a recording, and has latents. Of a recording without, the models are compared with each other.
 func (c *comparison) anchored() bool {
 	return c.subjects[0].Role != comparator.Fitted && c.subjects[0].Train.Get(comparator.Latents) != nil
 }
 
-// reported tells whether the distances of subject i to those after it are results of their own, beside the matrix.
-func (c *comparison) reported(i int) bool { return i == 0 || !c.anchored() }
+// reported tells which pairs are results of their own, beside the matrix.
+func (c *comparison) reported() trials.Pairs {
+	p := trials.Pairs{Subjects: len(c.subjects), Anchored: c.anchored()}
+	for p.First < len(c.systems)-1 && c.systems[p.First].err != nil {
+		p.First++
+	}
+	return p
+}
 
 // thorough tells whether results have intervals, nulls and floors.
-func (c *comparison) thorough() bool {
-	return len(c.subjects) > 1 && (c.anchored() || len(c.subjects) <= fewSubjects)
-}
+func (c *comparison) thorough() bool { return len(c.subjects) > 1 }
 
 // half is the distance of a subject to itself.
 type half struct {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -26,12 +27,12 @@ func TestSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, metric := range []string{"dsa", "dsa_euclidean", "dsa_wasserstein", "dsa_wasserstein_squared"} {
-			r := find(t, o, metric, "other")
+			r := opened.Find(t, o, metric, "other")
 			if !(0 <= r.Low && r.Low <= r.Value && r.Value <= r.High && r.Low < r.High) || !(r.Null > r.High) {
 				t.Errorf("%d trials: %+v", trials, r)
 			}
 		}
-		r, h := find(t, o, "dsa", "other"), find(t, o, "dsa_split_half", "truth")
+		r, h := opened.Find(t, o, "dsa", "other"), opened.Find(t, o, "dsa_split_half", "truth")
 		if !(h.Value < r.Value) || h.Reference != "" || h.Better != component.Neither {
 			t.Errorf("%d trials: %+v to itself, %+v", trials, h, r)
 		}
@@ -50,7 +51,7 @@ func TestSpread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := find(t, o, "dsa", "same"); !math.IsNaN(r.Low) || !math.IsNaN(r.High) || !math.IsNaN(r.Null) {
+	if r := opened.Find(t, o, "dsa", "same"); !math.IsNaN(r.Low) || !math.IsNaN(r.High) || !math.IsNaN(r.Null) {
 		t.Errorf("%+v", r)
 	}
 	for _, r := range o.Results {
@@ -67,10 +68,10 @@ func TestSpread(t *testing.T) {
 	if o, err = open(t, 2, small).Compare(t.Context(), req, nil); err != nil {
 		t.Fatal(err)
 	}
-	if r := find(t, o, "dsa_split_half", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "two halves need 2") {
+	if r := opened.Find(t, o, "dsa_split_half", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "two halves need 2") {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) {
+	if r := opened.Find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) {
 		t.Errorf("%+v", r)
 	}
 }

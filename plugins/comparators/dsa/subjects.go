@@ -3,64 +3,22 @@ package dsa
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
-	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// checkSubjects reports what contradicts itself in a request.
+// checkSubjects reports what contradicts itself in a request. Subjects need not have the same trials.
 func checkSubjects(req comparator.Request) error {
-	if len(req.Subjects) == 0 {
-		return component.Invalid("subjects", "none are given: at least 1 is needed")
+	if err := trials.CheckSubjects(req.Subjects); err != nil {
+		return err
 	}
-	labels := map[string]bool{}
-	for i, s := range req.Subjects {
-		path := "subjects[" + strconv.Itoa(i) + "]"
-		switch {
-		case s.Label == "" || labels[s.Label]:
-			return component.Invalid(path+".label", "%q is empty or given twice", s.Label)
-		case s.Role != comparator.Fitted && s.Role != comparator.Truth && s.Role != comparator.Recording:
-			return component.Invalid(path+".role", "%q is not allowed: truth, recording or fitted", s.Role)
-		case s.Role != comparator.Fitted && i > 0:
-			return component.Invalid(path+".role", "%s %q is not the first subject: there is one truth or recording at most, and it comes first", s.Role, s.Label)
-		}
-		labels[s.Label] = true
-		for _, set := range []struct {
-			name   string
-			arrays tensor.Set
-		}{{"train", s.Train}, {"valid", s.Valid}} {
-			path := path + "." + set.name
-			if err := set.arrays.Check(); err != nil {
-				return component.Invalid(path, "%v", err)
-			}
-			trials, bins := -1, 0
-			for _, name := range []string{comparator.Latents, comparator.Inputs, comparator.TrueInputs} {
-				a := set.arrays.Get(name)
-				if a == nil {
-					continue
-				}
-				if len(a.Shape) != 3 {
-					return component.Invalid(path+"."+name, "shape %v is not allowed: (trials, bins, channels)", a.Shape)
-				}
-				if trials >= 0 && (a.Shape[0] != trials || a.Shape[1] != bins) {
-					return component.Invalid(path+"."+name, "shape %v does not go with %d trials of %d bins", a.Shape, trials, bins)
-				}
-				trials, bins = a.Shape[0], a.Shape[1]
-			}
-			if l := set.arrays.Get(comparator.Lengths); l != nil {
-				if len(l.Shape) != 1 || l.I64 == nil || (trials >= 0 && l.Shape[0] != trials) {
-					return component.Invalid(path+"."+comparator.Lengths, "shape %v of %s is not allowed: (%d trials), int64", l.Shape, l.DType(), trials)
-				}
-				for k, n := range l.I64 {
-					if n < 0 || (trials >= 0 && n > int64(bins)) {
-						return component.Invalid(path+"."+comparator.Lengths, "trial %d has length %d: 0..%d are allowed", k, n, bins)
-					}
-				}
+	for i := range req.Subjects {
+		for _, which := range []trials.Split{trials.Train, trials.Valid} {
+			if _, err := trials.CheckArrays(req.Subjects[i:i+1], i, which); err != nil {
+				return err
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -21,27 +22,7 @@ import (
 
 func open(t testing.TB, threads int, seed uint64, given param.Values) comparator.Comparator {
 	t.Helper()
-	f := Factory()
-	v, problems := f.Info.Params.Resolve(given)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	c, err := f.Open(t.Context(), v, component.Env{Seed: seed, Threads: threads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
-	t.Helper()
-	for _, r := range o.Results {
-		if r.Metric == metric && r.Subject == subject {
-			return r
-		}
-	}
-	t.Fatalf("no %s of %s among %v", metric, subject, o.Results)
-	return component.Result{}
+	return opened.Comparator(t, Factory(), component.Env{Seed: seed, Threads: threads}, given)
 }
 
 // sound checks what holds of every outcome: no number that is not one without a reason, figures that can be drawn, matrices that are finite and named apart.
@@ -147,7 +128,7 @@ func TestTrainedFlipFlop(t *testing.T) {
 			}
 		}
 		for metric, want := range map[string]float64{"fixed_points": 27, "stable_fixed_points": 8, "fixed_points_1_unstable": 12, "fixed_points_2_unstable": 6, "fixed_points_3_unstable": 1} {
-			if r := find(t, o, metric, "truth"); r.Value != want {
+			if r := opened.Find(t, o, metric, "truth"); r.Value != want {
 				t.Errorf("seed %d: %s is %v, want %v", seed, metric, r.Value, want)
 			}
 		}
@@ -159,7 +140,7 @@ func TestTrainedFlipFlop(t *testing.T) {
 			continue
 		}
 		first = points
-		if r := find(t, o, "starts_in_basins", "truth"); r.Value < 0.99 {
+		if r := opened.Find(t, o, "starts_in_basins", "truth"); r.Value < 0.99 {
 			t.Errorf("%+v", r)
 		}
 	}

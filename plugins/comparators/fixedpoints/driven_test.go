@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -126,7 +127,7 @@ func TestIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := find(t, o, "fixed_points", "a"); strings.Contains(r.Reason, "indices sum to -1") != c.says || r.Value == 0 {
+		if r := opened.Find(t, o, "fixed_points", "a"); strings.Contains(r.Reason, "indices sum to -1") != c.says || r.Value == 0 {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -126,16 +126,11 @@ func (c *fixedPoints) compare(ctx context.Context, req comparator.Request, repor
 }
 
 func checkRequest(req comparator.Request) error {
-	if len(req.Subjects) == 0 {
-		return component.Invalid("subjects", "none are given: at least 1 is needed")
+	if err := trials.CheckLabels(req.Subjects); err != nil {
+		return err
 	}
-	labels := map[string]bool{}
 	for i, s := range req.Subjects {
 		path := fmt.Sprintf("subjects[%d]", i)
-		if s.Label == "" || labels[s.Label] {
-			return component.Invalid(path+".label", "%q is empty or given twice", s.Label)
-		}
-		labels[s.Label] = true
 		for _, which := range []trials.Split{trials.Train, trials.Valid} {
 			if err := trials.Arrays(s, which).Check(); err != nil {
 				return component.Invalid(fmt.Sprintf("%s.%s", path, which), "%v", err)

@@ -1,6 +1,7 @@
 package fixedpoints
 
 import (
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -14,13 +15,10 @@ const likelyPoints = 32
 func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 	d, z := s.Data, s.Latents
 	sum := func(n ...int64) int { return int(tensor.Total(n...)) }
-	neurons, inputs := int64(d.Neurons), int64(d.Inputs)
-	trials := sum(int64(d.TrainTrials), int64(d.ValidTrials))
 	const single, double = 4, 8
-	arrays := tensor.Total(
-		tensor.Elements(trials, d.Bins, sum(int64(z), neurons, neurons, inputs, inputs, inputs, inputs), single),
-		tensor.Elements(s.Subjects-1, trials, d.Bins, sum(int64(z), int64(z), neurons, inputs), single),
-	)
+	inputs := int64(d.Inputs)
+	// Models have states beside their latents.
+	states := tensor.Elements(s.Subjects-1, sum(int64(d.TrainTrials), int64(d.ValidTrials)), d.Bins, z, single)
 	searches := 1
 	if p.Inputs != "zero" && p.Inputs != "mean" {
 		searches = p.MaxInputs
@@ -38,6 +36,6 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		tensor.Elements(2*s.Subjects, searches, points, z, sum(inputs, int64(4*min(p.Vectors, z)), 8), double),
 		tensor.Elements(s.Subjects, searches, points, p.Continue+1, z, double),
 	)
-	bytes := tensor.Total(arrays, arrays/2, work, kept)
+	bytes := tensor.Total(trials.Memory(s), states, states/2, work, kept)
 	return component.Memory{Bytes: bytes, Params: []string{"starts", "max_inputs", "eigenvectors"}}
 }

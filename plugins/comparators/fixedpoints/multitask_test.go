@@ -10,6 +10,7 @@ import (
 
 	"gonum.org/v1/gonum/floats"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/plugins/tasks/multitask"
@@ -88,7 +89,7 @@ func TestTrainedMultitask(t *testing.T) {
 		}
 		for phase := 1; phase <= 3; phase++ {
 			name := fmt.Sprintf("condition 0 phase %d", phase)
-			if r := find(t, o, "starts_without_point/"+name, "truth"); r.Value != 0 {
+			if r := opened.Find(t, o, "starts_without_point/"+name, "truth"); r.Value != 0 {
 				t.Errorf("seed %d: %+v", seed, r)
 			}
 			a, b := first.Get("truth."+name+".fixed_points"), o.Matrices.Get("truth."+name+".fixed_points")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -299,26 +300,26 @@ func TestCompareConjugates(t *testing.T) {
 	sound(t, o)
 	for metric, want := range map[string]float64{"fixed_points": 9, "stable_fixed_points": 4, "fixed_points_1_unstable": 4, "fixed_points_2_unstable": 1} {
 		for _, label := range []string{"truth", "same"} {
-			if r := find(t, o, metric, label); r.Value != want {
+			if r := opened.Find(t, o, metric, label); r.Value != want {
 				t.Errorf("%+v, want %v", r, want)
 			}
 		}
 	}
 	for metric, want := range map[string]float64{alignment: 1, matchDistance: 0, hausdorff: 0, countGap: 0, sameStability: 1, spectralGap: 0} {
-		if r := find(t, o, metric, "same"); !(math.Abs(r.Value-want) < 1e-8) || r.Reference != "truth" || r.N == 0 {
+		if r := opened.Find(t, o, metric, "same"); !(math.Abs(r.Value-want) < 1e-8) || r.Reference != "truth" || r.N == 0 {
 			t.Errorf("%+v, want %v", r, want)
 		}
 	}
-	if r := find(t, o, matchDistance, "same"); !(r.Null > 0.05) {
+	if r := opened.Find(t, o, matchDistance, "same"); !(r.Null > 0.05) {
 		t.Errorf("null: %+v", r)
 	}
-	if r := find(t, o, countGap, "other"); r.Value != -8 {
+	if r := opened.Find(t, o, countGap, "other"); r.Value != -8 {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "fixed_points", "none"); r.Reason != "it is a table" || !math.IsNaN(r.Value) {
+	if r := opened.Find(t, o, "fixed_points", "none"); r.Reason != "it is a table" || !math.IsNaN(r.Value) {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "starts_in_basins", "truth"); !(r.Value > 0.95) {
+	if r := opened.Find(t, o, "starts_in_basins", "truth"); !(r.Value > 0.95) {
 		t.Errorf("%+v", r)
 	}
 	// Bits do not depend on threads.
@@ -342,7 +343,7 @@ func TestNothingFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound(t, o)
-	if r := find(t, o, "fixed_points", "drift"); r.Value != 0 || !strings.Contains(r.Reason, "50 of 50 starts came to no point") {
+	if r := opened.Find(t, o, "fixed_points", "drift"); r.Value != 0 || !strings.Contains(r.Reason, "50 of 50 starts came to no point") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -373,10 +374,10 @@ func TestPadding(t *testing.T) {
 		t.Fatal(err)
 	}
 	sound(t, o)
-	if r := find(t, o, alignment, "two"); !(math.Abs(r.Value-1) < 1e-8) || r.N != trials*valid {
+	if r := opened.Find(t, o, alignment, "two"); !(math.Abs(r.Value-1) < 1e-8) || r.N != trials*valid {
 		t.Errorf("%+v, want 1 on %d bins", r, trials*valid)
 	}
-	if r := find(t, o, matchDistance, "two"); !(r.Value < 1e-8) || !(r.Null > 0.05 && r.Null < 3) {
+	if r := opened.Find(t, o, matchDistance, "two"); !(r.Value < 1e-8) || !(r.Null > 0.05 && r.Null < 3) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -390,7 +391,7 @@ func TestContinuation(t *testing.T) {
 	}
 	sound(t, o)
 	for metric, want := range map[string]float64{"fixed_points/given 1": 3, "fixed_points/given 2": 3, "fixed_points/given 3": 1, "continued_points/given 1 to given 2": 1, "continued_points/given 2 to given 3": 1. / 3} {
-		if r := find(t, o, metric, "truth"); math.Abs(r.Value-want) > 1e-12 {
+		if r := opened.Find(t, o, metric, "truth"); math.Abs(r.Value-want) > 1e-12 {
 			t.Errorf("%+v, want %v", r, want)
 		}
 	}
@@ -497,7 +498,7 @@ func TestRefuses(t *testing.T) {
 			continue
 		}
 		sound(t, o)
-		if name != "constant" && name != "NaN Jacobians" && find(t, o, "fixed_points", "a").Reason == "" {
+		if name != "constant" && name != "NaN Jacobians" && opened.Find(t, o, "fixed_points", "a").Reason == "" {
 			t.Errorf("%s: no reason", name)
 		}
 	}

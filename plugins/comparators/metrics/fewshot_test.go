@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -176,7 +177,7 @@ func TestFewShots(t *testing.T) {
 			*set = tensor.Set{w}
 		}
 		o := compare(t, values, again)
-		a, b := find(t, o, "few_shot_co_bps/2", "model"), find(t, o, "few_shot_co_bps/30", "model")
+		a, b := opened.Find(t, o, "few_shot_co_bps/2", "model"), opened.Find(t, o, "few_shot_co_bps/30", "model")
 		for _, r := range []struct{ low, value, high, null float64 }{{a.Low, a.Value, a.High, a.Null}, {b.Low, b.Value, b.High, b.Null}} {
 			if !(r.low < r.value && r.value < r.high && r.null < 0.02) {
 				t.Errorf("%+v", r)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/internal/golden"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -15,28 +16,7 @@ import (
 
 func open(t testing.TB, threads int, values param.Values) comparator.Comparator {
 	t.Helper()
-	f := Factory()
-	v, problems := f.Info.Params.Resolve(values)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	c, err := f.Open(t.Context(), v, component.Env{Seed: 5, Threads: threads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// find returns the result of a metric and subject.
-func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
-	t.Helper()
-	for _, r := range o.Results {
-		if r.Metric == metric && r.Subject == subject {
-			return r
-		}
-	}
-	t.Fatalf("no %s of %s among %d results", metric, subject, len(o.Results))
-	return component.Result{}
+	return opened.Comparator(t, Factory(), component.Env{Seed: 5, Threads: threads}, values)
 }
 
 // goldenRequest lays out a case of metrics.json as a truth and a model.
@@ -91,15 +71,15 @@ func TestGoldenMetrics(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, name := range []string{"cycle_con", "cycle_con_whitened"} {
-					check(name, find(t, o, name, "model").Value, c.Floats(t, "out."+name)[i], 1e-9)
+					check(name, opened.Find(t, o, name, "model").Value, c.Floats(t, "out."+name)[i], 1e-9)
 				}
 				if i > 0 {
 					continue
 				}
 				for _, name := range []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "co_bps", "heldin_bps", "co_bps_ctdb"} {
-					check(name, find(t, o, name, "model").Value, c.Floats(t, "out."+name)[0], 1e-9)
+					check(name, opened.Find(t, o, name, "model").Value, c.Floats(t, "out."+name)[0], 1e-9)
 				}
-				check("co_bps_ctdb against float32", find(t, o, "co_bps_ctdb", "model").Value, c.Floats(t, "out.co_bps_ctdb_float32")[0], 1e-6)
+				check("co_bps_ctdb against float32", opened.Find(t, o, "co_bps_ctdb", "model").Value, c.Floats(t, "out.co_bps_ctdb_float32")[0], 1e-6)
 			}
 			m, err := newComparison(&metrics{threads: 1}, req)
 			if err != nil {

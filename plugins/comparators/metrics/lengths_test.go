@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -29,7 +30,7 @@ func TestLengthsOfTheModelAlone(t *testing.T) {
 	}
 	alone, both := with(1), with(0, 1)
 	for _, metric := range []string{"rate_r2", "state_r2", "state_r2_reverse", "input_r2", "cycle_con", "co_bps"} {
-		a, b := find(t, alone, metric, "model").Value, find(t, both, metric, "model").Value
+		a, b := opened.Find(t, alone, metric, "model").Value, opened.Find(t, both, metric, "model").Value
 		if !(math.Abs(a-b) < 1e-9) {
 			t.Errorf("%s is %v with lengths of the model alone, %v with those of both", metric, a, b)
 		}

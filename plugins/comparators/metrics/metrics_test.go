@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -119,32 +120,32 @@ func TestCompare(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("metrics %v, want %v", names, want)
 	}
-	if r := find(t, o, "performance", "truth"); r.Value != 0.75 || r.N != 4 || r.Better != component.Higher || !math.IsNaN(r.Null) {
+	if r := opened.Find(t, o, "performance", "truth"); r.Value != 0.75 || r.N != 4 || r.Better != component.Higher || !math.IsNaN(r.Null) {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "performance_loss", "truth"); math.Abs(r.Value-0.2) > 1e-15 || r.Better != component.Lower {
+	if r := opened.Find(t, o, "performance_loss", "truth"); math.Abs(r.Value-0.2) > 1e-15 || r.Better != component.Lower {
 		t.Errorf("%+v", r)
 	}
 	req := simulated(20, 12, 60, 4, 6, 15, 10)
 	req.Subjects[0].Scored = append(req.Subjects[0].Scored, tensor.From64(comparator.SuccessOf+"Pro", []float64{1, 1, 0}, 3), tensor.From64(comparator.SuccessOf+"Anti", []float64{1}, 1),
 		tensor.From64(comparator.Measured+"final_distance", []float64{0.01, 0.03}, 2).With("m", tensor.Trial), tensor.New64(comparator.Measured+"nothing", 0))
 	of := compare(t, param.Values{"bootstrap": 20}, req)
-	if r := find(t, of, "performance/Pro", "truth"); math.Abs(r.Value-2.0/3) > 1e-15 || r.N != 3 || r.Better != component.Higher {
+	if r := opened.Find(t, of, "performance/Pro", "truth"); math.Abs(r.Value-2.0/3) > 1e-15 || r.N != 3 || r.Better != component.Higher {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, of, "performance/Anti", "truth"); r.Value != 1 || r.N != 1 {
+	if r := opened.Find(t, of, "performance/Anti", "truth"); r.Value != 1 || r.N != 1 {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, of, "final_distance", "truth"); math.Abs(r.Value-0.02) > 1e-15 || r.Unit != "m" || r.Better != component.Neither {
+	if r := opened.Find(t, of, "final_distance", "truth"); math.Abs(r.Value-0.02) > 1e-15 || r.Unit != "m" || r.Better != component.Neither {
 		t.Errorf("%+v", r)
 	}
 	if n := len(of.Results) - len(o.Results); n != 3 {
 		t.Errorf("%d more results, want 3", n)
 	}
-	if r := find(t, o, "effective_input_r2", "model"); math.Abs(r.Value-1) > 1e-9 {
+	if r := opened.Find(t, o, "effective_input_r2", "model"); math.Abs(r.Value-1) > 1e-9 {
 		t.Errorf("inputs that are the effective pulses: %+v", r)
 	}
-	if r := find(t, o, "input_r2", "model"); r.Value > 0.95 {
+	if r := opened.Find(t, o, "input_r2", "model"); r.Value > 0.95 {
 		t.Errorf("inputs that are the effective pulses are not all pulses: %+v", r)
 	}
 	for _, f := range o.Figures {
@@ -206,7 +207,7 @@ func TestInventedAndRescaledLatents(t *testing.T) {
 		}
 		return compare(t, values, again)
 	}
-	get := func(o comparator.Outcome, name string) float64 { return find(t, o, name, "model").Value }
+	get := func(o comparator.Outcome, name string) float64 { return opened.Find(t, o, name, "model").Value }
 
 	scaled := changed(4, func(to, from []float32) {
 		for i, x := range from {
@@ -248,7 +249,7 @@ func TestInventedAndRescaledLatents(t *testing.T) {
 			t.Errorf("%s goes from %v to %v when latents are copied", name, a, b)
 		}
 	}
-	if r := find(t, redundant, "cycle_con", "model"); math.IsNaN(r.Value) || r.Value < 0.5 {
+	if r := opened.Find(t, redundant, "cycle_con", "model"); math.IsNaN(r.Value) || r.Value < 0.5 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -388,7 +389,7 @@ func TestOmissions(t *testing.T) {
 	} {
 		o := compare(t, param.Values{"bootstrap": 5, "null_shuffles": 1, "few_shots": []int{4, 8}}, c.req)
 		for _, metric := range all {
-			r := find(t, o, metric, "model")
+			r := opened.Find(t, o, metric, "model")
 			stem, _, _ := strings.Cut(metric, "/")
 			omitted := slices.Contains(c.omitted, metric) || slices.Contains(c.omitted, stem)
 			if math.IsNaN(r.Value) != omitted || omitted != (r.Reason != "") {
@@ -406,11 +407,11 @@ func TestOmissions(t *testing.T) {
 	}
 
 	one := compare(t, nil, simulated(8, 1, 20, 3, 3, 6, 4))
-	if r := find(t, one, "state_r2", "model"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !math.IsNaN(r.Null) || r.Reason == "" {
+	if r := opened.Find(t, one, "state_r2", "model"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !math.IsNaN(r.Null) || r.Reason == "" {
 		t.Errorf("one validation trial: %+v", r)
 	}
 	unscored := edit(func(truth, _ *comparator.Subject) { truth.Scored = nil })
-	if r := find(t, compare(t, param.Values{"bootstrap": 5}, unscored), "performance", "truth"); !math.IsNaN(r.Value) || r.Reason == "" {
+	if r := opened.Find(t, compare(t, param.Values{"bootstrap": 5}, unscored), "performance", "truth"); !math.IsNaN(r.Value) || r.Reason == "" {
 		t.Errorf("no score: %+v", r)
 	}
 }

@@ -137,15 +137,19 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 		out.Results = c.omitted(0, -1, why)
 		return out, nil
 	}
+	reported := trials.Pairs{Subjects: n, Anchored: c.anchored()}
+	for reported.First < n-1 && c.latents[reported.First].err != nil {
+		reported.First++
+	}
 	done, total := 0, n*(n-1)/2
 	for i := range n {
 		for j := i + 1; j < n; j++ {
-			p, err := c.pair(ctx, &c.latents[i], &c.latents[j], !c.anchored() || i == 0)
+			p, err := c.pair(ctx, &c.latents[i], &c.latents[j], reported.Reported(i))
 			var why trials.Omission
 			switch {
 			case errors.As(err, &why):
 				// Without the truth's latents one word of it for each model is enough, and models are compared with each other.
-				if !c.anchored() || i == 0 {
+				if reported.Reported(i) {
 					out.Results = append(out.Results, c.omitted(j, i, why)...)
 				}
 				for _, m := range c.metrics {
@@ -154,6 +158,9 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 			case err != nil:
 				return comparator.Outcome{}, err
 			default:
+				for k := range p.results {
+					p.results[k].Reason = trials.Join(p.results[k].Reason, reported.Note(i, j, c.latents[i].Label))
+				}
 				out.Results = append(out.Results, p.results...)
 				for k, m := range c.metrics {
 					of[m.name][i*n+j], of[m.name][j*n+i] = p.values[k], p.values[k]

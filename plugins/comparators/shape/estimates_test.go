@@ -10,6 +10,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -17,7 +18,7 @@ import (
 )
 
 // opened is a comparison of two subjects.
-func opened(t testing.TB, values param.Values, x, y *tensor.Tensor, train int) *comparison {
+func pairOf(t testing.TB, values param.Values, x, y *tensor.Tensor, train int) *comparison {
 	t.Helper()
 	c, err := newComparison(open(t, 2, values).(*shape), comparator.Request{Subjects: []comparator.Subject{as("truth", comparator.Truth, x, train), as("y", comparator.Fitted, y, train)}}, component.Discard{})
 	if err != nil {
@@ -65,10 +66,10 @@ func TestCKA(t *testing.T) {
 	xy, uxy := hsic(mx, my)
 	xx, uxx := hsic(mx, mx)
 	yy, uyy := hsic(my, my)
-	if got, want := find(t, o, "cka", "y").Value, xy/math.Sqrt(xx*yy); math.Abs(got-want) > 1e-12 {
+	if got, want := opened.Find(t, o, "cka", "y").Value, xy/math.Sqrt(xx*yy); math.Abs(got-want) > 1e-12 {
 		t.Errorf("cka is %v, want %v", got, want)
 	}
-	if got, want := find(t, o, "cka_debiased", "y").Value, uxy/math.Sqrt(uxx*uyy); math.Abs(got-want) > 1e-10 {
+	if got, want := opened.Find(t, o, "cka_debiased", "y").Value, uxy/math.Sqrt(uxx*uyy); math.Abs(got-want) > 1e-10 {
 		t.Errorf("cka_debiased is %v, want %v", got, want)
 	}
 }
@@ -104,7 +105,7 @@ func TestRSA(t *testing.T) {
 			return out
 		}
 		want := stat.Correlation(list(x, 3), list(y, 4), nil)
-		if r := find(t, o, "rsa", "y"); math.Abs(r.Value-want) > 1e-12 || !(r.Low < want && want < r.High) {
+		if r := opened.Find(t, o, "rsa", "y"); math.Abs(r.Value-want) > 1e-12 || !(r.Low < want && want < r.High) {
 			t.Errorf("%s: %+v, want %v", kind, r, want)
 		}
 	}
@@ -132,7 +133,7 @@ func TestWeights(t *testing.T) {
 		return tensor.From64(x.Name, out, 10, 5, x.Shape[2])
 	}
 	measure := func(x, y *tensor.Tensor) measured {
-		c := opened(t, nil, x, y, 3)
+		c := pairOf(t, nil, x, y, 3)
 		base, err := moments.New(t.Context(), 2, c.latents[0].train, c.latents[1].train, nil, moments.All(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -163,7 +164,7 @@ func TestWeights(t *testing.T) {
 
 	// Norms of products, for which BCa also leaves trials out; 70 latents make several blocks.
 	for _, threads := range []int{1, 3} {
-		c := opened(t, param.Values{"bootstrap": 100, "interval": "bca"}, y, x, 3)
+		c := pairOf(t, param.Values{"bootstrap": 100, "interval": "bca"}, y, x, 3)
 		c.threads = threads
 		norms, err := c.crossNorms(t.Context(), c.latents[0].valid, c.latents[1].valid)
 		if err != nil || len(norms) != 107 {

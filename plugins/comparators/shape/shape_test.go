@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -18,16 +19,7 @@ import (
 
 func open(t testing.TB, threads int, values param.Values) comparator.Comparator {
 	t.Helper()
-	f := Factory()
-	v, problems := f.Info.Params.Resolve(values)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	c, err := f.Open(t.Context(), v, component.Env{Seed: 5, Threads: threads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return opened.Comparator(t, Factory(), component.Env{Seed: 5, Threads: threads}, values)
 }
 
 func compare(t testing.TB, values param.Values, subjects ...comparator.Subject) comparator.Outcome {
@@ -42,17 +34,6 @@ func compare(t testing.TB, values param.Values, subjects ...comparator.Subject) 
 		}
 	}
 	return o
-}
-
-func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
-	t.Helper()
-	for _, r := range o.Results {
-		if r.Metric == metric && r.Subject == subject {
-			return r
-		}
-	}
-	t.Fatalf("no %s of %s among %d results", metric, subject, len(o.Results))
-	return component.Result{}
 }
 
 // smooth are latents (trials, bins, width) that drift back to 0.
@@ -118,31 +99,31 @@ func TestInvariance(t *testing.T) {
 	distances := []string{"procrustes_angular", "procrustes_euclidean", "shape_angular/alpha=0.5", "shape_euclidean/alpha=0.5", "shape_angular/alpha=0", "shape_euclidean/alpha=0"}
 	for _, name := range distances {
 		for _, name := range []string{name, inSample(name)} {
-			r := find(t, o, name, "rotated")
+			r := opened.Find(t, o, name, "rotated")
 			if !(r.Value < 2e-7) || r.Better != component.Lower || r.Reference != "truth" {
 				t.Errorf("rotated and scaled: %+v", r)
 			}
 			if !(r.Null > 0.3) {
 				t.Errorf("shuffled: %+v", r)
 			}
-			if !(find(t, o, name, "other").Value > 0.3) {
-				t.Errorf("unrelated: %s is %v", name, find(t, o, name, "other").Value)
+			if !(opened.Find(t, o, name, "other").Value > 0.3) {
+				t.Errorf("unrelated: %s is %v", name, opened.Find(t, o, name, "other").Value)
 			}
 		}
 		zero := strings.HasSuffix(name, "alpha=0")
-		if v := find(t, o, name, "skewed").Value; zero != (v < 1e-6) {
+		if v := opened.Find(t, o, name, "skewed").Value; zero != (v < 1e-6) {
 			t.Errorf("an invertible map: %s is %v", name, v)
 		}
 	}
 	for _, name := range []string{"cca", "svcca", "cka", "cka_debiased", "rsa"} {
-		if r := find(t, o, name, "rotated"); math.Abs(r.Value-1) > 1e-9 || math.Abs(r.Low-1) > 1e-9 || !(r.Null < 0.4) || r.N != 10 {
+		if r := opened.Find(t, o, name, "rotated"); math.Abs(r.Value-1) > 1e-9 || math.Abs(r.Low-1) > 1e-9 || !(r.Null < 0.4) || r.N != 10 {
 			t.Errorf("rotated and scaled: %+v", r)
 		}
 	}
-	if r := find(t, o, "cca", "skewed"); math.Abs(r.Value-1) > 1e-9 {
+	if r := opened.Find(t, o, "cca", "skewed"); math.Abs(r.Value-1) > 1e-9 {
 		t.Errorf("an invertible map: %+v", r)
 	}
-	if r := find(t, o, "cka", "skewed"); r.Value > 0.99 {
+	if r := opened.Find(t, o, "cka", "skewed"); r.Value > 0.99 {
 		t.Errorf("an invertible map: %+v", r)
 	}
 	// Matrices are symmetric, with each subject itself on the diagonal.
@@ -155,7 +136,7 @@ func TestInvariance(t *testing.T) {
 			}
 		}
 	}
-	if m := o.Matrices.Get("procrustes_angular_insample").F64; m[1] != find(t, o, "procrustes_angular_insample", "rotated").Value || m[0] != 0 {
+	if m := o.Matrices.Get("procrustes_angular_insample").F64; m[1] != opened.Find(t, o, "procrustes_angular_insample", "rotated").Value || m[0] != 0 {
 		t.Errorf("matrix %v", m)
 	}
 	for _, r := range o.Results {
@@ -195,14 +176,14 @@ func TestClosedForm(t *testing.T) {
 		"cca":                       1,
 		"cka":                       (1 + s*s) / (math.Sqrt2 * math.Hypot(1, s*s)),
 	} {
-		if v := find(t, o, name, "y").Value; math.Abs(v-want) > 1e-9 {
+		if v := opened.Find(t, o, name, "y").Value; math.Abs(v-want) > 1e-9 {
 			t.Errorf("%s is %v, want %v", name, v, want)
 		}
 	}
 	// Scaled, y's size is the root of tr(C^2)/tr(C) = (1 + s^4)/(1 + s^2).
 	o = compare(t, nil, as("truth", comparator.Truth, x, 2), as("y", comparator.Fitted, y, 2))
 	size := math.Sqrt((1 + s*s*s*s) / (1 + s*s))
-	if v, want := find(t, o, "procrustes_euclidean", "y").Value, math.Hypot(1-1/size, 1-s/size); math.Abs(v-want) > 1e-9 {
+	if v, want := opened.Find(t, o, "procrustes_euclidean", "y").Value, math.Hypot(1-1/size, 1-s/size); math.Abs(v-want) > 1e-9 {
 		t.Errorf("scaled: %v, want %v", v, want)
 	}
 }
@@ -219,17 +200,17 @@ func TestOverfit(t *testing.T) {
 		return x
 	}
 	o := compare(t, nil, as("truth", comparator.Truth, noise(1), 20), as("noise", comparator.Fitted, noise(2), 20))
-	in, held := find(t, o, "cca_insample", "noise"), find(t, o, "cca", "noise")
+	in, held := opened.Find(t, o, "cca_insample", "noise"), opened.Find(t, o, "cca", "noise")
 	if in.Value < 0.6 || math.Abs(in.Null-in.Value) > 0.1 {
 		t.Errorf("in sample: %+v", in)
 	}
 	if math.Abs(held.Value) > 0.15 || held.Low > 0 || held.High < 0 {
 		t.Errorf("held out: %+v", held)
 	}
-	if in, held := find(t, o, "procrustes_angular_insample", "noise").Value, find(t, o, "procrustes_angular", "noise").Value; in > 1.2 || math.Abs(held-math.Pi/2) > 0.2 {
+	if in, held := opened.Find(t, o, "procrustes_angular_insample", "noise").Value, opened.Find(t, o, "procrustes_angular", "noise").Value; in > 1.2 || math.Abs(held-math.Pi/2) > 0.2 {
 		t.Errorf("angle %v in sample, %v held out", in, held)
 	}
-	plain, debiased := find(t, o, "cka", "noise"), find(t, o, "cka_debiased", "noise")
+	plain, debiased := opened.Find(t, o, "cka", "noise"), opened.Find(t, o, "cka_debiased", "noise")
 	if plain.Value < 0.2 || math.Abs(debiased.Value) > 0.1 || math.Abs((plain.High-debiased.High)-(plain.Value-debiased.Value)) > 1e-12 {
 		t.Errorf("plain %+v, debiased %+v", plain, debiased)
 	}
@@ -310,7 +291,7 @@ func TestOmissions(t *testing.T) {
 	}
 	// Models of a recording are compared with each other.
 	o := compare(t, param.Values{"bootstrap": 5}, recording, model, as("again", comparator.Fitted, y, 8))
-	if r := find(t, o, "rsa", "again"); r.Reason == "" {
+	if r := opened.Find(t, o, "rsa", "again"); r.Reason == "" {
 		t.Errorf("against the recording: %+v", r)
 	}
 	got := false
@@ -321,7 +302,7 @@ func TestOmissions(t *testing.T) {
 		t.Error("two models of a recording are not compared")
 	}
 	one := compare(t, nil, as("truth", comparator.Truth, x, 11), as("model", comparator.Fitted, y, 11))
-	if r := find(t, one, "cka", "model"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !math.IsNaN(r.Null) || r.Reason == "" {
+	if r := opened.Find(t, one, "cka", "model"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !math.IsNaN(r.Null) || r.Reason == "" {
 		t.Errorf("one validation trial: %+v", r)
 	}
 	short := withLengths(truth, 7)
@@ -356,5 +337,34 @@ func TestBadRequests(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), Params{Alpha: []float64{1, 1}}, component.Env{}); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("alpha twice: error %v", err)
+	}
+}
+
+// TestMany: of many subjects without a truth each two are in the matrices, and those with the first are results.
+func TestMany(t *testing.T) {
+	var subjects []comparator.Subject
+	for i := range 12 {
+		subjects = append(subjects, as(string(rune('a'+i)), comparator.Fitted, smooth(uint64(i), 6, 20, 3), 4))
+	}
+	o := compare(t, param.Values{"bootstrap": 20}, subjects...)
+	results, notes := 0, 0
+	for _, r := range o.Results {
+		if r.Metric == "procrustes_angular" {
+			results++
+			if strings.Contains(r.Reason, "12 subjects") {
+				notes++
+			}
+			if r.Reference != "a" || math.IsNaN(r.Value) || math.IsNaN(r.Low) {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
+	if results != 11 || notes != 1 {
+		t.Errorf("%d results, %d notes", results, notes)
+	}
+	for _, v := range o.Matrices.Get("procrustes_angular").F64 {
+		if math.IsNaN(v) {
+			t.Fatal("a pair is missing in the matrix")
+		}
 	}
 }

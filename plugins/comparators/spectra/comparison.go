@@ -297,13 +297,14 @@ func (a exponentsApart) Value(weights []float64) float64 {
 	return sum / float64(a.n)
 }
 
-// pairs compares each two subjects: all are in the matrices, results are those against the truth or recording, or, where it has no such thing, of all pairs.
+// pairs compares each two subjects: all are in the matrices, results those that trials.Pairs says.
 func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 	n := len(c.found)
 	if n < 2 {
 		return nil
 	}
 	for _, d := range c.distances(ctx) {
+		reported := c.reported(d)
 		m := tensor.New64(d.name, n, n).With(d.unit, "subject", "subject")
 		for i := range n {
 			// A subject without a spectrum is at no distance from itself either.
@@ -320,11 +321,12 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 				}
 				if err != nil {
 					r.Reason = string(why)
-				} else if err := c.fill(ctx, &r, value, null, c.reported(d, i)); err != nil {
+				} else if err := c.fill(ctx, &r, value, null, reported.Reported(i)); err != nil {
 					return err
 				}
 				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
-				if c.reported(d, i) {
+				if reported.Reported(i) {
+					r.Reason = trials.Join(r.Reason, reported.Note(i, j, c.found[i].Label))
 					out.Results = append(out.Results, r)
 				}
 			}
@@ -344,9 +346,13 @@ func (c *comparison) between(d comparisonOf, x, y *examined) (value, null bootst
 	return d.of(x, y)
 }
 
-// reported is true of the subjects that others are measured against: the truth or recording, or, where there is none or it lacks what the distance takes, each.
-func (c *comparison) reported(d comparisonOf, i int) bool {
-	return i == 0 || c.Reference == nil || d.has(c.found[0]) != nil
+// reported says which pairs are results: those with the truth or recording, if it has what the distance takes.
+func (c *comparison) reported(d comparisonOf) trials.Pairs {
+	p := trials.Pairs{Subjects: len(c.found), Anchored: c.Reference != nil && d.has(c.found[0]) == nil}
+	for p.First < len(c.found)-1 && d.has(c.found[p.First]) != nil {
+		p.First++
+	}
+	return p
 }
 
 // fill writes the value of a statistic, and, where it is reported, its interval and null.

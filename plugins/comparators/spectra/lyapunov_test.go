@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -142,7 +143,7 @@ func TestLorenz(t *testing.T) {
 		// The divergence of the flow is -10 - 1 - 8/3 everywhere.
 		"lyapunov_sum": {-41.0 / 3, 1e-3}, "kaplan_yorke_dimension": {2.062, 0.005},
 	} {
-		r := find(t, o, name, "truth")
+		r := opened.Find(t, o, name, "truth")
 		if math.Abs(r.Value-want.value) > want.within {
 			t.Errorf("%s is %v, want %v", name, r.Value, want.value)
 		}
@@ -152,7 +153,7 @@ func TestLorenz(t *testing.T) {
 		}
 		t.Logf("%s %.4f (%.4f to %.4f) %s", name, r.Value, r.Low, r.High, r.Unit)
 	}
-	if r := find(t, o, "lyapunov_drift", "truth"); !(r.Value < 0.05) || r.Unit != "1/s" {
+	if r := opened.Find(t, o, "lyapunov_drift", "truth"); !(r.Value < 0.05) || r.Unit != "1/s" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -188,12 +189,12 @@ func TestLinear(t *testing.T) {
 	values := param.Values{"steps": 1000, "inputs": "zero", "transient": 0.5, "reported": 4}
 	o := compare(t, values, dynamic("truth", comparator.Truth, linear(a), beginning(2, 5, 2, 4, 1)))
 	for j, v := range l {
-		r := find(t, o, "lyapunov/"+string(rune('1'+j)), "truth")
+		r := opened.Find(t, o, "lyapunov/"+string(rune('1'+j)), "truth")
 		if math.Abs(r.Value-math.Log(math.Abs(v))) > 1e-10 || r.Unit != "1/bin" {
 			t.Errorf("exponent of %v: %+v", v, r)
 		}
 	}
-	if r := find(t, o, "kaplan_yorke_dimension", "truth"); math.Abs(r.Value-(1+math.Log(1.01)/-math.Log(0.9))) > 1e-9 {
+	if r := opened.Find(t, o, "kaplan_yorke_dimension", "truth"); math.Abs(r.Value-(1+math.Log(1.01)/-math.Log(0.9))) > 1e-9 {
 		t.Errorf("%+v", r)
 	}
 
@@ -209,20 +210,20 @@ func TestLinear(t *testing.T) {
 	values["exponents"] = 3
 	o = compare(t, values, dynamic("truth", comparator.Truth, wide, beginning(2, 5, 2, 300, 1)))
 	for j, v := range []float64{0.98, 0.8, 0.5} {
-		if r := find(t, o, "lyapunov/"+string(rune('1'+j)), "truth"); math.Abs(r.Value-math.Log(v)) > 1e-10 {
+		if r := opened.Find(t, o, "lyapunov/"+string(rune('1'+j)), "truth"); math.Abs(r.Value-math.Log(v)) > 1e-10 {
 			t.Errorf("exponent of %v: %+v", v, r)
 		}
 	}
-	if r := find(t, o, "kaplan_yorke_dimension", "truth"); r.Value != 0 || r.Reason != "" {
+	if r := opened.Find(t, o, "kaplan_yorke_dimension", "truth"); r.Value != 0 || r.Reason != "" {
 		t.Errorf("all exponents negative: %+v", r)
 	}
-	if r := find(t, o, "lyapunov_sum", "truth"); !strings.Contains(r.Reason, "leading 3") {
+	if r := opened.Find(t, o, "lyapunov_sum", "truth"); !strings.Contains(r.Reason, "leading 3") {
 		t.Errorf("%+v", r)
 	}
 
 	// What is mapped to 0 has no finite exponent.
 	o = compare(t, values, dynamic("truth", comparator.Truth, linear([][]float64{{0.5, 1}, {0, 0}}), beginning(2, 5, 2, 2, 1)))
-	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-math.Log(0.5)) > 1e-10 || !strings.Contains(r.Reason, "number 2 on are -inf") {
+	if r := opened.Find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-math.Log(0.5)) > 1e-10 || !strings.Contains(r.Reason, "number 2 on are -inf") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -251,7 +252,7 @@ func TestDriven(t *testing.T) {
 		return s
 	}
 	o := compare(t, param.Values{"transient": 0, "bootstrap": 50}, subject(z, u))
-	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || r.N != trials || r.Reason != "" {
+	if r := opened.Find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || r.N != trials || r.Reason != "" {
 		t.Errorf("%+v, want %v", r, sum/n)
 	}
 	// Without recorded states trials begin before their first bin, at the model's initial state.
@@ -264,23 +265,23 @@ func TestDriven(t *testing.T) {
 		}
 	}
 	o = compare(t, param.Values{"transient": 0}, subject(u))
-	if r := find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || !strings.Contains(r.Reason, "initial state") {
+	if r := opened.Find(t, o, "lyapunov/1", "truth"); math.Abs(r.Value-sum/n) > 1e-12 || !strings.Contains(r.Reason, "initial state") {
 		t.Errorf("%+v, want %v", r, sum/n)
 	}
 	// Without inputs there is nothing to be driven by.
 	for values, why := range map[string]string{"recorded": "no inputs of 1 channels", "mean": "no inputs of 1 channels", "zero": ""} {
 		o := compare(t, param.Values{"inputs": values}, subject(z))
-		if r := find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, why) || math.IsNaN(r.Value) != (why != "") {
+		if r := opened.Find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, why) || math.IsNaN(r.Value) != (why != "") {
 			t.Errorf("%s: %+v", values, r)
 		}
 	}
 	// A fitted model is driven by the truth's inputs.
 	fitted := dynamic("model", comparator.Fitted, d, z)
 	o = compare(t, param.Values{"transient": 0}, subject(z, u), fitted)
-	if a, b := find(t, o, "lyapunov/1", "truth").Value, find(t, o, "lyapunov/1", "model").Value; a != b {
+	if a, b := opened.Find(t, o, "lyapunov/1", "truth").Value, opened.Find(t, o, "lyapunov/1", "model").Value; a != b {
 		t.Errorf("truth %v, the same as a model %v", a, b)
 	}
-	if r := find(t, o, "lyapunov_distance", "model"); r.Value != 0 || r.Low != 0 || r.High != 0 || r.Reference != "truth" {
+	if r := opened.Find(t, o, "lyapunov_distance", "model"); r.Value != 0 || r.Low != 0 || r.High != 0 || r.Reference != "truth" {
 		t.Errorf("%+v", r)
 	}
 }
@@ -318,11 +319,11 @@ func TestResampledExponents(t *testing.T) {
 func TestOutOfBounds(t *testing.T) {
 	grows := system{size: 1, step: func(x, _, next []float64) { next[0] = x[0] * x[0] }, jvp: func(x, _, v, out []float64) { out[0] = 2 * x[0] * v[0] }}
 	o := compare(t, nil, dynamic("truth", comparator.Truth, grows, beginning(1, 4, 40, 1, 10)))
-	if r := find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "out of bounds after") {
+	if r := opened.Find(t, o, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "out of bounds after") {
 		t.Errorf("%+v", r)
 	}
 	short := compare(t, nil, dynamic("truth", comparator.Truth, lorenz(0.01), beginning(1, 4, 1, 3, 1)))
-	if r := find(t, short, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "one bin") {
+	if r := opened.Find(t, short, "lyapunov/1", "truth"); !strings.Contains(r.Reason, "one bin") {
 		t.Errorf("%+v", r)
 	}
 }

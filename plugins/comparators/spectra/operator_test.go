@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/combin"
 
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/random"
@@ -119,7 +120,7 @@ func TestSGOT(t *testing.T) {
 	}
 	o := compare(t, param.Values{"operator_variance": 1.0, "bootstrap": 100}, as("truth", comparator.Truth, spirals(1, 70, 60, [2]float64{0.1, 0.5}, plain)),
 		as("same", comparator.Fitted, spirals(1, 70, 60, [2]float64{0.1, 0.5}, through)), as("other", comparator.Fitted, spirals(2, 70, 60, [2]float64{0.2, 0.9}, through)))
-	same, other := find(t, o, "sgot", "same"), find(t, o, "sgot", "other")
+	same, other := opened.Find(t, o, "sgot", "same"), opened.Find(t, o, "sgot", "other")
 	// The ridge alone is seen.
 	if !(same.Value < 1e-3) || !(same.Null > 0.2) || same.N != 30 {
 		t.Errorf("%+v", same)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -18,16 +19,7 @@ import (
 
 func open(t testing.TB, threads int, values param.Values) comparator.Comparator {
 	t.Helper()
-	f := Factory()
-	v, problems := f.Info.Params.Resolve(values)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	c, err := f.Open(t.Context(), v, component.Env{Seed: 5, Threads: threads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return opened.Comparator(t, Factory(), component.Env{Seed: 5, Threads: threads}, values)
 }
 
 func compare(t testing.TB, values param.Values, subjects ...comparator.Subject) comparator.Outcome {
@@ -50,17 +42,6 @@ func compare(t testing.TB, values param.Values, subjects ...comparator.Subject) 
 		}
 	}
 	return o
-}
-
-func find(t testing.TB, o comparator.Outcome, metric, subject string) component.Result {
-	t.Helper()
-	for _, r := range o.Results {
-		if r.Metric == metric && r.Subject == subject {
-			return r
-		}
-	}
-	t.Fatalf("no %s of %s among %d results", metric, subject, len(o.Results))
-	return component.Result{}
 }
 
 // TestDistances holds the two distances to closed forms and to all ways of moving equal masses.
@@ -169,27 +150,27 @@ func TestPower(t *testing.T) {
 		return comparator.Subject{Label: label, Role: role, Why: "recorded data has no model behind it", Valid: tensor.Set{x, x.Named(comparator.Rates)}}
 	}
 	o := compare(t, param.Values{"segment": 100, "bootstrap": 100}, subject("truth", comparator.Truth, x), subject("same", comparator.Fitted, same), subject("faster", comparator.Fitted, faster))
-	if r := find(t, o, "power_hellinger", "same"); !(r.Value < 0.02) || !(r.Low <= r.Value && r.Value <= r.High) || r.Better != component.Lower || !(r.Null > 0.5) || r.N != 30 {
+	if r := opened.Find(t, o, "power_hellinger", "same"); !(r.Value < 0.02) || !(r.Low <= r.Value && r.Value <= r.High) || r.Better != component.Lower || !(r.Null > 0.5) || r.N != 30 {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "power_wasserstein", "faster"); math.Abs(r.Value-0.05) > 0.002 || !(r.Low <= r.Value && r.Value <= r.High) || r.Unit != "cycles/bin" {
+	if r := opened.Find(t, o, "power_wasserstein", "faster"); math.Abs(r.Value-0.05) > 0.002 || !(r.Low <= r.Value && r.Value <= r.High) || r.Unit != "cycles/bin" {
 		t.Errorf("%+v", r)
 	}
 	// A neuron's spectrum is its own: two that are exchanged by a rotation differ, and both are half of what is shared elsewhere.
-	if r := find(t, o, "power_hellinger_rates", "same"); !(r.Value > 0.3) {
+	if r := opened.Find(t, o, "power_hellinger_rates", "same"); !(r.Value > 0.3) {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "power_wasserstein_rates", "faster"); math.Abs(r.Value-0.05) > 0.002 {
+	if r := opened.Find(t, o, "power_wasserstein_rates", "faster"); math.Abs(r.Value-0.05) > 0.002 {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "lyapunov/1", "same"); r.Reason != "recorded data has no model behind it" {
+	if r := opened.Find(t, o, "lyapunov/1", "same"); r.Reason != "recorded data has no model behind it" {
 		t.Errorf("%+v", r)
 	}
-	if r := find(t, o, "lyapunov_distance", "same"); !strings.Contains(r.Reason, "recorded data has no model") {
+	if r := opened.Find(t, o, "lyapunov_distance", "same"); !strings.Contains(r.Reason, "recorded data has no model") {
 		t.Errorf("%+v", r)
 	}
 	m := o.Matrices.Get("power_hellinger")
-	if m == nil || m.F64[0] != 0 || m.F64[1] != m.F64[3] || m.F64[1] != find(t, o, "power_hellinger", "same").Value || !(m.F64[5] > 0.5) {
+	if m == nil || m.F64[0] != 0 || m.F64[1] != m.F64[3] || m.F64[1] != opened.Find(t, o, "power_hellinger", "same").Value || !(m.F64[5] > 0.5) {
 		t.Errorf("%+v", m)
 	}
 }
@@ -230,14 +211,14 @@ func TestOmissions(t *testing.T) {
 		"dynamics":   {[]comparator.Subject{truth, with(x, nil)}, "lyapunov/1", "it offers no dynamics", false},
 	} {
 		o := compare(t, param.Values{"bootstrap": 10, "segment": 40}, c.subjects...)
-		if r := find(t, o, c.metric, "model"); !strings.Contains(r.Reason, c.why) || math.IsNaN(r.Value) == c.value {
+		if r := opened.Find(t, o, c.metric, "model"); !strings.Contains(r.Reason, c.why) || math.IsNaN(r.Value) == c.value {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
 	// One long trial does not decide the length of segments, which would leave the others out.
 	long := truth
 	long.Valid = append(tensor.Set{tensor.FromInt(comparator.Lengths, []int64{20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20, 40}, 12)}, truth.Valid...)
-	if r := find(t, compare(t, param.Values{"bootstrap": 10, "segment": 40}, long, with(x, nil)), "power_hellinger", "model"); r.N != 12 || r.Reason != "" || math.IsNaN(r.Low) {
+	if r := opened.Find(t, compare(t, param.Values{"bootstrap": 10, "segment": 40}, long, with(x, nil)), "power_hellinger", "model"); r.N != 12 || r.Reason != "" || math.IsNaN(r.Low) {
 		t.Errorf("%+v", r)
 	}
 	// Of a truth whose rates alone are known, models' rates are compared with its own, and their latents with each other's.

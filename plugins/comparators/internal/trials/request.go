@@ -36,30 +36,15 @@ type found struct {
 
 // Open checks the labels, roles and the shapes of the arrays of a request. What is wrong is an InvalidArgumentError.
 func Open(req comparator.Request) (*Request, error) {
-	if len(req.Subjects) == 0 {
-		return nil, component.Invalid("subjects", "none are given: at least 1 is needed")
+	if err := CheckSubjects(req.Subjects); err != nil {
+		return nil, err
 	}
 	r := &Request{Subjects: req.Subjects, Sizes: map[Split]int{}, known: map[string]found{}}
-	labels := map[string]bool{}
-	for i, s := range req.Subjects {
-		path := fmt.Sprintf("subjects[%d]", i)
-		switch {
-		case s.Label == "" || labels[s.Label]:
-			return nil, component.Invalid(path+".label", "%q is empty or given twice", s.Label)
-		case s.Role != comparator.Fitted && s.Role != comparator.Truth && s.Role != comparator.Recording:
-			return nil, component.Invalid(path+".role", "%q is not allowed: truth, recording or fitted", s.Role)
-		case s.Role != comparator.Fitted && i > 0:
-			return nil, component.Invalid(path+".role", "%s %q is not the first subject: there is one truth or recording at most, and it comes first", s.Role, s.Label)
-		case s.HeldIn < 0 || s.InputChannels < 0:
-			return nil, component.Invalid(path, "held-in neurons %d and input channels %d must not be negative", s.HeldIn, s.InputChannels)
-		}
-		labels[s.Label] = true
-		if s.Role != comparator.Fitted {
-			r.Reference = &r.Subjects[0]
-		}
+	if req.Subjects[0].Role != comparator.Fitted {
+		r.Reference = &r.Subjects[0]
 	}
 	for _, which := range []Split{Train, Valid} {
-		n, err := r.checkShapes(which)
+		n, err := CheckArrays(r.Subjects, 0, which)
 		if err != nil {
 			return nil, err
 		}
@@ -68,11 +53,45 @@ func Open(req comparator.Request) (*Request, error) {
 	return r, nil
 }
 
-// checkShapes compares the numbers of trials and bins of all arrays of a split and returns the number of trials.
-func (r *Request) checkShapes(which Split) (int, error) {
+// CheckLabels reports labels that are missing or there twice, as an InvalidArgumentError.
+func CheckLabels(subjects []comparator.Subject) error {
+	if len(subjects) == 0 {
+		return component.Invalid("subjects", "none are given: at least 1 is needed")
+	}
+	labels := map[string]bool{}
+	for i, s := range subjects {
+		if s.Label == "" || labels[s.Label] {
+			return component.Invalid(fmt.Sprintf("subjects[%d].label", i), "%q is empty or given twice", s.Label)
+		}
+		labels[s.Label] = true
+	}
+	return nil
+}
+
+// CheckSubjects reports labels and roles that contradict each other, as an InvalidArgumentError.
+func CheckSubjects(subjects []comparator.Subject) error {
+	if err := CheckLabels(subjects); err != nil {
+		return err
+	}
+	for i, s := range subjects {
+		path := fmt.Sprintf("subjects[%d]", i)
+		switch {
+		case s.Role != comparator.Fitted && s.Role != comparator.Truth && s.Role != comparator.Recording:
+			return component.Invalid(path+".role", "%q is not allowed: truth, recording or fitted", s.Role)
+		case s.Role != comparator.Fitted && i > 0:
+			return component.Invalid(path+".role", "%s %q is not the first subject: there is one truth or recording at most, and it comes first", s.Role, s.Label)
+		case s.HeldIn < 0 || s.InputChannels < 0:
+			return component.Invalid(path, "held-in neurons %d and input channels %d must not be negative", s.HeldIn, s.InputChannels)
+		}
+	}
+	return nil
+}
+
+// CheckArrays compares the numbers of trials and bins of all arrays of a split of subjects, whose first is number from of a request, and returns the number of trials.
+func CheckArrays(subjects []comparator.Subject, from int, which Split) (int, error) {
 	trials, bins, first := -1, -1, ""
-	for i, s := range r.Subjects {
-		path := fmt.Sprintf("subjects[%d].%s", i, which)
+	for i, s := range subjects {
+		path := fmt.Sprintf("subjects[%d].%s", from+i, which)
 		set := Arrays(s, which)
 		if err := set.Check(); err != nil {
 			return 0, component.Invalid(path, "%v", err)
@@ -94,8 +113,8 @@ func (r *Request) checkShapes(which Split) (int, error) {
 		}
 	}
 	// The lengths of one subject may be those of all, so they are looked at once the arrays of all are known.
-	for i, s := range r.Subjects {
-		path := fmt.Sprintf("subjects[%d].%s", i, which)
+	for i, s := range subjects {
+		path := fmt.Sprintf("subjects[%d].%s", from+i, which)
 		l := Arrays(s, which).Get(comparator.Lengths)
 		if l == nil {
 			continue
