@@ -153,9 +153,9 @@ func (s screen) curve(t learning) string {
 		lines = append(lines, c.legend())
 	}
 	var rest []string
-	for _, name := range []string{"train/learning_rate", "train/gradient_norm"} {
+	for _, name := range []string{"score/success", "train/learning_rate", "train/gradient_norm"} {
 		if c := seriesOf(t.metrics, name); len(c.y) > 0 {
-			label := strings.ReplaceAll(strings.TrimPrefix(name, "train/"), "_", " ")
+			_, label, _ := strings.Cut(strings.ReplaceAll(name, "_", " "), "/")
 			rest = append(rest, fmt.Sprintf("%s %.4g", label, c.y[len(c.y)-1]))
 		}
 	}

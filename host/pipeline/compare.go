@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 
@@ -165,36 +163,11 @@ func (r *running) score(s *comparator.Subject) error {
 // scoredParts are success by condition, where there are several, and the task's own quantities, each over the trials that it is finite in.
 func scoredParts(score task.Score) tensor.Set {
 	var out tensor.Set
-	// Conditions without a name, or of one name, have none of their own.
-	names := map[int64]string{}
-	for _, c := range score.Condition {
-		if c >= 0 && c < int64(len(score.ConditionNames)) && score.ConditionNames[c] != "" {
-			names[c] = score.ConditionNames[c]
-		}
+	for _, p := range score.ByCondition() {
+		out = append(out, tensor.From64(comparator.SuccessOf+p.Name, p.Values, len(p.Values)))
 	}
-	if len(names) > 1 && len(score.Condition) == len(score.Success) {
-		for _, c := range slices.Sorted(maps.Keys(names)) {
-			var of []float64
-			for i, v := range score.Success {
-				if score.Condition[i] == c {
-					of = append(of, v)
-				}
-			}
-			if name := comparator.SuccessOf + names[c]; out.Get(name) == nil {
-				out = append(out, tensor.From64(name, of, len(of)))
-			}
-		}
-	}
-	for i, name := range score.MetricNames {
-		if i >= len(score.Metrics) || name == "" || out.Get(comparator.Measured+name) != nil {
-			continue
-		}
-		of := slices.DeleteFunc(slices.Clone(score.Metrics[i]), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
-		unit := ""
-		if i < len(score.MetricUnits) {
-			unit = score.MetricUnits[i]
-		}
-		out = append(out, tensor.From64(comparator.Measured+name, of, len(of)).With(unit, tensor.Trial))
+	for _, p := range score.Measured() {
+		out = append(out, tensor.From64(comparator.Measured+p.Name, p.Values, len(p.Values)).With(p.Unit, tensor.Trial))
 	}
 	return out
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
-	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -53,18 +51,14 @@ func (r *running) train(ctx context.Context) error {
 
 // logScore says in the log how the network did, by condition where there are several, and by what else the task measures.
 func (r *running) logScore(score task.Score) {
-	mean := func(x []float64) (m float64) {
-		for _, v := range x {
-			m += v / float64(len(x))
-		}
-		return m
+	const what = "scored on validation trials"
+	r.log.Info(what, "success", task.Part{Values: score.Success}.Mean(), "trials", len(score.Success))
+	for _, p := range score.ByCondition() {
+		r.log.Info(what, "condition", p.Name, "success", p.Mean(), "trials", len(p.Values))
 	}
-	r.log.Info("scored on validation trials", "success", mean(score.Success), "trials", len(score.Success))
-	for _, a := range scoredParts(score) {
-		if condition, ok := strings.CutPrefix(a.Name, comparator.SuccessOf); ok {
-			r.log.Info("scored on validation trials", "condition", condition, "success", mean(a.F64), "trials", a.Len())
-		} else if metric, ok := strings.CutPrefix(a.Name, comparator.Measured); ok && a.Len() > 0 {
-			r.log.Info("scored on validation trials", "metric", metric, "mean", mean(a.F64), "unit", a.Unit, "trials", a.Len())
+	for _, p := range score.Measured() {
+		if len(p.Values) > 0 {
+			r.log.Info(what, "metric", p.Name, "mean", p.Mean(), "unit", p.Unit, "trials", len(p.Values))
 		}
 	}
 }

@@ -147,6 +147,13 @@ func (c *composer) train(ctx context.Context) {
 		}
 	})
 	c.curves("train-", []artifact.Stage{st}, "the training reported none")
+	c.attempt("Scores over the training", func() {
+		if f, ok, err := scores("train-scores", st); err != nil {
+			s.Notes = append(s.Notes, without("Scores over the training", err, ""))
+		} else if ok {
+			c.figure(f)
+		}
+	})
 	c.attempt("Example trials", func() {
 		tick := clock{}
 		if c.data != nil {

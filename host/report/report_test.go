@@ -56,7 +56,7 @@ func TestReportOfAFullRun(t *testing.T) {
 	for _, id := range []string{"results", "train", "simulate", "fit", "compare", "parameters", "provenance"} {
 		expect(t, page, `<section id="`+id+`">`, `href="#`+id+`"`)
 	}
-	figures := []string{"train-learning-curves", "train-optimisation", "learning-curves", "optimisation", "example-trials", "success", "spikes", "rates", "latents", "train-weights"}
+	figures := []string{"train-learning-curves", "train-scores", "train-optimisation", "learning-curves", "optimisation", "example-trials", "success", "spikes", "rates", "latents", "train-weights"}
 	for _, name := range figures {
 		expect(t, page, `<figure id="figure-`+name+`">`)
 		svg, err := os.Open(filepath.Join(s.dir, artifact.FiguresDir, name+".svg"))

@@ -114,6 +114,11 @@ func (s *synthetic) stage(t *testing.T, name, use string) string {
 			for metric, floor := range map[string]float64{"train/loss": 0.009, "valid/loss": 0.012, "train/gradient_norm": 0.1, "train/learning_rate": 1e-4} {
 				must(t, w.Write(component.Metric{Name: metric, Epoch: int64(e), Step: int64(8 * e), Value: floor + 0.5*math.Exp(-float64(e)/12)}))
 			}
+			if name == "train" && e%10 == 0 {
+				for i, metric := range []string{"score/success", "score/success/set", "score/success/clear", "score/bit_accuracy"} {
+					must(t, w.Write(component.Metric{Name: metric, Epoch: int64(e), Step: int64(8 * e), Value: 1 - math.Exp(-float64(e)/(8+4*float64(i)))}))
+				}
+			}
 		}
 		must(t, w.Close())
 	}

@@ -57,7 +57,7 @@ func (e *Env[F]) Step(t int, outputs, state, inputs []F) error {
 	if t+1 < e.link.spec.Bins {
 		e.put(inputs, p.seen.Inputs, t+1)
 	}
-	if e.link.o.Record {
+	if e.link.o.Record && !p.request.Tape {
 		return e.record(t, p.seen.Recorded)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (e *Env[F]) End() error {
 	return p.leave()
 }
 
-// Recorded are the arrays that the task recorded in the last run, (rows, T, ...).
+// Recorded are the arrays that the task recorded in the last run that kept no tape, (rows, T, ...).
 func (e *Env[F]) Recorded() tensor.Set { return e.recorded }
 
 // record keeps a bin of what was recorded.

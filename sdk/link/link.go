@@ -183,7 +183,7 @@ func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, 
 			return nil, 0, fmt.Errorf("link: shard %d of a batch of %d trials: there is none", s.Pass.Shard, batch)
 		}
 		p = newParty(l, members, trials, task.EpisodeRequest{Split: split, Pass: pass, Trials: make([]int64, trials), Seed: seed(s.Pass), Float64: double, Tape: s.Tape,
-			NoiseOff: l.o.NoiseOff || s.Pass.Quiet, Truncate: s.Truncate})
+			NoiseOff: s.Pass.Quiet, Truncate: s.Truncate})
 		l.running[p] = struct{}{}
 		if size > 1 {
 			l.forming[number] = p

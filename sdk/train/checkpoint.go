@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ import (
 // (weights.NAME, mean.NAME, square.NAME, best.NAME) and the state of the training.
 const CheckpointFile = "checkpoint.safetensors"
 
-const checkpointFormat = "ctdb checkpoint 3"
+const checkpointFormat = "ctdb checkpoint 4"
 
 // ErrCheckpoint is returned, wrapped, for a checkpoint of another training. One that is damaged is logged and removed, and the training begins anew.
 var ErrCheckpoint = errors.New("train: unusable checkpoint")
@@ -45,6 +46,10 @@ func (t *trainer[F]) checkpoint() error {
 	if err != nil {
 		return err
 	}
+	scored, err := json.Marshal(t.state.scored)
+	if err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
 	path := filepath.Join(t.config.Env.Dir, CheckpointFile)
 	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(t.config.Env.Dir), renameio.WithPermissions(0o600))
 	if err != nil {
@@ -52,7 +57,7 @@ func (t *trainer[F]) checkpoint() error {
 	}
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.identity(), "columns": strings.Join(t.state.columns, "\n")}
+	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.identity(), "columns": strings.Join(t.state.columns, "\n"), "scored": string(scored)}
 	if metadata[contentKey], err = content(set, metadata); err == nil {
 		err = tensor.WriteSafetensors(w, set, metadata)
 	}
@@ -98,14 +103,36 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 	s := &t.state
 	set = append(set, tensor.FromInt("state.counts", []int64{t.Steps, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
 		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum, s.first}, s.termSums...), 5+len(s.termSums)))
-	if len(s.history) > 0 {
-		h := tensor.New64("state.history", len(s.history), len(s.history[0]))
-		for i, row := range s.history {
-			copy(h.F64[i*len(row):], row)
+	for _, h := range []struct {
+		name string
+		rows [][]float64
+	}{{historyName, s.history}, {scoresName, s.scores}} {
+		if len(h.rows) > 0 {
+			set = append(set, tensor.From64(h.name, slices.Concat(h.rows...), len(h.rows), len(h.rows[0])))
 		}
-		set = append(set, h)
 	}
 	return set, set.Check()
+}
+
+// The tables in a checkpoint.
+const (
+	historyName = "state.history"
+	scoresName  = "state.scores"
+)
+
+// table reads one of them, whose rows have so many values; none where it is not there.
+func table(set tensor.Set, name string, width int) (rows [][]float64, err error) {
+	h := set.Get(name)
+	if h == nil {
+		return nil, nil
+	}
+	if h.F64 == nil || len(h.Shape) != 2 || h.Shape[1] != width {
+		return nil, fmt.Errorf("the table %s has the wrong shape", name)
+	}
+	for row := range slices.Chunk(h.F64, width) {
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // restore reads the checkpoint; false where there is none.
@@ -194,13 +221,15 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if metadata["columns"] != "" {
 		s.columns = strings.Split(metadata["columns"], "\n")
 	}
-	if h := set.Get("state.history"); h != nil {
-		if h.F64 == nil || len(h.Shape) != 2 || h.Shape[1] != len(s.columns)+1 {
-			return errors.New("the history has the wrong shape")
-		}
-		for i := range h.Shape[0] {
-			s.history = append(s.history, h.F64[i*h.Shape[1]:(i+1)*h.Shape[1]])
-		}
+	if err := json.Unmarshal([]byte(metadata["scored"]), &s.scored); err != nil {
+		return fmt.Errorf("the names of what was scored: %w", err)
+	}
+	var err error
+	if s.history, err = table(set, historyName, len(s.columns)+1); err != nil {
+		return err
+	}
+	if s.scores, err = table(set, scoresName, len(s.scored)+1); err != nil {
+		return err
 	}
 	if int64(len(s.history)) != s.epoch {
 		return fmt.Errorf("the history has %d epochs of %d", len(s.history), s.epoch)

@@ -15,6 +15,8 @@ type Footprint struct {
 	// Trial is a trial in memory for training; Fresh doubles it, since the next epoch's trials are loaded before the last ones are let go.
 	Trial int64
 	Fresh bool
+	// Judged is what a task scores of a validation trial, all of which it is given at once; 0 where it does not.
+	Judged int64
 	// TrainTrials and ValidTrials are the sizes of the splits, Batch the trials of an optimiser's step.
 	TrainTrials, ValidTrials, Batch int
 	// In and Out are a trial as it comes into and out of a rollout, BlockTrials how many come at once, at most.
@@ -66,6 +68,7 @@ func (f Footprint) Bytes(threads int) int64 {
 	training := tensor.Total(
 		data, min(data, max(garbage, data/10)),
 		times(f.Weights, int64(10+2*workers)),
+		times(f.Judged, int64(f.ValidTrials)),
 		times(f.Training(rows(batch)), int64(workers)),
 		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
 	)

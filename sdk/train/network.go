@@ -8,6 +8,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Network is what is trained.
@@ -31,6 +32,9 @@ type Program[F kernel.Float] struct {
 	Losses []*nn.Loss
 	// Fill copies trials, rows of d, into the graph's inputs before a run. d has the shapes of the data that the program was built for.
 	Fill func(d *Data[F], rows []int, p nn.Pass) error
+	// Judged and Recorded are what the task judges, see Config.Score, as the Results and Recorded of a RolloutProgram; of a network in training neither is needed.
+	Judged   []Result
+	Recorded func() tensor.Set
 }
 
 // Gather is a Program's Fill where every input is a column of the data under the input's own name.
@@ -134,10 +138,28 @@ func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
 // Run computes the loss of a batch, trials of d given by their rows, and its terms in the order of Program.Losses. Where gradient is not nil it is training: the
 // gradient is written there in the layout of Params.Flat. p.Batch and p.Trials are set here.
 func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss float64, terms []float64, err error) {
-	training := gradient != nil
-	if err := r.prepare(d, len(rows), training); err != nil {
+	if err := r.prepare(d, len(rows), gradient != nil); err != nil {
 		return 0, nil, err
 	}
+	return r.run(d, rows, p, gradient, nil)
+}
+
+// Judge is Run without a gradient, with what the network's programs have as Judged and Recorded.
+func (r *Runner[F]) Judge(d *Data[F], rows []int, p nn.Pass) (loss float64, terms []float64, judged tensor.Set, err error) {
+	if err := r.prepare(d, len(rows), false); err != nil {
+		return 0, nil, nil, err
+	}
+	g := newGathered[F](r.workers[0].programs[programKey{min(len(rows), kernel.ShardRows), false}].Judged, len(rows))
+	if loss, terms, err = r.run(d, rows, p, nil, g); err != nil {
+		return 0, nil, nil, err
+	}
+	judged, err = g.set()
+	return loss, terms, judged, err
+}
+
+// run is Run of programs that are there, with what is judged gathered where that is not nil.
+func (r *Runner[F]) run(d *Data[F], rows []int, p nn.Pass, gradient []F, judged *gathered[F]) (loss float64, terms []float64, err error) {
+	training := gradient != nil
 	p.Batch = len(rows)
 	r.version++
 	p.Weights = r.version
@@ -161,6 +183,9 @@ func (r *Runner[F]) Run(d *Data[F], rows []int, p nn.Pass, gradient []F) (loss f
 		}
 		for _, l := range prog.Losses {
 			parts[shard] = append(parts[shard], l.Value())
+		}
+		if judged != nil {
+			return judged.take(shard, lo, hi, prog.graph, prog.Judged, prog.Recorded)
 		}
 		if !training {
 			return nil

@@ -2,9 +2,7 @@ package train
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -159,19 +157,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 	}
 	out := tensor.Block{Trials: slices.Clone(b.Trials)}
 	n := d.Len()
-	first := r.workers[0].programs[min(n, kernel.ShardRows)]
-	arrays := make([][]F, len(first.Results))
-	for i, res := range first.Results {
-		shape := slices.Clone([]int(res.Node.Shape()))
-		shape[0] = n
-		total := 1
-		for _, s := range shape {
-			total *= s
-		}
-		arrays[i] = make([]F, total)
-		out.Arrays = append(out.Arrays, nn.TensorOf(res.Name, arrays[i], shape...).With(res.Unit, res.Axes...))
-	}
-	recorded := make([]tensor.Set, kernel.ShardCount(n))
+	results := newGathered[F](r.workers[0].programs[min(n, kernel.ShardRows)].Results, n)
 	err = integration(kernel.Shards(n, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -191,55 +177,11 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 		if _, err := prog.graph.Run(p); err != nil {
 			return err
 		}
-		for i, res := range prog.Results {
-			from := prog.graph.Array(res.Node)
-			if len(from) == 0 {
-				return errors.New("train: rollout: a result is empty")
-			}
-			to := arrays[i][lo*len(from)/(hi-lo):]
-			switch {
-			case res.Exp:
-				for k, v := range from {
-					to[k] = F(math.Exp(float64(v)))
-				}
-			case res.Of != nil:
-				for k, v := range from {
-					to[k] = F(res.Of(float64(v)))
-				}
-			default:
-				copy(to, from)
-			}
-		}
-		if prog.Recorded != nil {
-			recorded[shard] = prog.Recorded()
-		}
-		return nil
+		return results.take(shard, lo, hi, prog.graph, prog.Results, prog.Recorded)
 	})))
 	if err != nil {
 		return tensor.Block{}, err
 	}
-	more, err := stacked(recorded)
-	out.Arrays = append(out.Arrays, more...)
+	out.Arrays, err = results.set()
 	return out, err
-}
-
-// stacked is the rows of all sets, one after the other.
-func stacked(sets []tensor.Set) (tensor.Set, error) {
-	if len(sets) < 2 {
-		return slices.Concat(sets...), nil
-	}
-	var out tensor.Set
-	for i, first := range sets[0] {
-		t := *first
-		t.Shape = slices.Clone(first.Shape)
-		for _, s := range sets[1:] {
-			if len(s) != len(sets[0]) || s[i].DType() != t.DType() || !slices.Equal(s[i].Shape[1:], t.Shape[1:]) {
-				return nil, component.Invalid(t.Name, "is %s %v in some trials and not in others", t.DType(), t.Shape[1:])
-			}
-			t.Shape[0] += s[i].Shape[0]
-			t.F32, t.F64, t.I64 = append(t.F32, s[i].F32...), append(t.F64, s[i].F64...), append(t.I64, s[i].I64...)
-		}
-		out = append(out, &t)
-	}
-	return out, nil
 }

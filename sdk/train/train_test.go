@@ -276,7 +276,7 @@ func TestUnusableCheckpoints(t *testing.T) {
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)-20] ^= 1
 	for name, b := range map[string][]byte{"truncated": good[:len(good)-9], "empty": nil, "garbage": bytes.Repeat([]byte{7}, 300), "a bit": flipped,
-		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte("checkpoint 3"), []byte("checkpoint 1"), 1)} {
+		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte("checkpoint 4"), []byte("checkpoint 1"), 1)} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}

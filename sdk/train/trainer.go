@@ -12,6 +12,8 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
 // Config says how to train.
@@ -42,6 +44,10 @@ type Config struct {
 	// Schedule returns the learning rate and the weight decay of an epoch from the monitored, smoothed validation losses of all epochs before it; nil keeps the
 	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
 	Schedule func(epoch int64, validation []float64) Rates
+	// Score judges the network by what its programs have as Judged, of all validation trials as one block, after the epochs that ScoreEvery divides, the first of all being 0. Nil and 0
+	// never do. What it says are curves, see [Fit], and changes nothing.
+	Score      func(ctx context.Context, outputs tensor.Block) (task.Score, error)
+	ScoreEvery int
 	// Group names an integer column; a batch then holds trials of one value. Empty does not.
 	Group string
 
@@ -84,6 +90,8 @@ type state struct {
 	termSums             []float64   // of the losses
 	columns              []string    // names of the values of history
 	history              [][]float64 // a row for each epoch: the step, then the values
+	scored               []string    // names of the values of scores
+	scores               [][]float64 // a row for each epoch that was scored: the epoch, then the values
 }
 
 // stops are the reasons to end, by state.finished.
@@ -112,7 +120,8 @@ type trainer[F kernel.Float] struct {
 
 // Fit trains the network from its present weights, or goes on from the checkpoint that is in Env.Dir. On return it has the best or the last weights. The curves
 // reported as metrics are train/loss and valid/loss (with train/NAME and valid/NAME for each of several terms), train/gradient_norm (the epoch's mean,
-// before clipping) and train/learning_rate; after a resume all are reported from the first epoch on.
+// before clipping) and train/learning_rate. Of the epochs that were scored they are also the means over validation trials score/success, score/success/NAME of each condition, where there
+// are several, and score/NAME of each of the task's own metrics. After a resume all are reported from the first epoch on.
 //
 // It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss, in training or in validation,
 // a gradient or a weight is not finite, or an epoch's loss is beyond MaxGrowth.
@@ -160,6 +169,7 @@ func (c *Config) check() error {
 	need(c.MaxSteps >= 0, "max_updates", c.MaxSteps, "at least 0")
 	need(c.MaxGrowth == 0 || c.MaxGrowth >= 1, "max_growth", c.MaxGrowth, "0 or at least 1")
 	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
+	need(c.ScoreEvery >= 0, "score_every", c.ScoreEvery, "at least 0")
 	need(c.Clip >= 0, "clip", c.Clip, "at least 0")
 	need(c.Smoothing >= 0 && c.Smoothing < 1, "smoothing", c.Smoothing, "at least 0 and less than 1")
 	need(c.Patience >= 0, "early_stopping", c.Patience, "at least 0")
@@ -282,7 +292,7 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := t.endEpoch(t.Optimiser.LR); err != nil {
+	if err := t.endEpoch(ctx, t.Optimiser.LR); err != nil {
 		return err
 	}
 	t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: total, Loss: s.last})
@@ -325,7 +335,7 @@ func (t *trainer[F]) step(rows []int) error {
 }
 
 // endEpoch validates, keeps the best weights and starts the next epoch.
-func (t *trainer[F]) endEpoch(lr float64) error {
+func (t *trainer[F]) endEpoch(ctx context.Context, lr float64) error {
 	s := &t.state
 	n := float64(s.trials)
 	s.last = s.lossSum / n
@@ -334,16 +344,8 @@ func (t *trainer[F]) endEpoch(lr float64) error {
 	}
 	valid, validTerms := s.last, []float64(nil)
 	if t.valid != nil {
-		rows := make([]int, t.valid.Len())
-		for i := range rows {
-			rows[i] = i
-		}
 		var err error
-		if valid, validTerms, err = t.Runner.Run(t.valid, rows, t.pass(s.epoch, 0), nil); err != nil {
-			return err
-		}
-		// Else, where none is finite, no epoch would be the best, and the weights of before the training would be kept as such.
-		if err := t.bounded("validation loss", valid); err != nil {
+		if valid, validTerms, err = t.validate(ctx); err != nil {
 			return err
 		}
 	}
@@ -381,6 +383,33 @@ func (t *trainer[F]) endEpoch(lr float64) error {
 	return nil
 }
 
+// validate runs the network over the validation trials, and has it scored where this epoch's turn is.
+func (t *trainer[F]) validate(ctx context.Context) (loss float64, terms []float64, err error) {
+	rows := make([]int, t.valid.Len())
+	for i := range rows {
+		rows[i] = i
+	}
+	epoch := t.state.epoch
+	scoring := t.config.Score != nil && t.config.ScoreEvery > 0 && epoch%int64(t.config.ScoreEvery) == 0
+	var judged tensor.Set
+	if scoring {
+		loss, terms, judged, err = t.Runner.Judge(t.valid, rows, t.pass(epoch, 0))
+	} else {
+		loss, terms, err = t.Runner.Run(t.valid, rows, t.pass(epoch, 0), nil)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	// Else, where none is finite, no epoch would be the best, and the weights of before the training would be kept as such.
+	if err := t.bounded("validation loss", loss); err != nil {
+		return 0, nil, err
+	}
+	if scoring {
+		err = t.score(ctx, judged)
+	}
+	return loss, terms, err
+}
+
 // bounded is an error for the mean of an epoch that is not finite or beyond MaxGrowth, and for weights that are not finite after the epoch's last step.
 func (t *trainer[F]) bounded(quantity string, value float64) error {
 	var e *component.DivergedError
@@ -412,6 +441,7 @@ func (t *trainer[F]) reportEpoch(epoch int64) {
 		}
 		t.report.Metric(component.Metric{Name: name, Step: int64(row[0]), Epoch: epoch, Value: row[i+1]})
 	}
+	t.reportScore(epoch, int64(row[0]))
 }
 
 // monitored is the index of the monitored value in the rows of history: of a single term the validation loss, and the training's where there is no validation.

@@ -21,12 +21,15 @@ type Training struct {
 	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
 	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never"`
 	Recompute   int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as a closed-loop task must"`
+	ScoreEvery  int     `param:"score_every" default:"10" min:"0" unit:"epoch" doc:"epochs between two in which the task scores the validation trials, for curves of success over the training; 0 never"`
 	train.Options
 }
 
 // Config is the trainer's.
 func (t Training) Config() train.Config {
-	return t.Options.Config(t.Epochs, t.BatchSize, t.LR, t.WeightDecay, t.Clip)
+	c := t.Options.Config(t.Epochs, t.BatchSize, t.LR, t.WeightDecay, t.Clip)
+	c.ScoreEvery = t.ScoreEvery
+	return c
 }
 
 // Design is what a model makes of its parameters. Fields are as in [Config].
@@ -64,7 +67,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
+		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/link"
+	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -131,12 +132,14 @@ type mask struct {
 // Build writes the network and its losses down.
 func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], error) {
 	bins, outputs := n.spec.Bins, n.judged()
+	var p train.Program[F]
 	var env nn.Environment[F]
 	if n.link != nil {
 		if g.Training() {
 			env = link.Environment[F](n.link, g.Rows(), task.Train, n.pass)
 		} else {
-			env = link.Environment[F](n.link, g.Rows(), task.Valid, nil)
+			e := link.Environment[F](n.link, g.Rows(), task.Valid, nil)
+			env, p.Recorded = e, e.Recorded
 		}
 	}
 	x, s := n.config.unroll(g, bins, env)
@@ -144,7 +147,12 @@ func (n *network[F]) Build(g *nn.Graph[F], d *train.Data[F]) (train.Program[F], 
 	if n.link != nil {
 		judged = s.EnvironmentState
 	}
-	var p train.Program[F]
+	if !g.Training() && n.config.Training.ScoreEvery > 0 {
+		p.Judged = []train.Result{result(model.Outputs, s.Outputs())}
+		if n.link != nil {
+			p.Judged = append(p.Judged, result(task.Controlled, judged()))
+		}
+	}
 	var masks []mask
 	var targets, ends *nn.Node
 	target := func() *nn.Node {

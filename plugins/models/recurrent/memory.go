@@ -11,8 +11,8 @@ import (
 const taskBlock = 64
 
 // Memory estimates what a model with that cell takes that is trained on a task, in another process (distant) or in this one, in batches, with recompute
-// as in nn.Unroll, with a penalty of the latents or without.
-func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch, recompute int, latentL2 bool, threads int) int64 {
+// as in nn.Unroll, with a penalty of the latents or without, scored by the task on the way or not.
+func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch, recompute int, latentL2, scored bool, threads int) int64 {
 	const size = 4
 	units := cell.Units()
 	row := func(channels ...int) int64 {
@@ -82,6 +82,13 @@ func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch, recompute i
 		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(rolling, false),
 		Trial: trial, Fresh: s.FreshNoise, TrainTrials: s.TrainTrials, ValidTrials: s.ValidTrials, Batch: batch,
 		In: in, Out: out, Distant: distant && s.Loop != nil,
+	}
+	if scored {
+		f.Judged = row(s.Outputs)
+		if s.Loop != nil {
+			// What was recorded is there by shard and as one.
+			f.Judged = tensor.Total(f.Judged, row(judged, recorded, recorded))
+		}
 	}
 	f.BlockTrials = train.Block(f.In, taskBlock)
 	return f.Bytes(threads)

@@ -144,7 +144,7 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 		if !ok {
 			return model.TrainResult{}, component.Invalid("task", "declares a closed loop but has no episodes")
 		}
-		if net.link, err = link.New(ctx, loop, spec, link.Options{Threads: m.config.Env.Threads, Patience: m.patience}); err != nil {
+		if net.link, err = link.New(ctx, loop, spec, link.Options{Threads: m.config.Env.Threads, Patience: m.patience, Record: m.config.Training.ScoreEvery > 0}); err != nil {
 			return model.TrainResult{}, err
 		}
 		defer net.link.Close()
@@ -160,6 +160,9 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	c.Env, c.CheckpointEvery, c.MaxTime = m.config.Env, req.CheckpointEvery, req.MaxTime
 	if spec.GroupBatches {
 		c.Group = task.Conditions
+	}
+	c.Score = func(ctx context.Context, outputs tensor.Block) (task.Score, error) {
+		return req.Task.Score(ctx, task.ScoreRequest{Split: task.Valid}, tensor.Of(outputs))
 	}
 	if c.Identity, err = train.Identity[F](m.config.Identity, spec, c.Env.Seed); err != nil {
 		return model.TrainResult{}, err
@@ -244,6 +247,15 @@ func (r *rollout[F]) Columns() []train.Column {
 
 var axes = map[string]string{model.Outputs: tensor.Channel, model.Actions: tensor.Channel, model.SeenInputs: tensor.Channel, task.Controlled: tensor.Channel}
 
+// result is an array (rows, T, channels) under a role's name.
+func result(role string, n *nn.Node) train.Result {
+	channel := tensor.Latent
+	if a := axes[role]; a != "" {
+		channel = a
+	}
+	return train.Result{Name: role, Node: n, Axes: []string{tensor.Trial, tensor.Bin, channel}}
+}
+
 // within is the function of an output that an action is.
 func within(l *task.Loop) func(float64) float64 {
 	if l.ActionLow >= l.ActionHigh {
@@ -268,10 +280,7 @@ func (r *rollout[F]) BuildRollout(g *nn.Graph[F], d *train.Data[F]) (train.Rollo
 		}
 	}
 	for _, role := range r.want {
-		res := train.Result{Name: role, Axes: []string{tensor.Trial, tensor.Bin, tensor.Latent}}
-		if a := axes[role]; a != "" {
-			res.Axes[2] = a
-		}
+		res := result(role, nil)
 		switch role {
 		case model.Outputs:
 			res.Node = s.Outputs()

@@ -23,7 +23,7 @@ func openGRU(p gru.Params, noise, latentL2 float64, env component.Env, t model.T
 }
 
 func small() gru.Params {
-	return gru.Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, Options: train.Options{Keep: "best"}}}
+	return gru.Params{Hidden: 16, ICNoise: 0.05, Training: recurrent.Training{Epochs: 4, BatchSize: 48, LR: 5e-3, WeightDecay: 1e-8, Clip: 1, ScoreEvery: 2, Options: train.Options{Keep: "best"}}}
 }
 
 func trained(t *testing.T, ctx context.Context, p gru.Params, env component.Env, report component.Reporter) (*recurrent.Model[float32], model.TrainResult, error) {
@@ -102,6 +102,52 @@ type stopping struct {
 func (s *stopping) Checkpoint(component.Checkpoint) {
 	if s.left--; s.left == 0 {
 		s.cancel()
+	}
+}
+
+// TestScores: the curves of an epoch are the means of what the task says of the network with the weights of that epoch, here the last.
+func TestScores(t *testing.T) {
+	p := small()
+	p.Epochs, p.ICNoise, p.Keep = 3, 0, "last" // scored in epochs 0 and 2
+	bits, _ := flipflop(t, 125, 40)
+	smooth := ice()
+	smooth.Noise = 0
+	for _, k := range []task.Task{bits, newPuck(smooth, 5), elsewhere(t, smooth, 5)} {
+		spec, err := k.Spec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := openGRU(p, 0, 0, component.Env{Threads: 2, Seed: 7}, model.Target{Task: &spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said curves
+		if _, err := m.Train(t.Context(), model.TrainRequest{Task: k}, &said); err != nil {
+			t.Fatal(err)
+		}
+		req := model.RolloutRequest{Split: task.Valid, Noise: true, Seed: random.Key(7, "unlike the training's")}
+		if loop, ok := k.(task.ClosedLoop); ok && spec.Loop != nil {
+			req.Task = loop
+		}
+		score, err := k.Score(t.Context(), task.ScoreRequest{Split: task.Valid}, m.Rollout(t.Context(), req, k.Trials(t.Context(), task.TrialRequest{Split: task.Valid})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]float64{"score/success": task.Part{Values: score.Success}.Mean()}
+		for _, part := range score.ByCondition() {
+			want["score/success/"+part.Name] = part.Mean()
+		}
+		for _, part := range score.Measured() {
+			want["score/"+part.Name] = part.Mean()
+		}
+		for name, v := range want {
+			if got := said.values[name]; len(got) != 2 || got[1] != v {
+				t.Errorf("%v: %s is %v, want 2 values, the last %v", spec.Loop, name, got, v)
+			}
+		}
+		if len(want) < 2 {
+			t.Errorf("a score of %d quantities", len(want))
+		}
 	}
 }
 
