@@ -123,6 +123,7 @@ func (s *started) left(t *testing.T) []string {
 }
 
 func TestPlainGoPluginOutlivesItsHost(t *testing.T) {
+	keepSockets(t)
 	s := startHost(t, "plain-host", "parent")
 	s.kill(t)
 	for _, pid := range append(s.children, s.plugin) {

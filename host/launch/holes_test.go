@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-plugin"
+
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -23,8 +25,15 @@ import (
 
 func silent() component.Name { return component.Name{Kind: component.Task, Short: "silent"} }
 
+// keepSockets has plugins of this package's plain hosts, which are killed, leave their sockets in a folder of the test.
+func keepSockets(t *testing.T) {
+	t.Helper()
+	t.Setenv(plugin.EnvUnixSocketDir, t.TempDir())
+}
+
 func plainOutput(t *testing.T, how string) (string, error) {
 	t.Helper()
+	keepSockets(t)
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -55,13 +64,9 @@ func TestPlainOddLinePanicsTheHost(t *testing.T) {
 	}
 }
 
-// The end of a process that is stopped by a signal is waited for without end. Ours: TestStopIsBounded.
-func TestPlainKillBlocks(t *testing.T) {
-	c := plainClient("good")
-	if _, err := c.Client(); err != nil {
-		t.Fatal(err)
-	}
-	pid := c.ReattachConfig().Pid
+// stop stops a child of this process by a signal, and returns when it has: the signal alone takes effect some time later.
+func stop(t *testing.T, pid int) {
+	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +74,17 @@ func TestPlainKillBlocks(t *testing.T) {
 	if _, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
 		t.Fatalf("it is not stopped: %v, %v", status, err)
 	}
+}
+
+// The end of a process that is stopped by a signal is waited for without end. Ours: TestStopIsBounded.
+func TestPlainKillBlocks(t *testing.T) {
+	keepSockets(t)
+	c := plainClient("good")
+	if _, err := c.Client(); err != nil {
+		t.Fatal(err)
+	}
+	pid := c.ReattachConfig().Pid
+	stop(t, pid)
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -90,6 +106,7 @@ func TestPlainKillBlocks(t *testing.T) {
 
 // It hands on the whole environment. Ours: TestSecretsAreNotHandedOn.
 func TestPlainHandsOnSecrets(t *testing.T) {
+	keepSockets(t)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
 	path, err := os.Executable()
 	if err != nil {
@@ -107,11 +124,11 @@ func TestPlainHandsOnSecrets(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	told, plugin := false, 0
-	for lines := bufio.NewScanner(out); (!told || plugin == 0) && lines.Scan(); {
+	told, pid := false, 0
+	for lines := bufio.NewScanner(out); (!told || pid == 0) && lines.Scan(); {
 		told = told || strings.Contains(lines.Text(), "AWS_SECRET_ACCESS_KEY=hunter2")
 		if rest, ok := strings.CutPrefix(lines.Text(), "plugin="); ok {
-			if _, err := fmt.Sscan(rest, &plugin); err != nil {
+			if _, err := fmt.Sscan(rest, &pid); err != nil {
 				t.Error(err)
 			}
 		}
@@ -120,7 +137,7 @@ func TestPlainHandsOnSecrets(t *testing.T) {
 		t.Error("the plugin was not told: this is no hole")
 	}
 	// This host leaves its plugin behind.
-	_ = syscall.Kill(plugin, syscall.SIGKILL)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
 	stdin.Close()
 	_ = cmd.Wait()
 }

@@ -92,9 +92,7 @@ func TestUnwatchedHangIsNotFound(t *testing.T) {
 	s, _ := spec(t, "good")
 	s.Health = -1
 	p := start(t, s)
-	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, p.PID())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := p.Client.Describe(ctx); !errors.Is(p.Wrap(err), context.DeadlineExceeded) || p.Err() != nil {

@@ -46,14 +46,13 @@ func startProcess(t testing.TB) *process {
 	const token = "a secret of this test"
 	p := &process{log: &buffer{}}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asPlugin+"=1", client.TokenEnv+"="+token)
+	cmd.Env = append(os.Environ(), asPlugin+"=1", client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+t.TempDir())
 	p.Client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  client.Handshake(),
 		Plugins:          client.PluginSet(),
 		Cmd:              cmd,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		GRPCDialOptions:  client.DialOptions(),
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: t.TempDir()},
 		Logger:           hclog.New(&hclog.LoggerOptions{Output: p.log, Level: hclog.Debug}),
 	})
 	t.Cleanup(p.Kill)

@@ -50,9 +50,9 @@ func startBuiltin(threads int) (*client.Plugin, func(), error) {
 	token := rand.Text()
 	cmd := exec.Command(self, builtinArgument)
 	// As many as a host gives, which leaves one to answer.
-	cmd.Env = append(os.Environ(), client.TokenEnv+"="+token, "GOMAXPROCS="+strconv.Itoa(max(2, threads)))
+	cmd.Env = append(os.Environ(), client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+folder, "GOMAXPROCS="+strconv.Itoa(max(2, threads)))
 	c := plugin.NewClient(&plugin.ClientConfig{HandshakeConfig: client.Handshake(), Plugins: client.PluginSet(), Cmd: cmd, AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		GRPCDialOptions: client.DialOptions(), UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder}, Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
+		GRPCDialOptions: client.DialOptions(), Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
 	end := func() {
 		c.Kill()
 		// It is in the folder for temporary files: nothing is lost if it stays.

@@ -46,9 +46,9 @@ func elsewhere(t testing.TB, p puckParams, seed uint64) task.Task {
 	t.Helper()
 	const token = "a secret of this test"
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asPlugin+"=1", client.TokenEnv+"="+token)
+	cmd.Env = append(os.Environ(), asPlugin+"=1", client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+t.TempDir())
 	c := plugin.NewClient(&plugin.ClientConfig{HandshakeConfig: client.Handshake(), Plugins: client.PluginSet(), Cmd: cmd, AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		GRPCDialOptions: client.DialOptions(), UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: t.TempDir()}, Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
+		GRPCDialOptions: client.DialOptions(), Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
 	t.Cleanup(c.Kill)
 	protocol, err := c.Client()
 	if err != nil {
