@@ -153,7 +153,14 @@ func (r *reaches) bins(seconds float64) int {
 
 // reached says whether a trial has a go cue and a reach its time.
 func (r *reaches) reached(i int) bool {
-	return r.goCue[i] >= 0 && r.hand.lengths[i]-r.goCue[i] >= r.bins(settled)
+	switch after := r.hand.lengths[i] - r.goCue[i]; {
+	case r.goCue[i] < 0:
+		return false
+	case r.tick.width == 0:
+		return after >= r.hand.bins
+	default:
+		return float64(after)*r.tick.width >= settled-1e-9 // what is a whole number of bins is enough, however its product is rounded
+	}
 }
 
 func (r *reaches) quiet(i int) bool  { return r.bumpOn[i] < 0 && r.reached(i) }

@@ -283,3 +283,18 @@ func TestFiguresThatPanic(t *testing.T) {
 		t.Errorf("the notes are %q and %q", n, c.sections[1].Notes)
 	}
 }
+
+// TestReachedAsTheScoreSays: a reach has had its time 0.8 s after the go cue, whether or not that is a whole number of bins.
+func TestReachedAsTheScoreSays(t *testing.T) {
+	for _, c := range []struct {
+		width float64
+		bins  int
+	}{{0.01, 80}, {0.02, 40}, {0.015, 54}, {0.003, 267}, {0.0001, 8000}} {
+		for after := c.bins - 1; after <= c.bins; after++ {
+			r := reaches{hand: &cube{bins: after + 7, lengths: []int{after + 7}}, goCue: []int{7}, tick: clock{c.width}}
+			if r.reached(0) != (after == c.bins) {
+				t.Errorf("bins of %v s, %d after the go cue: %v", c.width, after, r.reached(0))
+			}
+		}
+	}
+}

@@ -30,9 +30,7 @@ type Options struct {
 	Shards int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration
-	// NoiseOff switches the environment's noise off.
-	NoiseOff bool
-	// Record keeps the arrays that the task's Loop.Recorded names, see Environment.Recorded.
+	// Record keeps the arrays that the task's Loop.Recorded names, of runs without a tape, see Env.Recorded.
 	Record bool
 }
 

@@ -2,10 +2,13 @@
 package node
 
 import (
+	"fmt"
+
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
+	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 // Params are the parameters of node.
@@ -19,6 +22,16 @@ type Params struct {
 	Noise    float64 `param:"noise" default:"0" min:"0" doc:"standard deviation of the noise on the state after each bin"`
 	LatentL2 float64 `param:"latent_l2" default:"0" min:"0" doc:"weight of the mean over trials of the latents' 2-norm"`
 	Compat   bool    `param:"compat" default:"false" doc:"published behaviour: no noise on the initial state"`
+}
+
+// Problems reports what does not go together.
+func (p Params) Problems() []param.Problem {
+	problems := p.Integration.Problems()
+	if p.Recompute > 0 && p.Integrator == "dopri5" {
+		problems = append(problems, param.Problem{Path: "recompute", Message: fmt.Sprintf("%d is not allowed with integrator dopri5, which keeps the steps that it chose: 0 is needed", p.Recompute),
+			Hint: "euler and rk4 can compute their bins once more"})
+	}
+	return problems
 }
 
 // Factory returns node.

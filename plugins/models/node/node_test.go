@@ -229,6 +229,8 @@ func TestProblems(t *testing.T) {
 		{given: param.Values{"integrator": "dopri5", "gradient": "adjoint"}},
 		{given: param.Values{"gradient": "adjoint"}, check: "gradient"},
 		{given: param.Values{"gradient": "adjoint", "integrator": "rk4"}, check: "gradient"},
+		{given: param.Values{"recompute": 8, "integrator": "rk4"}},
+		{given: param.Values{"recompute": 8, "integrator": "dopri5"}, check: "recompute"},
 		{given: param.Values{"integrator": "dopri8"}, resolve: "integrator"},
 		{given: param.Values{"atol": 0}, resolve: "atol"},
 		{given: param.Values{"rtol": math.NaN()}, resolve: "rtol"},

@@ -36,7 +36,7 @@ func (p *Plant[F]) carried(cot State[F]) {
 	}
 }
 
-// postureGradient writes the gradient by Reset's joints (N, Joints), once the way back is at its end. It has no part that the fingertip and senses after Reset give.
+// postureGradient writes the gradient by Reset's joints (N, 2), once the way back is at its end. It has no part that the fingertip and senses after Reset give.
 func (p *Plant[F]) postureGradient(joints []F) error {
 	if p.c == nil {
 		return ErrClosed

@@ -43,8 +43,8 @@ var ErrClosed = errors.New("arm: plant is closed")
 
 // State is where a Plant writes its bodies' states, for recording; a nil array is not wanted.
 type State[F Float] struct {
-	Joints      []F // (N, Joints) rad
-	Velocities  []F // (N, Joints) rad/s
+	Joints      []F // (N, 2) rad
+	Velocities  []F // (N, 2) rad/s
 	Activations []F // (N, Muscles)
 	Forces      []F // (N, Muscles) N
 }
@@ -131,9 +131,6 @@ func Bytes[F Float](c Config) (int64, error) {
 	return int64(C.arm_bytes(l.ops, l.body, l.trials, l.slots, l.substeps)), nil
 }
 
-// Joints is the number of joints, or of coordinates.
-func (p *Plant[F]) Joints() int { return 2 }
-
 // Muscles is the number of muscles.
 func (p *Plant[F]) Muscles() int { return p.cfg.muscles() }
 
@@ -178,7 +175,7 @@ func (p *Plant[F]) finite(name string, t int, a []F, n int) error {
 // slack is how far rounding may put a posture past a limit.
 const slack = 1e-6
 
-// Reset puts the bodies at rest in their postures, joints (N, Joints), muscles inactive, and empties the tape. The next step is step 0.
+// Reset puts the bodies at rest in their postures, joints (N, 2), muscles inactive, and empties the tape. The next step is step 0.
 func (p *Plant[F]) Reset(joints []F) error {
 	if p.c == nil {
 		return ErrClosed
