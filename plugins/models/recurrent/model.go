@@ -8,7 +8,6 @@ package recurrent
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -51,8 +50,7 @@ type Config[F kernel.Float] struct {
 // Model is a task-trained model. Train it in float32.
 type Model[F kernel.Float] struct {
 	config Config[F]
-	mu     sync.RWMutex
-	params *nn.Params[F]
+	*train.Weights[F]
 	// patience bounds a call on a closed-loop task in another process; 0, what all but a test has, is package link's.
 	patience time.Duration
 }
@@ -93,7 +91,7 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return &Model[F]{config: c, params: p}, nil
+	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
 }
 
 // unroll writes down everything but the loss. env closes the loop; nil leaves it open.
@@ -136,9 +134,9 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	if problems := checkSpec(&spec); len(problems) > 0 {
 		return model.TrainResult{}, &component.InvalidArgumentError{Problems: problems}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	net := &network[F]{config: &m.config, params: m.params, spec: spec, ctx: ctx}
+	params, release := m.Hold()
+	defer release()
+	net := &network[F]{config: &m.config, params: params, spec: spec, ctx: ctx}
 	if spec.Loop != nil {
 		loop, ok := req.Task.(task.ClosedLoop)
 		if !ok {
@@ -201,7 +199,7 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 	if err != nil {
 		return tensor.Fail(err)
 	}
-	r := &rollout[F]{config: &m.config, params: m.snapshot(), want: want, split: req.Split, pass: req.Pass}
+	r := &rollout[F]{config: &m.config, params: m.Snapshot(), want: want, split: req.Split, pass: req.Pass}
 	pass := nn.Pass{Seed: req.Seed, Quiet: !req.Noise}
 	if req.Task == nil {
 		return train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)
@@ -215,13 +213,6 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 		defer l.Close()
 		train.Rollout(ctx, r, m.config.Env.Threads, pass, trials)(yield)
 	}
-}
-
-// snapshot is a copy of the weights.
-func (m *Model[F]) snapshot() *nn.Params[F] {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.params.Clone()
 }
 
 type rollout[F kernel.Float] struct {
@@ -300,7 +291,7 @@ func (r *rollout[F]) BuildRollout(g *nn.Graph[F], d *train.Data[F]) (train.Rollo
 
 // Dynamics is the cell's step in double precision.
 func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
-	w := m.snapshot().Float64()
+	w := m.Snapshot().Float64()
 	cell, err := m.config.Cell.Map(w, m.config.Prefix, m.config.Spec.Inputs)
 	if err != nil {
 		return nil, err
@@ -316,18 +307,4 @@ func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 			}
 			return out, nil
 		}}, nil
-}
-
-// Save returns the weights.
-func (m *Model[F]) Save(context.Context) (tensor.Set, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.params.Save(), nil
-}
-
-// Load sets the weights.
-func (m *Model[F]) Load(_ context.Context, weights tensor.Set) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return train.InvalidWeights(m.params.Load(weights))
 }

@@ -53,7 +53,7 @@ func newNetwork[F kernel.Float](t testing.TB, spec task.Spec, units int, noise, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &network[F]{config: &m.config, params: m.params, spec: spec, ctx: context.Background()}
+	return &network[F]{config: &m.config, params: m.Snapshot(), spec: spec, ctx: context.Background()}
 }
 
 type blocks struct {

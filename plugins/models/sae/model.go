@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -48,8 +47,7 @@ type Config[F kernel.Float] struct {
 // Model is a sequential autoencoder. Train it in float32.
 type Model[F kernel.Float] struct {
 	config Config[F]
-	mu     sync.RWMutex
-	params *nn.Params[F]
+	*train.Weights[F]
 }
 
 var _ model.Model = (*Model[float32])(nil)
@@ -102,7 +100,7 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return &Model[F]{config: c, params: p}, nil
+	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
 }
 
 // encode writes the encoder down, up to the initial state.
@@ -190,8 +188,8 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	if req.Data == nil {
 		return model.TrainResult{}, component.Invalid("data", "is missing: this model is fitted to spikes")
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	params, release := m.Hold()
+	defer release()
 	spec := m.config.Spec
 	c := m.config.Training
 	c.Env, c.CheckpointEvery, c.MaxTime = m.config.Env, req.CheckpointEvery, req.MaxTime
@@ -208,7 +206,7 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	if spec.ValidTrials > 0 {
 		source.Valid = func(ctx context.Context) (*train.Data[F], error) { return load(ctx, task.Valid, spec.ValidTrials) }
 	}
-	return train.Fit(ctx, &network[F]{&m.config, m.params}, source, c, report)
+	return train.Fit(ctx, &network[F]{&m.config, params}, source, c, report)
 }
 
 // initialState is the role of the initial state among the results of a rollout, for InitialState alone.
@@ -271,19 +269,13 @@ func (m *Model[F]) Rollout(ctx context.Context, req model.RolloutRequest, trials
 	if err != nil {
 		return tensor.Fail(err)
 	}
-	r := &rollout[F]{config: &m.config, params: m.snapshot(), want: want}
+	r := &rollout[F]{config: &m.config, params: m.Snapshot(), want: want}
 	return train.Rollout(ctx, r, m.config.Env.Threads, nn.Pass{Seed: req.Seed, Quiet: !req.Noise}, trials)
-}
-
-func (m *Model[F]) snapshot() *nn.Params[F] {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.params.Clone()
 }
 
 // Dynamics is the decoder's step in double precision. Its initial states are inferred: they need a block of trials.
 func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
-	p := m.snapshot()
+	p := m.Snapshot()
 	w := p.Float64()
 	cell, err := m.config.Cell.Map(w, "decoder.cell", m.config.Spec.Inputs)
 	if err != nil {
@@ -305,18 +297,4 @@ func (m *Model[F]) Dynamics(context.Context) (model.Dynamics, error) {
 			}
 			return tensor.From64(model.State, b.Arrays[0].Float64s(), b.Arrays[0].Shape...), nil
 		}}, nil
-}
-
-// Save returns the weights.
-func (m *Model[F]) Save(context.Context) (tensor.Set, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.params.Save(), nil
-}
-
-// Load sets the weights.
-func (m *Model[F]) Load(_ context.Context, weights tensor.Set) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return train.InvalidWeights(m.params.Load(weights))
 }

@@ -183,6 +183,13 @@ func goldenSAE[F kernel.Float](t *testing.T, kind string, c, first golden.Case, 
 	near(t, "loss of short trials", []float64{loss}, c.Floats(t, "loss_multitask_"+p.Behaviour), tolerance)
 }
 
+// live are the weights themselves, for tests that change some of them.
+func live[F kernel.Float](m *Model[F]) *nn.Params[F] {
+	p, release := m.Hold()
+	defer release()
+	return p
+}
+
 // lossOf takes a block through the production path, forward and back.
 func lossOf[F kernel.Float](t *testing.T, m *Model[F], b tensor.Block) (float64, map[string][]float64) {
 	t.Helper()
@@ -190,18 +197,18 @@ func lossOf[F kernel.Float](t *testing.T, m *Model[F], b tensor.Block) (float64,
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := train.NewRunner(&network[F]{&m.config, m.params}, 2)
+	r := train.NewRunner(&network[F]{&m.config, live(m)}, 2)
 	rows := make([]int, d.Len())
 	for i := range rows {
 		rows[i] = i
 	}
-	grad := make([]F, len(m.params.Flat()))
+	grad := make([]F, len(live(m).Flat()))
 	loss, _, err := r.Run(d, rows, nn.Pass{Seed: 3, Stream: []uint64{1}}, grad)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[string][]float64{}
-	for _, w := range m.params.SaveFlat(grad) {
+	for _, w := range live(m).SaveFlat(grad) {
 		out[w.Name] = w.Float64s()
 	}
 	if err := r.Close(); err != nil {
@@ -243,7 +250,7 @@ func TestGoldenTrain(t *testing.T) {
 		}
 		near(t, "loss", got.values["train/loss"], c.Floats(t, "loss"), 1e-8)
 		near(t, "gradient norm", got.values["train/gradient_norm"], c.Floats(t, "grad_norm"), 1e-8)
-		for _, w := range m.params.Save() {
+		for _, w := range live(m).Save() {
 			for i, want := range c.Floats(t, "final."+w.Name) {
 				if math.Abs(w.F64[i]-want) > 1e-6 {
 					t.Errorf("%s[%d] is %v, want %v", w.Name, i, w.F64[i], want)
@@ -311,7 +318,7 @@ func TestGradients(t *testing.T) {
 			}
 			block := synthetic(1, 40, spec)
 			_, grads := lossOf(t, m, block)
-			for _, p := range m.params.All() {
+			for _, p := range live(m).All() {
 				if len(p.Value) == 0 {
 					continue
 				}
@@ -347,7 +354,7 @@ func TestLearnsAndThreadsDoNotMatter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		saved = append(saved, m.params.Save())
+		saved = append(saved, live(m).Save())
 		if first := got.values["valid/loss"][0]; !(r.BestLoss < first-0.15) {
 			t.Errorf("best validation loss is %v after %v in the first epoch", r.BestLoss, first)
 		}

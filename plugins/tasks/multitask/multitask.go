@@ -80,13 +80,13 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 		// Of five trials of a task in this order, the fifth is for validation.
 		rank := &ranks[t.order[k]]
 		if *rank++; *rank%5 == 0 {
-			t.valid = append(t.valid, int64(k))
+			t.splits.Valid = append(t.splits.Valid, int64(k))
 		} else {
-			t.train = append(t.train, int64(k))
+			t.splits.Train = append(t.splits.Train, int64(k))
 		}
 	}
-	slices.Sort(t.train)
-	slices.Sort(t.valid)
+	slices.Sort(t.splits.Train)
+	slices.Sort(t.splits.Valid)
 	return t, nil
 }
 
@@ -98,9 +98,8 @@ type multitask struct {
 	ranges  [kinds][Phases][2]int
 	rules   []Rule
 	// order holds, for each trial, the index of its rule.
-	order []uint8
-	// train and valid hold the trials' numbers, ascending.
-	train, valid []int64
+	order  []uint8
+	splits task.Splits
 }
 
 var _ task.Task = (*multitask)(nil)
@@ -112,7 +111,7 @@ func (t *multitask) Spec(context.Context) (task.Spec, error) {
 		InputLabels:  append([]string{"fixation", "modality 1 cos", "modality 1 sin", "modality 2 cos", "modality 2 sin"}, ruleNames()...),
 		OutputLabels: []string{"fixation", "response cos", "response sin"},
 		Bins:         t.Bins, BinWidth: binWidth,
-		TrainTrials: len(t.train), ValidTrials: len(t.valid),
+		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
 		ConditionNames: t.conditionNames(),
 		Extra:          extraNames(),
 		Loss:           task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.SumTime}}},
@@ -142,17 +141,4 @@ func (t *multitask) conditionNames() []string {
 		names[t.condition(r)] = r.String()
 	}
 	return names
-}
-
-// split gives the number of trials of a split, and the number of the i-th.
-func (t *multitask) split(s task.Split) (n int, number func(i int) int64, err error) {
-	switch s {
-	case task.Train:
-		return len(t.train), func(i int) int64 { return t.train[i] }, nil
-	case task.Valid:
-		return len(t.valid), func(i int) int64 { return t.valid[i] }, nil
-	case task.All:
-		return len(t.order), func(i int) int64 { return int64(i) }, nil
-	}
-	return 0, nil, component.Invalid("split", "%q is not allowed: train, valid or all", s)
 }

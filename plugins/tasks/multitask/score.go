@@ -3,9 +3,7 @@ package multitask
 import (
 	"context"
 	"math"
-	"sort"
 
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -66,14 +64,15 @@ type judge struct {
 	targets, weights []float64
 }
 
-func score[F float32 | float64](j *judge, y []F, p *Plan) (success, loss, held float64) {
+func score[F float32 | float64](j *judge, y []F, p *Plan) task.Judgement {
 	Targets(j.targets, p, j.Compat)
 	Weights(j.weights, p)
+	out := task.Judgement{Loss: SquaredError(y, j.targets, j.weights), Condition: j.condition(p.Rule), Metrics: []float64{fixation(y, j.targets, j.weights, p.Starts[Response])}}
 	last := (p.End() - 1) * outputs
 	if Success(float64(y[last+1]), float64(y[last+2]), j.targets[last+1], j.targets[last+2], j.Compat) {
-		success = 1
+		out.Success = 1
 	}
-	return success, SquaredError(y, j.targets, j.weights), fixation(y, j.targets, j.weights, p.Starts[Response])
+	return out
 }
 
 // Score judges outputs (B, T, 3); what they are after a trial's end does not matter, but for being finite. Success of a trial is 1 or 0, see the function [Success]; Loss
@@ -81,63 +80,21 @@ func score[F float32 | float64](j *judge, y []F, p *Plan) (success, loss, held f
 // the bins before the response in which the fixation output is on the right side of 0.5. Trials that are not of the split, given twice, or have outputs of the
 // wrong shape or not finite are an InvalidArgumentError.
 func (t *multitask) Score(ctx context.Context, req task.ScoreRequest, answers tensor.Blocks) (task.Score, error) {
-	trials, number, err := t.split(req.Split)
+	trials, number, err := t.splits.Trials(req.Split)
 	if err != nil {
 		return task.Score{}, err
 	}
-	s := task.Score{ConditionNames: t.conditionNames(), MetricNames: []string{"fixation_held"}, MetricUnits: []string{""}, Metrics: make([][]float64, 1)}
-	j, seen := &judge{t, make([]float64, t.Bins*outputs), make([]float64, t.Bins)}, make([]bool, trials)
-	for b, err := range answers {
-		if err != nil {
-			return task.Score{}, err
+	s := task.Score{ConditionNames: t.conditionNames(), MetricNames: []string{"fixation_held"}, MetricUnits: []string{""}}
+	j := &judge{t, make([]float64, t.Bins*outputs), make([]float64, t.Bins)}
+	err = s.Judge(ctx, req.Split, trials, number, answers, []task.Array{{Name: "outputs", Shape: []int{t.Bins, outputs}}}, func(k int64, of []*tensor.Tensor) task.Judgement {
+		p := t.plan(k)
+		if of[0].F32 != nil {
+			return score(j, of[0].F32, &p)
 		}
-		if err := ctx.Err(); err != nil {
-			return task.Score{}, err
-		}
-		y, err := t.outputs(b)
-		if err != nil {
-			return task.Score{}, err
-		}
-		for row, k := range b.Trials {
-			at := sort.Search(trials, func(i int) bool { return number(i) >= k })
-			if at == trials || number(at) != k || seen[at] {
-				return task.Score{}, component.Invalid("outputs.trials", "trial %d is not one of split %s, or is given twice", k, req.Split)
-			}
-			seen[at] = true
-			p, n := t.plan(k), t.Bins*outputs
-			var success, loss, held float64
-			if y.F32 != nil {
-				success, loss, held = score(j, y.F32[row*n:(row+1)*n], &p)
-			} else {
-				success, loss, held = score(j, y.F64[row*n:(row+1)*n], &p)
-			}
-			s.Trials = append(s.Trials, k)
-			s.Success = append(s.Success, success)
-			s.Loss = append(s.Loss, loss)
-			s.Condition = append(s.Condition, t.condition(p.Rule))
-			s.Metrics[0] = append(s.Metrics[0], held)
-		}
+		return score(j, of[0].F64, &p)
+	})
+	if err != nil {
+		return task.Score{}, err
 	}
 	return s, nil
-}
-
-// outputs returns the array that is judged.
-func (t *multitask) outputs(b tensor.Block) (*tensor.Tensor, error) {
-	if err := b.Check(); err != nil {
-		return nil, component.Invalid("outputs", "%v", err)
-	}
-	y := b.Arrays.Get("outputs")
-	if y == nil {
-		return nil, component.Invalid("outputs", "no array \"outputs\" among %v", b.Arrays.Names())
-	}
-	if err := y.Expect(-1, t.Bins, outputs); err != nil {
-		return nil, component.Invalid("outputs", "%v", err)
-	}
-	if y.I64 != nil {
-		return nil, component.Invalid("outputs", "type int64 is not allowed: float32 or float64")
-	}
-	if err := y.CheckFinite(); err != nil {
-		return nil, component.Invalid("outputs", "%v", err)
-	}
-	return y, nil
 }

@@ -63,7 +63,7 @@ func wrap(theta float64) float64 {
 
 // Trials generates the trials of a split, ascending by number; they are the same in every pass.
 func (t *multitask) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
-	trials, number, err := t.split(req.Split)
+	trials, number, err := t.splits.Trials(req.Split)
 	if err != nil {
 		return tensor.Fail(err)
 	}

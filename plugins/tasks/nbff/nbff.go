@@ -80,15 +80,7 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	t := &nbff{Params: p, seed: env.Seed, threads: max(1, env.Threads)}
-	order := random.New(env.Seed, "nbff/split").Perm(p.Trials)
-	numbers := make([]int64, p.Trials)
-	for i, k := range order {
-		numbers[i] = int64(k)
-	}
-	cut := p.Trials * 4 / 5
-	t.train, t.valid = numbers[:cut], numbers[cut:]
-	slices.Sort(t.train)
-	slices.Sort(t.valid)
+	t.splits = task.NewSplits(random.New(env.Seed, "nbff/split").Perm(p.Trials))
 	return t, nil
 }
 
@@ -97,8 +89,7 @@ type nbff struct {
 	Params
 	seed    uint64
 	threads int
-	// train and valid hold the trials' numbers, ascending.
-	train, valid []int64
+	splits  task.Splits
 }
 
 var _ task.Task = (*nbff)(nil)
@@ -113,7 +104,7 @@ func (t *nbff) Spec(context.Context) (task.Spec, error) {
 		Inputs: t.Bits, Outputs: t.Bits,
 		InputLabels: labels, OutputLabels: slices.Clone(labels),
 		Bins:        t.Bins,
-		TrainTrials: len(t.train), ValidTrials: len(t.valid),
+		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
 		ConditionNames: []string{"flip-flop"},
 		Loss:           task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
 	}
@@ -125,17 +116,4 @@ func (t *nbff) Spec(context.Context) (task.Spec, error) {
 		s.Extra = []string{"stimulus_size"}
 	}
 	return s, nil
-}
-
-// split gives the number of trials of a split, and the number of the i-th.
-func (t *nbff) split(s task.Split) (n int, number func(i int) int64, err error) {
-	switch s {
-	case task.Train:
-		return len(t.train), func(i int) int64 { return t.train[i] }, nil
-	case task.Valid:
-		return len(t.valid), func(i int) int64 { return t.valid[i] }, nil
-	case task.All:
-		return t.Params.Trials, func(i int) int64 { return int64(i) }, nil
-	}
-	return 0, nil, component.Invalid("split", "%q is not allowed: train, valid or all", s)
 }

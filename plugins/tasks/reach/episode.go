@@ -3,7 +3,6 @@ package reach
 import (
 	"context"
 	"fmt"
-	"sort"
 
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -13,7 +12,7 @@ import (
 
 // Begin starts trials together. The trials must be of the split; one may be given twice.
 func (t *reach) Begin(ctx context.Context, req task.EpisodeRequest) (task.Episode, task.Observation, error) {
-	trials, number, err := t.split(req.Split)
+	trials, number, err := t.splits.Trials(req.Split)
 	if err != nil {
 		return nil, task.Observation{}, err
 	}
@@ -28,7 +27,7 @@ func (t *reach) Begin(ctx context.Context, req task.EpisodeRequest) (task.Episod
 	}
 	plans := make([]Plan, len(req.Trials))
 	for i, k := range req.Trials {
-		if at := sort.Search(trials, func(i int) bool { return number(i) >= k }); at == trials || number(at) != k {
+		if _, ok := task.Find(trials, number, k); !ok {
 			return nil, task.Observation{}, component.Invalid("trials", "trial %d is not one of split %s", k, req.Split)
 		}
 		plans[i] = t.plan(k)

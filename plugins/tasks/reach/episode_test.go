@@ -131,7 +131,7 @@ func TestTrialsDoNotDependOnEachOther(t *testing.T) {
 				}
 			}
 			// A shorter horizon is the beginning of a longer one; the split does not matter.
-			train := task.EpisodeRequest{Split: task.Train, Trials: k.train[:3], Seed: 4, Pass: 2, Float64: double, Horizon: 40}
+			train := task.EpisodeRequest{Split: task.Train, Trials: k.splits.Train[:3], Seed: 4, Pass: 2, Float64: double, Horizon: 40}
 			for n, got := range run(t, k, train, reflex) {
 				if want := whole[n]; want != nil && (!slices.EqualFunc(got.inputs, want.inputs[:41], slices.Equal[[]float64]) || !slices.EqualFunc(got.state, want.state[:40], slices.Equal[[]float64])) {
 					t.Errorf("compat %v, double %v: trial %d to a shorter horizon differs", compat, double, n)
@@ -528,10 +528,10 @@ func TestBadEpisodes(t *testing.T) {
 		"no trials":    {Split: task.All},
 		"no trial":     {Split: task.All, Trials: []int64{10}},
 		"negative":     {Split: task.All, Trials: []int64{-1}},
-		"other split":  {Split: task.Train, Trials: k.valid[:1]},
+		"other split":  {Split: task.Train, Trials: k.splits.Valid[:1]},
 		"horizon":      {Split: task.All, Trials: []int64{0}, Horizon: 61},
 		"less than 0":  {Split: task.All, Trials: []int64{0}, Horizon: -1},
-		"second trial": {Split: task.Valid, Trials: []int64{k.valid[0], k.train[0]}},
+		"second trial": {Split: task.Valid, Trials: []int64{k.splits.Valid[0], k.splits.Train[0]}},
 	} {
 		if _, _, err := k.Begin(t.Context(), req); !errors.Is(err, component.ErrInvalidArgument) {
 			t.Errorf("%s: error %v", name, err)

@@ -35,7 +35,6 @@ package reach
 
 import (
 	"context"
-	"slices"
 
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -66,15 +65,7 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 	}
 	t := &reach{Params: p, seed: env.Seed, threads: max(1, env.Threads), body: body, muscles: len(body.Muscles())}
 	t.start, t.target = t.ranges(body)
-	order := random.New(env.Seed, "random-target/split").Perm(p.Trials)
-	numbers := make([]int64, p.Trials)
-	for i, k := range order {
-		numbers[i] = int64(k)
-	}
-	cut := p.Trials * 4 / 5
-	t.train, t.valid = numbers[:cut], numbers[cut:]
-	slices.Sort(t.train)
-	slices.Sort(t.valid)
+	t.splits = task.NewSplits(random.New(env.Seed, "random-target/split").Perm(p.Trials))
 	return t, nil
 }
 
@@ -87,8 +78,7 @@ type reach struct {
 	muscles int
 	// start and target are the ranges of postures, in rad, or m.
 	start, target [2][2]float64
-	// train and valid hold the trials' numbers, ascending.
-	train, valid []int64
+	splits        task.Splits
 }
 
 var _ task.ClosedLoop = (*reach)(nil)
@@ -101,7 +91,7 @@ func (t *reach) Spec(context.Context) (task.Spec, error) {
 		InputLabels: []string{"hand x", "hand y"}, InputUnits: []string{"m", "m"},
 		OutputLabels: muscles,
 		Bins:         t.bins(), BinWidth: t.DT,
-		TrainTrials: len(t.train), ValidTrials: len(t.valid),
+		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
 		ConditionNames: conditionNames(),
 		Extra:          extraNames(),
 		Loop: &task.Loop{
@@ -126,17 +116,4 @@ func (t *reach) Spec(context.Context) (task.Spec, error) {
 		s.Loss.Terms = append(s.Loss.Terms, task.Term{Kind: task.ActionSquare, Scale: t.ActWeight, Reduction: task.MeanAll})
 	}
 	return s, nil
-}
-
-// split gives the number of trials of a split, and the number of the i-th.
-func (t *reach) split(s task.Split) (n int, number func(i int) int64, err error) {
-	switch s {
-	case task.Train:
-		return len(t.train), func(i int) int64 { return t.train[i] }, nil
-	case task.Valid:
-		return len(t.valid), func(i int) int64 { return t.valid[i] }, nil
-	case task.All:
-		return t.Params.Trials, func(i int) int64 { return int64(i) }, nil
-	}
-	return 0, nil, component.Invalid("split", "%q is not allowed: train, valid or all", s)
 }

@@ -3,9 +3,7 @@ package reach
 import (
 	"context"
 	"math"
-	"sort"
 
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -26,14 +24,8 @@ const (
 	moving = 0.1
 )
 
-// judgement is what is said of a trial.
-type judgement struct {
-	success, loss float64
-	metrics       [len(metrics)]float64
-}
-
 // judge judges a trial from its actions (T, M) and the positions of the hand after each bin (T, 2).
-func judge(p *Params, plan *Plan, actions, tip []float64) judgement {
+func judge(p *Params, plan *Plan, actions, tip []float64) task.Judgement {
 	bins := len(tip) / 2
 	var squares, effort float64
 	for t := range bins {
@@ -43,30 +35,30 @@ func judge(p *Params, plan *Plan, actions, tip []float64) judgement {
 		effort += square(a)
 	}
 	final := distance(tip, bins-1, plan.Goal(bins-1))
-	j := judgement{loss: p.PosWeight*squares/float64(len(tip)) + p.ActWeight*effort/float64(len(actions))}
+	j := task.Judgement{Loss: p.PosWeight*squares/float64(len(tip)) + p.ActWeight*effort/float64(len(actions)), Condition: plan.condition()}
 	if final < p.Success {
-		j.success = 1
+		j.Success = 1
 	}
-	for i := range j.metrics {
-		j.metrics[i] = math.NaN()
+	for range metrics {
+		j.Metrics = append(j.Metrics, math.NaN())
 	}
 	if plan.BumpOn >= 0 {
-		j.metrics[1] = final
+		j.Metrics[1] = final
 		return j
 	}
-	j.metrics[0] = final
+	j.Metrics[0] = final
 	if plan.Catch() || float64(bins-plan.Go)*p.DT < settled-1e-9 {
 		return j
 	}
-	j.metrics[2] = final
+	j.Metrics[2] = final
 	peak := 0.0
 	for t := plan.Go; t < bins; t++ {
 		peak = max(peak, step(tip, t))
 	}
-	j.metrics[4] = peak / p.DT
+	j.Metrics[4] = peak / p.DT
 	for t := plan.Go; t < bins && peak > 0; t++ {
 		if step(tip, t) >= moving*peak {
-			j.metrics[3] = float64(t-plan.Go) * p.DT
+			j.Metrics[3] = float64(t-plan.Go) * p.DT
 			break
 		}
 	}
@@ -94,67 +86,21 @@ func step(tip []float64, t int) float64 {
 // are reaction_time, from the go cue to a tenth of the peak speed, and peak_speed. Trials that are not of the split, given twice, or have
 // arrays of the wrong shape or not finite are an InvalidArgumentError.
 func (t *reach) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
-	trials, number, err := t.split(req.Split)
+	trials, number, err := t.splits.Trials(req.Split)
 	if err != nil {
 		return task.Score{}, err
 	}
-	s := task.Score{ConditionNames: conditionNames(), Metrics: make([][]float64, len(metrics))}
+	s := task.Score{ConditionNames: conditionNames()}
 	for _, m := range metrics {
 		s.MetricNames, s.MetricUnits = append(s.MetricNames, m.name), append(s.MetricUnits, m.unit)
 	}
-	seen := make([]bool, trials)
-	for b, err := range outputs {
-		if err != nil {
-			return task.Score{}, err
-		}
-		if err := ctx.Err(); err != nil {
-			return task.Score{}, err
-		}
-		if err := b.Check(); err != nil {
-			return task.Score{}, component.Invalid("outputs", "%v", err)
-		}
-		actions, err := scored(b, "outputs", t.bins(), t.muscles)
-		if err != nil {
-			return task.Score{}, err
-		}
-		tip, err := scored(b, Fingertip, t.bins(), 2)
-		if err != nil {
-			return task.Score{}, err
-		}
-		for row, k := range b.Trials {
-			at := sort.Search(trials, func(i int) bool { return number(i) >= k })
-			if at == trials || number(at) != k || seen[at] {
-				return task.Score{}, component.Invalid("outputs.trials", "trial %d is not one of split %s, or is given twice", k, req.Split)
-			}
-			seen[at] = true
-			plan := t.plan(k)
-			j := judge(&t.Params, &plan, actions.Slice(row, row+1).Float64s(), tip.Slice(row, row+1).Float64s())
-			s.Trials = append(s.Trials, k)
-			s.Success = append(s.Success, j.success)
-			s.Loss = append(s.Loss, j.loss)
-			s.Condition = append(s.Condition, plan.condition())
-			for i, v := range j.metrics {
-				s.Metrics[i] = append(s.Metrics[i], v)
-			}
-		}
+	want := []task.Array{{Name: "outputs", Shape: []int{t.bins(), t.muscles}}, {Name: Fingertip, Shape: []int{t.bins(), 2}}}
+	err = s.Judge(ctx, req.Split, trials, number, outputs, want, func(k int64, of []*tensor.Tensor) task.Judgement {
+		plan := t.plan(k)
+		return judge(&t.Params, &plan, of[0].Float64s(), of[1].Float64s())
+	})
+	if err != nil {
+		return task.Score{}, err
 	}
 	return s, nil
-}
-
-// scored returns an array that is judged.
-func scored(b tensor.Block, name string, bins, channels int) (*tensor.Tensor, error) {
-	a := b.Arrays.Get(name)
-	if a == nil {
-		return nil, component.Invalid("outputs", "no array %q among %v", name, b.Arrays.Names())
-	}
-	if err := a.Expect(-1, bins, channels); err != nil {
-		return nil, component.Invalid("outputs", "%v", err)
-	}
-	if a.I64 != nil {
-		return nil, component.Invalid("outputs", "%q has type int64, which is not allowed: float32 or float64", name)
-	}
-	if err := a.CheckFinite(); err != nil {
-		return nil, component.Invalid("outputs", "%v", err)
-	}
-	return a, nil
 }
