@@ -57,7 +57,7 @@ func (e *Env[F]) Step(t int, outputs, state, inputs []F) error {
 	if t+1 < e.link.spec.Bins {
 		e.put(inputs, p.seen.Inputs, t+1)
 	}
-	if e.link.o.Record && !p.request.Tape {
+	if p.records() {
 		return e.record(t, p.seen.Recorded)
 	}
 	return nil

@@ -35,6 +35,9 @@ type party struct {
 	actions, dInputs, dState *tensor.Tensor
 }
 
+// records says whether what the task records is kept. Beside a tape it need not be there.
+func (p *party) records() bool { return p.link.o.Record && !p.request.Tape }
+
 func newParty(l *Link, members, trials int, r task.EpisodeRequest) *party {
 	p := &party{link: l, members: members, request: r}
 	p.round.L = &p.mu
@@ -238,7 +241,7 @@ func (p *party) take(t int, o task.Observation) error {
 			return p.wrong(t, "state: %v", err)
 		}
 	}
-	if t >= 0 && p.link.o.Record {
+	if t >= 0 && p.records() {
 		if names := o.Recorded.Names(); !slices.Equal(names, p.link.spec.Loop.Recorded) {
 			return p.wrong(t, "recorded %q, its specification says %q", names, p.link.spec.Loop.Recorded)
 		}

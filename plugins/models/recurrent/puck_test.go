@@ -162,7 +162,10 @@ func (k puck) Begin(_ context.Context, req task.EpisodeRequest) (task.Episode, t
 		}
 		return tensor.New32(name, e.trialsNo, width)
 	}
-	e.out = task.Observation{Inputs: array(task.Inputs, 3*k.p.Axes), State: array("place", k.p.Axes), Recorded: tensor.Set{tensor.New32("speed", e.trialsNo, k.p.Axes)}}
+	e.out = task.Observation{Inputs: array(task.Inputs, 3*k.p.Axes), State: array("place", k.p.Axes)}
+	if !req.Tape { // beside a tape it need not be there
+		e.out.Recorded = tensor.Set{tensor.New32("speed", e.trialsNo, k.p.Axes)}
+	}
 	e.cot = array("actions", k.p.Axes)
 	k.episodes.Add(1)
 	e.faulty = k.begun.Add(1) > int64(k.p.After)
@@ -195,7 +198,9 @@ func (e *puckEpisode) observe(t int) task.Observation {
 			set(e.out.Inputs, 3*r*axes+axes+c, e.v[i])
 			set(e.out.Inputs, 3*r*axes+2*axes+c, e.goals[i])
 			set(e.out.State, i, e.places[t][i])
-			set(e.out.Recorded[0], i, e.v[i])
+			if !e.req.Tape {
+				set(e.out.Recorded[0], i, e.v[i])
+			}
 		}
 	}
 	return e.out
