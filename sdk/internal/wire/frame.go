@@ -115,12 +115,13 @@ type Assembler struct {
 	elements int // of t, when all is there
 	size     int // bytes of an element of t
 	filled   int // bytes of t so far
+	proven   int // bytes of the largest array that has arrived whole
 	sum      uint32
 	done     uint64
 	ended    bool
 }
 
-// firstBytes is allocated for an array at once; more only when so much has arrived.
+// firstBytes is allocated for an array at once, or as much as an array of the sequence has had that arrived whole; more only when so much has arrived.
 const firstBytes = 16 << 20
 
 // Push takes the next frame. It returns a block when the frame completed one, and whether the sequence has ended.
@@ -188,7 +189,7 @@ func (a *Assembler) begin(h *tensorv1.Header) error {
 		return component.Invalid("frame.header.shape", "%q has shape %v in a block of %d trials", t.Name, t.Shape, len(a.block.Trials))
 	}
 	a.t, a.elements, a.size, a.filled, a.sum = t, n, d.Size(), 0, 0
-	alloc(t, d, min(n, firstBytes/a.size))
+	alloc(t, d, min(n, max(firstBytes, a.proven)/a.size))
 	return nil
 }
 
@@ -225,6 +226,7 @@ func (a *Assembler) finish(sum uint32) error {
 	if !littleHost {
 		reverseElements(memory(a.t), a.size)
 	}
+	a.proven = max(a.proven, a.filled)
 	a.block.Arrays = append(a.block.Arrays, a.t)
 	a.t = nil
 	a.left--
