@@ -53,6 +53,8 @@ func behave(how string) {
 	switch how {
 	case "good":
 		serve.Main(sample())
+	case "boundary":
+		serve.Main(boundary())
 	case "noisy":
 		fmt.Println("loading libraries ...")
 		fmt.Println("1|no handshake")
