@@ -45,6 +45,9 @@ const DefaultTrialsSeed = 100
 // data set. No fit may have this name.
 const Truth = "truth"
 
+// Recording is what [Truth] is called in results where the data set holds no truth: unless a fit has that name.
+const Recording = "recording"
+
 // Experiment is one experiment. Stages that the file leaves out are nil or empty.
 type Experiment struct {
 	// File is what the experiment was read from, as given to Parse.

@@ -265,7 +265,7 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 		local: artifact.CompareStage + "/" + c.Name, kind: artifact.CompareStage, label: c.Name,
 		uses:          map[role]use{roleComparator: u},
 		files:         map[string]source{},
-		wantsDynamics: u.found.Can(component.NeedsDynamics),
+		wantsDynamics: u.found.Can(component.NeedsDynamics) || u.found.Can(component.WantsDynamics),
 		body:          (*running).compare,
 	}
 	if p.dataset != nil {

@@ -184,6 +184,8 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 	}
 	if data.Has("latents") || data.Has("activity") {
 		s.Role = comparator.Truth
+	} else if !slices.Contains(r.subjects, experiment.Recording) {
+		s.Label = experiment.Recording
 	}
 	for _, split := range []task.Split{task.Train, task.Valid} {
 		b, err := tensor.Collect(data.Blocks(ctx, split, names, 0))

@@ -72,6 +72,8 @@ const (
 	Samples Capability = "posterior-samples"
 	// NeedsDynamics: a comparator that says nothing about models without Dynamics.
 	NeedsDynamics Capability = "needs-dynamics"
+	// WantsDynamics: a comparator that looks at the Dynamics of models that have some, and has something to say of others too. Without it or NeedsDynamics none are handed over.
+	WantsDynamics Capability = "wants-dynamics"
 	// Deterministic: same parameters, seed, inputs and numeric environment, same bytes, whatever the number of threads.
 	Deterministic Capability = "deterministic"
 )

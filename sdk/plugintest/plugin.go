@@ -37,7 +37,7 @@ func capabilities() map[component.Capability]component.Kind {
 		component.ClosedLoop: component.Task, component.CustomLoss: component.Task,
 		component.TrainsOnTask: component.Model, component.TrainsOnData: component.Model, component.TrainsClosedLoop: component.Model, component.HasDynamics: component.Model,
 		component.InfersInputs: component.Model, component.Samples: component.Model,
-		component.NeedsDynamics: component.Comparator,
+		component.NeedsDynamics: component.Comparator, component.WantsDynamics: component.Comparator,
 	}
 }
 

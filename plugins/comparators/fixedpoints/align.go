@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/moments"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/transport"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -49,63 +50,30 @@ func (m *affine) apply(x []float64) []float64 {
 }
 
 // fit maps latents x (B, T, D) to y (B, T, E) over the valid bins of both.
-func fit(x, y *tensor.Tensor, lengths []int) (*affine, error) {
+func fit(ctx context.Context, threads int, x, y *tensor.Tensor, lengths []int) (*affine, error) {
 	d, e := x.Shape[2], y.Shape[2]
 	m := &affine{from: d, to: e, b: make([]float64, e)}
-	meanX, meanY := make([]float64, d), make([]float64, e)
-	rowX, rowY := make([]float64, d), make([]float64, e)
-	walk := func(f func()) {
-		for trial, bins := range lengths {
-			for bin := range bins {
-				copyRow(rowX, x, trial*x.Shape[1]+bin)
-				copyRow(rowY, y, trial*y.Shape[1]+bin)
-				f()
-			}
-		}
-	}
-	walk(func() {
-		m.rows++
-		for i, v := range rowX {
-			meanX[i] += v
-		}
-		for i, v := range rowY {
-			meanY[i] += v
-		}
-	})
-	if m.rows < 2 {
+	from, to := trials.Series{Data: x, Lengths: lengths}, trials.Series{Data: y, Lengths: lengths}
+	if m.rows = from.Total(); m.rows < 2 {
 		return nil, trials.Omit("%d bins of latents: at least 2 are needed for an alignment", m.rows)
 	}
-	n := float64(m.rows)
-	for i := range meanX {
-		meanX[i] /= n
+	sums, err := moments.New(ctx, threads, from, to, nil, moments.All(), nil)
+	if err != nil {
+		return nil, err
 	}
-	for i := range meanY {
-		meanY[i] /= n
+	n, yy := sums.N, 0.0
+	for k := range e {
+		yy += sums.YY[k*e+k]
 	}
-	xx, xy, yy := mat.NewSymDense(d, nil), mat.NewDense(d, e, nil), 0.0
-	rx, ry := mat.NewVecDense(d, rowX), mat.NewVecDense(e, rowY)
-	walk(func() {
-		for i := range rowX {
-			rowX[i] -= meanX[i]
-		}
-		for i := range rowY {
-			rowY[i] -= meanY[i]
-			yy += rowY[i] * rowY[i]
-		}
-		xx.SymRankOne(xx, 1, rx)
-		xy.RankOne(xy, 1, rx, ry)
-	})
-	if !(yy > 0) || math.IsInf(yy, 0) || !finite(xx.RawSymmetric().Data) {
+	if !(yy > 0) || math.IsInf(yy, 0) || !finite(sums.XX) || !finite(sums.XY) {
 		return nil, trials.Omit("the latents are constant or not finite: there is nothing to align")
 	}
+	xx, xy, meanX, meanY := mat.NewSymDense(d, sums.XX), mat.NewDense(d, e, sums.XY), sums.MeanX, sums.MeanY
 	// Directions without variance, relative to the largest, are left out: the points' coordinates along them say nothing.
-	var eig mat.EigenSym
-	if !eig.Factorize(xx, true) {
-		return nil, trials.Omit("the covariance of the latents has no eigenvalues")
+	values, q, err := moments.Eigen(xx)
+	if err != nil {
+		return nil, err
 	}
-	values := eig.Values(nil)
-	var q mat.Dense
-	eig.VectorsTo(&q)
 	var coefficients, scores mat.Dense
 	scores.Mul(q.T(), xy)
 	explained := 0.0
@@ -120,7 +88,7 @@ func fit(x, y *tensor.Tensor, lengths []int) (*affine, error) {
 			row[k] = s / v
 		}
 	}
-	coefficients.Mul(&q, &scores)
+	coefficients.Mul(q, &scores)
 	m.w = make([]float64, e*d)
 	for i := range e {
 		m.b[i] = meanY[i]
@@ -166,7 +134,7 @@ func (e *examined) latentsOf(ctx context.Context, points []Point) ([][]float64, 
 }
 
 // align fits the map from the latents of one subject's training trials to those of another's, over the valid bins of each trial.
-func align(req *comparator.Request, a, b *examined) (*affine, error) {
+func align(ctx context.Context, req *comparator.Request, a, b *examined) (*affine, error) {
 	x, y := a.Train.Get(comparator.Latents), b.Train.Get(comparator.Latents)
 	for _, s := range []struct {
 		e *examined
@@ -189,7 +157,7 @@ func align(req *comparator.Request, a, b *examined) (*affine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := fit(x, y, lengths)
+	m, err := fit(ctx, a.threads, x, y, lengths)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +178,7 @@ const (
 // pair compares the points of two subjects under inputs of the same name.
 func (c *fixedPoints) pair(ctx context.Context, req *comparator.Request, a, b *examined) (paired, error) {
 	var out paired
-	m, err := align(req, a, b)
+	m, err := align(ctx, req, a, b)
 	if why, ok := err.(trials.Omission); ok { //nolint:errorlint // it is never wrapped
 		for _, metric := range []string{alignment, matchDistance, hausdorff, countGap, sameStability, spectralGap} {
 			out.results = append(out.results, without(metric, b.Label, a.Label, string(why)))

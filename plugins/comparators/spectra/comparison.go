@@ -46,6 +46,9 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 		}
 	}
 	for _, e := range c.found {
+		if b := e.layout.BinWidth; b > 0 && math.Abs(b-c.dt) > 1e-9*c.dt {
+			e.limit("its dynamics are said to have bins of %v s, those of subjects before it of %v s: bins line up between subjects, so that rates are by the latter", b, c.dt)
+		}
 		results, err := c.ofDynamics(ctx, e)
 		if err != nil {
 			return comparator.Outcome{}, err

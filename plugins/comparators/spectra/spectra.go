@@ -35,7 +35,7 @@ func Factory() comparator.Factory {
 		Doc:          "Lyapunov exponents of models' dynamics, and distances between power spectra of their trajectories and between spectra of their operators, with intervals.",
 		Source:       "Benettin et al. 1980; Kaplan & Yorke 1979; Welch 1967; Germain et al. 2025",
 		Readings:     readings(),
-		Capabilities: []component.Capability{component.NeedsDynamics, component.Deterministic},
+		Capabilities: []component.Capability{component.WantsDynamics, component.Deterministic},
 	}, nil, Open), memory)
 }
 

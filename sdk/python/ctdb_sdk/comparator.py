@@ -79,6 +79,8 @@ class Comparator(Component):
     kind: ClassVar[str] = "comparator"
     needs_dynamics: ClassVar[bool] = False
     """Says nothing about models without dynamics."""
+    wants_dynamics: ClassVar[bool] = False
+    """Looks at the dynamics of models that have some, and has something to say of others too. Without it or needs_dynamics none are handed over."""
     readings: ClassVar[Sequence[Reading]] = ()
     """How to read the metrics; reports show it beside the numbers."""
 
@@ -100,4 +102,5 @@ class Comparator(Component):
 
     @classmethod
     def capabilities(cls) -> List[str]:
-        return super().capabilities() + (["needs-dynamics"] if cls.needs_dynamics else [])
+        claimed = [("needs-dynamics", cls.needs_dynamics), ("wants-dynamics", cls.wants_dynamics)]
+        return super().capabilities() + [name for name, does in claimed if does]

@@ -179,7 +179,7 @@ type Component struct {
 	Source string   `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
 	Params []*Field `protobuf:"bytes,5,rep,name=params,proto3" json:"params,omitempty"`
 	// E.g. "closed-loop", "custom-loss", "trains-on-task", "trains-on-data", "trains-closed-loop", "dynamics", "infers-inputs", "posterior-samples",
-	// "needs-dynamics", "deterministic". Unknown ones are ignored.
+	// "needs-dynamics", "wants-dynamics", "deterministic". Unknown ones are ignored.
 	Capabilities []string `protobuf:"bytes,6,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// Of a comparator: how to read the metrics that it gives. Since minor version 1.
 	Readings      []*Reading `protobuf:"bytes,7,rep,name=readings,proto3" json:"readings,omitempty"`
