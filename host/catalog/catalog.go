@@ -55,6 +55,9 @@ type Options struct {
 	CacheDir string
 	// Describe asks a plugin; nil for ByProcess.
 	Describe registry.Describe
+	// Remembered takes what is remembered of scripts too, which may be of what they ran on another time: it is for who needs names, soon. What a script says of itself may change with what it
+	// imports, and that is part of the keys of results, so it is asked anew otherwise.
+	Remembered bool
 	// Jobs is how many plugins are asked at once; at least 1.
 	Jobs int
 	// Log hears what plugins say while they are asked; nil for none.
@@ -160,7 +163,7 @@ func Discover(ctx context.Context, s registry.Search, o Options) (*Catalog, erro
 	g.SetLimit(max(o.Jobs, 1))
 	for i, candidate := range candidates {
 		g.Go(func() error {
-			c.plugins[i] = ask(ctx, candidate, kept, o.Describe)
+			c.plugins[i] = ask(ctx, candidate, kept, o)
 			return nil
 		})
 	}
@@ -172,22 +175,21 @@ func Discover(ctx context.Context, s registry.Search, o Options) (*Catalog, erro
 	return c, nil
 }
 
-func ask(ctx context.Context, candidate registry.Candidate, kept *cache, describe registry.Describe) *Plugin {
+func ask(ctx context.Context, candidate registry.Candidate, kept *cache, o Options) *Plugin {
 	p := &Plugin{Candidate: candidate}
-	// What a script says of itself may change with what it imports.
-	if m, ok := kept.get(candidate.Sum()); ok && !candidate.Script && check(m) == nil {
-		p.Manifest, p.Cached = m, true
-		return p
+	if !candidate.Script || o.Remembered {
+		if m, ok := kept.get(candidate.Sum()); ok && check(m) == nil {
+			p.Manifest, p.Cached = m, true
+			return p
+		}
 	}
-	m, err := Checked(describe)(ctx, candidate)
+	m, err := Checked(o.Describe)(ctx, candidate)
 	if err != nil {
 		p.Err = err
 		return p
 	}
 	p.Manifest = m
-	if !candidate.Script {
-		kept.put(candidate.Sum(), m)
-	}
+	kept.put(candidate.Sum(), m)
 	return p
 }
 

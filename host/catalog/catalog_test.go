@@ -278,6 +278,12 @@ func TestCache(t *testing.T) {
 	if c := w.discover(t, dir); c.plugins[0].Cached || c.plugins[0].Err != nil {
 		t.Errorf("the manifest of a script was remembered: %+v", c.plugins[0])
 	}
+	// For who needs names alone it is enough.
+	before := w.asked[path(0)]
+	named, err := Discover(t.Context(), w.search, Options{CacheDir: dir, Describe: w.describe, Remembered: true})
+	if err != nil || !named.plugins[0].Cached || w.asked[path(0)] != before || len(named.Components()) == 0 {
+		t.Errorf("a script that is remembered was asked: %+v, error %v", named, err)
+	}
 	// A folder that cannot be written costs nothing but time.
 	if c := w.discover(t, "/dev/null/x"); c.plugins[0].Err != nil {
 		t.Error(c.plugins[0].Err)

@@ -98,9 +98,9 @@ func runs(l line, last string) []candidate {
 	return append(out, paths(last, nothing)...)
 }
 
-// catalogOf is the catalog for a line; nil where it cannot be had.
+// catalogOf is the catalog for a line; nil where it cannot be had. A key that was pressed is no reason to start an interpreter.
 func (p Program) catalogOf(ctx context.Context, l line) *catalog.Catalog {
-	cat, err := p.discover(ctx, l.values["plugin-dir"])
+	cat, err := p.discover(ctx, l.values["plugin-dir"], true)
 	if err != nil {
 		return nil
 	}

@@ -76,18 +76,18 @@ func (p Program) search(pluginDirs []string) (registry.Search, error) {
 	return registry.NewSearch(pluginDirs, os.Getenv(registry.PathEnv), builtin), nil
 }
 
-// discover finds the plugins that there are.
-func (p Program) discover(ctx context.Context, pluginDirs []string) (*catalog.Catalog, error) {
+// discover finds the plugins that there are, with what is remembered of scripts too where names are enough.
+func (p Program) discover(ctx context.Context, pluginDirs []string, remembered bool) (*catalog.Catalog, error) {
 	search, err := p.search(pluginDirs)
 	if err != nil {
 		return nil, err
 	}
-	return catalog.Discover(ctx, search, catalog.Options{CacheDir: catalog.DefaultCacheDir(), Jobs: runtime.NumCPU()})
+	return catalog.Discover(ctx, search, catalog.Options{CacheDir: catalog.DefaultCacheDir(), Remembered: remembered, Jobs: runtime.NumCPU()})
 }
 
 // catalog finds the plugins that there are for a command.
 func (p Program) catalog(c *cli.Context) (*catalog.Catalog, error) {
-	return p.discover(c.Context, c.StringSlice("plugin-dir"))
+	return p.discover(c.Context, c.StringSlice("plugin-dir"), false)
 }
 
 // storeDir is where results are kept.
