@@ -2,6 +2,7 @@ package distance
 
 import (
 	"math"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
@@ -11,7 +12,7 @@ import (
 // two pairs and changes of a sign follow while they gain (2-opt, as for any quadratic assignment).
 func (d *descent) matched(x, y frame) [][]float64 {
 	n := d.n
-	m := &matching{n: n, a: x.in, b: y.in, order: make([]int, n), sign: make([]float64, n)}
+	m := &matching{n: n, a: x.in, b: slices.Clone(y.in), w: make([]float64, n*n), order: make([]int, n), sign: make([]float64, n)}
 	for i := range n {
 		m.order[i], m.sign[i] = i, 1
 	}
@@ -46,12 +47,35 @@ func (d *descent) compose(x, y frame, m *matching) []float64 {
 	return c
 }
 
-// matching pairs coordinate i of a with coordinate order[i] of b, turned by sign[i]. Its worth is the sum over i, j of a_ij s_i s_j b_p(i)p(j).
+// matching pairs coordinate i of a with coordinate order[i] of what b was, turned by sign[i]; b is kept as it is so paired. Its worth is the sum over i, j of a_ij b_ij.
 type matching struct {
-	n     int
-	a, b  []float64
+	n    int
+	a, b []float64
+	// w is A B^T + A^T B: element (i, k) is twice what coordinate i of a would be worth with the partner of k, against all as they are. With it exchanges and signs are judged at once; each that is made costs
+	// some n^2.
+	w     []float64
 	order []int
 	sign  []float64
+}
+
+// weigh makes w.
+func (m *matching) weigh() {
+	for k := range m.n {
+		m.weighColumn(k)
+	}
+}
+
+// weighColumn makes column k of w, which is that of the partner of k.
+func (m *matching) weighColumn(k int) {
+	n := m.n
+	to := make([]float64, n)
+	for l := range n {
+		axpy(m.b[l*n+k], m.a[l*n:l*n+n], to)
+	}
+	row := m.b[k*n : k*n+n]
+	for i := range n {
+		m.w[i*n+k] = to[i] + dot(m.a[i*n:i*n+n], row)
+	}
 }
 
 // signs finds those of the leading eigenvector of the matrix of the pairs' agreement (synchronisation over Z2, Singer 2011), then changes single ones while
@@ -66,12 +90,12 @@ func (m *matching) signs() {
 			if i == j {
 				continue
 			}
-			p, q := m.order[i], m.order[j]
-			w[i*n+j] = m.a[i*n+j]*m.b[p*n+q] + m.a[j*n+i]*m.b[q*n+p]
+			w[i*n+j] = m.a[i*n+j]*m.b[i*n+j] + m.a[j*n+i]*m.b[j*n+i]
 			row += math.Abs(w[i*n+j])
 		}
 		shift = max(shift, row)
 	}
+	m.weigh()
 	if shift == 0 {
 		return
 	}
@@ -95,11 +119,11 @@ func (m *matching) signs() {
 		}
 	}
 	for i := range n {
-		m.sign[i] = 1
 		if v[i] < 0 {
-			m.sign[i] = -1
+			m.turn(i)
 		}
 	}
+	m.weigh()
 	m.flips()
 }
 
@@ -110,7 +134,7 @@ func (m *matching) flips() bool {
 		again = false
 		for i := range m.n {
 			if m.flipGain(i) > 1e-12 {
-				m.sign[i] = -m.sign[i]
+				m.flip(i)
 				again, any = true, true
 			}
 		}
@@ -120,56 +144,96 @@ func (m *matching) flips() bool {
 
 // flipGain is what the worth gains if sign i changes.
 func (m *matching) flipGain(i int) float64 {
-	n, p, sum := m.n, m.order[i], 0.0
-	for j := range n {
-		if j != i {
-			q := m.order[j]
-			sum += m.sign[j] * (m.a[i*n+j]*m.b[p*n+q] + m.a[j*n+i]*m.b[q*n+p])
-		}
-	}
-	return -2 * m.sign[i] * sum
+	at := i*m.n + i
+	return -2 * (m.w[at] - 2*m.a[at]*m.b[at])
 }
 
-// worth of coordinate i of a taken to coordinate p of b, with sign s, against all others but the two named.
-func (m *matching) worth(i, p int, s float64, without, other int) float64 {
-	n, sum := m.n, 0.0
-	for j := range n {
-		if j != without && j != other {
-			q := m.order[j]
-			sum += m.sign[j] * (m.a[i*n+j]*m.b[p*n+q] + m.a[j*n+i]*m.b[q*n+p])
-		}
-	}
-	return s*sum + m.a[i*n+i]*m.b[p*n+p]
-}
-
-// pair is the worth of two coordinates' terms with each other.
-func (m *matching) pair(i, j, p, q int, s, t float64) float64 {
+// turn changes sign i of b alone.
+func (m *matching) turn(i int) {
 	n := m.n
-	return s * t * (m.a[i*n+j]*m.b[p*n+q] + m.a[j*n+i]*m.b[q*n+p])
+	m.sign[i] = -m.sign[i]
+	for k := range n {
+		if k != i {
+			m.b[i*n+k], m.b[k*n+i] = -m.b[i*n+k], -m.b[k*n+i]
+		}
+	}
+}
+
+// flip changes sign i.
+func (m *matching) flip(i int) {
+	m.renew(func() { m.turn(i) }, i)
+}
+
+// renew keeps w up to date while change changes the rows and columns of b of some coordinates.
+func (m *matching) renew(change func(), of ...int) {
+	n := m.n
+	column := make([]float64, n)
+	add := func(sign float64) {
+		for _, i := range of {
+			row := m.b[i*n : i*n+n]
+			for l := range n {
+				column[l] = m.b[l*n+i]
+			}
+			// The part of coordinate i in all partners: column i of b, by a_ki, and row i, by a_ik.
+			for k := range n {
+				axpy(sign*m.a[i*n+k], row, m.w[k*n:k*n+n])
+				axpy(sign*m.a[k*n+i], column, m.w[k*n:k*n+n])
+			}
+		}
+	}
+	add(-1)
+	change()
+	add(1)
+	for _, i := range of {
+		m.weighColumn(i)
+	}
+}
+
+// swap exchanges the partners of two coordinates, and changes their signs where s or t is negative.
+func (m *matching) swap(i, j int, s, t float64) {
+	n := m.n
+	m.renew(func() {
+		m.order[i], m.order[j] = m.order[j], m.order[i]
+		m.sign[i], m.sign[j] = m.sign[j], m.sign[i]
+		for k := range n {
+			m.b[i*n+k], m.b[j*n+k] = m.b[j*n+k], m.b[i*n+k]
+		}
+		for k := range n {
+			m.b[k*n+i], m.b[k*n+j] = m.b[k*n+j], m.b[k*n+i]
+		}
+		if s < 0 {
+			m.turn(i)
+		}
+		if t < 0 {
+			m.turn(j)
+		}
+	}, i, j)
 }
 
 // exchange swaps partners of two coordinates, with the signs that suit them, while that gains.
 func (m *matching) exchange() {
+	n := m.n
 	signs := [4][2]float64{{1, 1}, {1, -1}, {-1, 1}, {-1, -1}}
 	for range 8 {
 		gained := false
-		for i := range m.n {
+		for i := range n {
 			for j := range i {
-				p, q := m.order[i], m.order[j]
-				now := m.worth(i, p, m.sign[i], i, j) + m.worth(j, q, m.sign[j], i, j) + m.pair(i, j, p, q, m.sign[i], m.sign[j])
-				// Without the diagonal, a change of sign changes that of a coordinate's worth.
-				wi, wj := m.worth(i, q, 1, i, j), m.worth(j, p, 1, i, j)
-				di, dj := m.a[i*m.n+i]*m.b[q*m.n+q], m.a[j*m.n+j]*m.b[p*m.n+p]
-				wi, wj = wi-di, wj-dj
+				ii, ij, ji, jj := i*n+i, i*n+j, j*n+i, j*n+j
+				a, b, w := m.a, m.b, m.w
+				each := a[ij]*b[ij] + a[ji]*b[ji]
+				now := w[ii] - a[ii]*b[ii] + w[jj] - a[jj]*b[jj] - each
+				// Against all others but these two, each with the other's partner.
+				wi := w[ij] - a[ii]*(b[ij]+b[ji]) - (a[ij]+a[ji])*b[jj]
+				wj := w[ji] - a[jj]*(b[ij]+b[ji]) - (a[ij]+a[ji])*b[ii]
+				turned, diagonal := a[ij]*b[ji]+a[ji]*b[ij], a[ii]*b[jj]+a[jj]*b[ii]
 				best, at := math.Inf(-1), 0
 				for k, s := range signs {
-					if v := s[0]*wi + s[1]*wj + m.pair(i, j, q, p, s[0], s[1]); v > best {
+					if v := s[0]*wi + s[1]*wj + s[0]*s[1]*turned; v > best {
 						best, at = v, k
 					}
 				}
-				if best+di+dj > now+1e-12 {
-					m.order[i], m.order[j] = q, p
-					m.sign[i], m.sign[j] = signs[at][0], signs[at][1]
+				if best+diagonal > now+1e-12 {
+					m.swap(i, j, signs[at][0], signs[at][1])
 					gained = true
 				}
 			}
