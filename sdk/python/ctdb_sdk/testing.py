@@ -4,11 +4,15 @@
         task = host.open_task("task/poisson-clicks", {"n_trials": 20}, seed=1)
         block = next(task.trials(TrialRequest("train")))
 
-What crosses the boundary has been checked on both sides. `ctdb-host plugin check` tests much more.
+What crosses the boundary has been checked on both sides. The conformance suite tests much more:
+
+    def test_conformance():
+        check("ctdb-plugin-clicks")
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import secrets
@@ -17,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from . import _messages as m
@@ -33,6 +38,59 @@ from .task import TaskSpec
 
 _PLUGIN = "/ctdb.plugin.v1.PluginService/"
 _MODEL = "/ctdb.model.v1.ModelService/"
+
+
+@dataclass
+class Checked:
+    """What came of one check of the conformance suite."""
+
+    component: str
+    """E.g. "task/clicks"; empty for what is of the plugin as a whole."""
+    check: str
+    doc: str
+    """What the check holds a component to."""
+    status: str
+    """ "pass", "fail" or "not applicable"."""
+    problems: List[str]
+    """What is wrong and what is needed, each a sentence."""
+    note: str
+
+    def __str__(self) -> str:
+        title = f"{self.component or 'the plugin'}: {self.check}: {self.doc}"
+        return "\n".join([title] + [f"  - {p}" for p in self.problems])
+
+
+def conformance(plugin: str, *, components: Sequence[str] = (), params: Mapping[str, Any] = {}, program: str = "") -> List[Checked]:
+    """What `ctdb-host plugin check` finds: the plugin is started by that program, as an experiment would, and each component is opened, used and misused.
+
+    components are those to check, e.g. ["task/clicks"], or all; params are parameters to check with, e.g. {"task/clicks.n_trials": 50}. program is ctdb-host, by default
+    that of the environment variable CTDB, or the one on the PATH. A script whose first line is `#!/usr/bin/env python3` is run by the interpreter that runs the test.
+    """
+    program = program or os.environ.get("CTDB", "ctdb-host")
+    words = [program, "plugin", "check", os.path.abspath(plugin), "--json"]
+    for c in components:
+        words += ["--component", c]
+    for name, value in params.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    try:
+        run = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PATH": path})
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{program} is not on the PATH: the conformance suite is part of it; install it, or name it in CTDB") from None
+    try:
+        report = json.loads(run.stdout)["results"]
+    except (ValueError, KeyError, TypeError):
+        raise RuntimeError(f"{' '.join(words)}: exit status {run.returncode}: {run.stderr.strip()}") from None
+    return [Checked(r.get("component", ""), r["check"], r["doc"], r["status"], list(r.get("problems", ())), r.get("note", "")) for r in report]
+
+
+def check(plugin: str, *, components: Sequence[str] = (), params: Mapping[str, Any] = {}, program: str = "") -> List[Checked]:
+    """conformance() that raises AssertionError where a check fails, with what is to be mended: the whole of a test with pytest or unittest."""
+    found = conformance(plugin, components=components, params=params, program=program)
+    failed = [str(one) for one in found if one.status == "fail"]
+    if failed:
+        raise AssertionError(f"{len(failed)} of {len(found)} checks failed\n" + "\n".join(failed))
+    return found
 
 
 class Host:
