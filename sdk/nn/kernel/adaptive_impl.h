@@ -61,55 +61,24 @@ static int FN(dp_gather)(const REAL *src, const int *row, int n, int width, REAL
 static void FN(dp_field)(ctdb_seq *p, ctdb_shard *s, int np, int st, int slot, REAL *f)
 {
 	const int L = p->s.layers;
-	for (int l = 0; l < L; l++) {
-		const int n = FN(layer_out)(p, l);
-		REAL *y = l < L - 1 ? DP_ACT(p, s, l, slot) : f;
-		for (int i = 0; i < np; i++) __builtin_memcpy(y + (long)i * n, p->lb[l], n * sizeof(REAL));
-		if (l == 0) {
-			if (p->s.I) FN(product_nn)(np, n / VL, p->s.I, s->ax, p->Iq, p->lx, y, n);
-			FN(product_nn)(np, n / VL, p->s.H, DP_H(p, s, st), p->Hp, p->lw[0], y, n);
-		} else {
-			FN(product_nn)(np, n / VL, p->s.width, DP_ACT(p, s, l - 1, slot), p->Wp, p->lw[l], y, n);
-		}
-		if (l == L - 1) return;
-		if (p->s.tanh_net)
-			for (long i = 0; i < (long)np * n; i += VL) *(v *)(y + i) = FN(vtanh)(*(v *)(y + i));
-		else
-			for (long i = 0; i < (long)np * n; i += VL) *(v *)(y + i) = FN(relu)(*(v *)(y + i));
-	}
+	for (int l = 0; l < L; l++) FN(map_forward)(p, l, np, s->ax, l ? DP_ACT(p, s, l - 1, slot) : DP_H(p, s, st), l < L - 1 ? DP_ACT(p, s, l, slot) : f);
 }
 
 // From the gradients df of f at stage st to those of the stage's states in to, those before each map's units being kept.
 static void FN(dp_field_back)(ctdb_seq *p, ctdb_shard *s, int np, int st, const REAL *df, REAL *to)
 {
 	for (int l = p->s.layers - 1; l >= 0; l--) {
-		const int n = FN(layer_out)(p, l), m = l ? p->Wp : p->Hp;
-		REAL *dz = DP_DZ(p, s, l, st), *dst = l ? s->da : to;
-		if (l == p->s.layers - 1) {
-			__builtin_memcpy(dz, df, sizeof(REAL) * np * n);
-		} else {
-			const REAL *a = DP_ACT(p, s, l, st), *da = s->da;
-			for (long i = 0; i < (long)np * n; i += VL) {
-				v f = *(const v *)(a + i), d = *(const v *)(da + i);
-				if (p->s.tanh_net) d *= (REAL)1 - f * f;
-				else d = pick((vi)(f > splat(0)), d, splat(0));
-				*(v *)(dz + i) = d;
-			}
-		}
-		__builtin_memset(dst, 0, sizeof(REAL) * np * m);
-		FN(product_nn)(np, m / VL, n, dz, n, p->lwt[l], dst, m);
+		const char *none[4] = {0};
+		REAL *dz = DP_DZ(p, s, l, st);
+		if (l == p->s.layers - 1) __builtin_memcpy(dz, df, sizeof(REAL) * np * FN(layer_out)(p, l));
+		FN(map_backward)(p, l, np, dz, l ? DP_ACT(p, s, l - 1, st) : 0, l ? DP_DZ(p, s, l - 1, st) : to, none);
 	}
 }
 
 // Adds the gradients of stage st to those of the weights, and that of the first map's results to the rows of dz0.
 static void FN(dp_collect)(ctdb_seq *p, ctdb_shard *s, int np, int n, const int *row, int st, REAL *dz0)
 {
-	for (int l = 0; l < p->s.layers; l++) {
-		const int out = FN(layer_out)(p, l), in = l ? p->Wp : p->Hp;
-		const REAL *dz = DP_DZ(p, s, l, st);
-		FN(product_tn)(out, in / VL, np, dz, out, l ? DP_ACT(p, s, l - 1, st) : DP_H(p, s, st), in, s->dL[l], in);
-		FN(column_sums)(dz, np, out, s->dLb[l]);
-	}
+	for (int l = 0; l < p->s.layers; l++) FN(map_gradients)(p, s, l, np, DP_DZ(p, s, l, st), l ? DP_ACT(p, s, l - 1, st) : DP_H(p, s, st));
 	const int out = FN(layer_out)(p, 0);
 	for (int i = 0; i < n; i++) FN(add_scaled)(out, 1, DP_DZ(p, s, 0, st) + (long)i * out, dz0 + (long)row[i] * out);
 }

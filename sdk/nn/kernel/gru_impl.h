@@ -106,15 +106,21 @@ static void FN(gates_back)(int rp, int Hp, const REAL *hp, const REAL *g, REAL *
 		}
 }
 
+// What the way back over step k-1 reads: the memory to fetch in a product of step k, if they are on the same tape.
+static void FN(tape_before)(const ctdb_seq *p, const ctdb_shard *s, int k, const char *next[4])
+{
+	next[0] = next[1] = next[2] = next[3] = 0;
+	if (k == s->base) return;
+	next[0] = (const char *)G_SLOT(p, s, k - 1), next[1] = (const char *)G_SLOT(p, s, k);
+	next[2] = (const char *)H_SLOT(p, s, k - 1), next[3] = (const char *)H_SLOT(p, s, k);
+}
+
 static void FN(gru_retreat)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dg, REAL *clean)
 {
 	const int Hp = p->Hp, rp = s->rp;
 	REAL *dh = s->dh;
 	FN(gates_back)(rp, Hp, H_SLOT(p, s, k), G_SLOT(p, s, k), dh, dg, clean);
-	const char *next[4] = {0};
-	if (k > s->base) {
-		next[0] = (const char *)G_SLOT(p, s, k - 1), next[1] = (const char *)G_SLOT(p, s, k);
-		next[2] = (const char *)H_SLOT(p, s, k - 1), next[3] = (const char *)H_SLOT(p, s, k);
-	}
-	FN(product_ahead)(rp, Hp / VL, 3 * Hp, dg, 4 * Hp, p->ut, dh, Hp, next);
+	const char *next[4];
+	FN(tape_before)(p, s, k, next);
+	FN(product_whole)(rp, Hp / VL, 3 * Hp, dg, 4 * Hp, p->ut, dh, Hp, dh, Hp, CTDB_AS_IS, dh, next);
 }

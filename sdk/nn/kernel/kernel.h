@@ -14,6 +14,9 @@ typedef struct ctdb_ops ctdb_ops;
 enum { CTDB_GRU, CTDB_TANH, CTDB_RELU, CTDB_LINEAR, CTDB_LSTM, CTDB_LEAKY, CTDB_LEAKY_COMPAT, CTDB_NODE, CTDB_LOW_RANK };
 enum { CTDB_MAX_LAYERS = 16 };
 
+// What becomes of a product C: as it is, rectified, or the gradient before units that gave g, whose own is the product.
+enum { CTDB_AS_IS, CTDB_RECTIFIED, CTDB_BEFORE_RELU, CTDB_BEFORE_TANH };
+
 // Why a trial could not be integrated: it needs more steps than are allowed, or is not finite.
 enum { CTDB_TOO_MANY = 1, CTDB_NOT_FINITE };
 
@@ -54,15 +57,15 @@ typedef struct {
 	void *dy;       // [F][rp][Oq] cotangents of the readout
 	void *cl;       // [F][rp][Hp] clean states, where they differ from h
 	void *dxs;      // [rp][Ip] gradient of the inputs of one bin
-	void *dU, *dW, *db, *dWo, *dbo; // sums: (gates * Hp, Hp), (Iq, gates * Hp) transposed, (parts * Hp), (Oq, Hp), (Oq)
+	void *dU, *dW, *db, *dWo, *dbo; // sums: (Hp, gates * Hp) and (Iq, gates * Hp) transposed, (parts * Hp), (Oq, Hp), (Oq)
 	// CTDB_NODE, S = stages * substeps: the states of the stages, the hidden units of each map, and gradients before each map's units
 	void *hs;                       // [T][S][rp][Hp]
 	void *act[CTDB_MAX_LAYERS];     // [T][S][rp][Wp]
 	void *dz[CTDB_MAX_LAYERS];      // [F][S][rp][width of the map's result]
 	void *dz0;                      // [F][rp][...] dz[0] summed over the stages
 	void *ks, *dks;                 // [stages][rp][Hp] the stages' results and their gradients
-	void *dhs, *da;                 // [rp][Hp], [rp][Wp]
-	void *dL[CTDB_MAX_LAYERS], *dLb[CTDB_MAX_LAYERS]; // sums: (result, argument), (result)
+	void *dhs;                      // [rp][Hp]
+	void *dL[CTDB_MAX_LAYERS], *dLb[CTDB_MAX_LAYERS]; // sums: (result, argument), of CTDB_NODE's first map transposed, (result)
 	void *dLx;                      // (Iq, result) of the first map's inputs, transposed
 	// CTDB_LOW_RANK, besides dL, (Wp, Hp) and (Hp, Wp): the rank's activities [T][rp][Wp], their gradients [F][rp][Wp], that of the units [rp][Hp]
 	void *z, *dzs, *df;

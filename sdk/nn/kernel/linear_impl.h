@@ -20,13 +20,12 @@ static void FN(linear_forward)(ctdb_linear *p, int worker, long rows, const void
 	REAL *y = y_, *xs = (REAL *)(p->scratch + worker * p->per_worker), *ys = xs + (size_t)T_(block) * p->Inp;
 	for (long r = 0; r < rows; r += T_(block)) {
 		int n = rows - r < T_(block) ? rows - r : T_(block), np = (n + MR - 1) / MR * MR;
-		for (int i = 0; i < np; i++) __builtin_memcpy(ys + (size_t)i * p->Outp, p->bo, p->Outp * sizeof(REAL));
 		const REAL *a = x + r * p->In;
 		if (n != np) {
 			FN(gather)(a, p->In, n, p->In, xs, np, p->In);
 			a = xs;
 		}
-		FN(product_nn)(np, p->Outp / VL, p->In, a, p->In, p->w, ys, p->Outp);
+		FN(product_from)(np, p->Outp / VL, p->In, a, p->In, p->w, p->bo, 0, ys, p->Outp);
 		FN(scatter)(ys, p->Outp, n, p->Out, y + r * p->Out, p->Out);
 	}
 }
@@ -44,8 +43,7 @@ static void FN(linear_backward)(ctdb_linear *p, int worker, long rows, const voi
 		int n = rows - r < T_(block) ? rows - r : T_(block), np = (n + MR - 1) / MR * MR;
 		FN(gather)(cot + r * p->Out, p->Out, n, p->Out, ys, np, Outp);
 		if (gx) {
-			__builtin_memset(ds, 0, sizeof(REAL) * np * Inp);
-			FN(product_nn)(np, Inp / VL, p->Out, ys, Outp, p->wb, ds, Inp);
+			FN(product_from)(np, Inp / VL, p->Out, ys, Outp, p->wb, 0, 0, ds, Inp);
 			FN(scatter)(ds, Inp, n, p->In, gx + r * p->In, p->In);
 		}
 		if (gw) {

@@ -50,10 +50,8 @@ static void FN(low_rank_products)(ctdb_seq *p, ctdb_shard *s, int k)
 	const int H = p->s.H, Hp = p->Hp, Wp = p->Wp, rp = s->rp;
 	const REAL *f = C_SLOT(p, s, k);
 	REAL *pre = s->pre, *z = Z_SLOT(p, s, k);
-	__builtin_memset(z, 0, sizeof(REAL) * rp * Wp);
-	FN(product_nn)(rp, Wp / VL, H, f, Hp, p->lw[0], z, Wp);
-	for (int i = 0; i < rp; i++) __builtin_memcpy(pre + (long)i * Hp, p->bias, Hp * sizeof(REAL));
-	if (p->s.I) FN(product_nn)(rp, Hp / VL, p->s.I, X_SLOT(p, s, k), p->Iq, p->wx, pre, Hp);
+	FN(product_from)(rp, Wp / VL, H, f, Hp, p->lw[0], 0, 0, z, Wp);
+	FN(product_from)(rp, Hp / VL, p->s.I, X_SLOT(p, s, k), p->Iq, p->wx, p->bias, 0, pre, Hp);
 	FN(product_nn)(rp, Hp / VL, p->s.width, z, Wp, p->lw[1], pre, Hp);
 	if (p->s.full) FN(product_nn)(rp, Hp / VL, H, f, Hp, p->wh, pre, Hp);
 }
@@ -88,10 +86,8 @@ static void FN(low_rank_retreat)(ctdb_seq *p, ctdb_shard *s, int k, int slot, RE
 		*(v *)(dg + i) = gain * d;
 		*(v *)(dh + i) = leak * d;
 	}
-	__builtin_memset(dz, 0, sizeof(REAL) * rp * Wp);
-	FN(product_nn)(rp, Wp / VL, H, dg, Hp, p->lwt[1], dz, Wp);
-	__builtin_memset(df, 0, sizeof(REAL) * n);
-	FN(product_nn)(rp, Hp / VL, p->s.width, dz, Wp, p->lwt[0], df, Hp);
+	FN(product_from)(rp, Wp / VL, H, dg, Hp, p->lwt[1], 0, 0, dz, Wp);
+	FN(product_from)(rp, Hp / VL, p->s.width, dz, Wp, p->lwt[0], 0, 0, df, Hp);
 	if (p->s.full) FN(product_nn)(rp, Hp / VL, Hp, dg, Hp, p->ut, df, Hp);
 	FN(low_rank_join)(n, C_SLOT(p, s, k), df, dh);
 }
@@ -105,7 +101,7 @@ static void FN(low_rank_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n)
 	const REAL *f = C_SLOT(p, s, k), *dg = s->dg;
 	FN(product_tn)(Wp, nv, K, s->dzs, Wp, f, Hp, s->dL[0], Hp);
 	FN(product_tn)(Hp, Wp / VL, K, dg, Hp, Z_SLOT(p, s, k), Wp, s->dL[1], Wp);
-	if (p->s.full) FN(product_tn)(Hp, nv, K, dg, Hp, f, Hp, s->dU, Hp);
+	if (p->s.full) FN(product_tn)(Hp, nv, K, f, Hp, dg, Hp, s->dU, Hp);
 	if (p->s.I) FN(product_tn)(p->Iq, nv, K, X_SLOT(p, s, k), p->Iq, dg, Hp, s->dW, Hp);
 	FN(column_sums)(dg, K, Hp, s->db);
 }

@@ -23,7 +23,7 @@ static void FN(seq_pack_layer)(ctdb_seq *p, int l, const void *w_, const void *b
 	}
 	if (s->inference) return;
 	for (int k = 0; k < inp; k++)
-		for (int o = 0; o < outp; o++) pt[((size_t)(k / VL) * outp + o) * VL + k % VL] = k < in && o < out ? w[(size_t)o * ld + k] : 0;
+		for (int o = 0; o < out; o++) pt[((size_t)(k / VL) * out + o) * VL + k % VL] = k < in ? w[(size_t)o * ld + k] : 0;
 	for (int k = 0; l == 0 && k < p->Ip; k++)
 		for (int o = 0; o < outp; o++) pxt[((size_t)(k / VL) * outp + o) * VL + k % VL] = k < I && o < out ? w[(size_t)o * ld + in + k] : 0;
 }
@@ -34,25 +34,54 @@ INLINE void FN(add_scaled)(long n, REAL a, const REAL *x, REAL *y)
 	for (long i = 0; i < n; i += VL) *(v *)(y + i) += a * *(const v *)(x + i);
 }
 
+static void FN(column_sums)(const REAL *a, long rows, int n, REAL *sum);
+
+// y = the units of map l on M rows of its argument a and, of the first map, of the inputs x.
+static void FN(map_forward)(const ctdb_seq *p, int l, long M, const REAL *x, const REAL *a, REAL *y)
+{
+	const int n = FN(layer_out)(p, l), rectified = l < p->s.layers - 1 && !p->s.tanh_net;
+	const long K = l ? p->s.width : p->s.H, lda = l ? p->Wp : p->Hp;
+	const REAL *c0 = p->lb[l], *w = p->lw[l];
+	const char *none[4] = {0};
+	long ld0 = 0;
+	if (l == 0 && p->s.I) {
+		FN(product_from)(M, n / VL, p->s.I, x, p->Iq, p->lx, c0, 0, y, n);
+		c0 = y, ld0 = n;
+	}
+	if (rectified) FN(product_whole)(M, n / VL, K, a, lda, w, c0, ld0, y, n, CTDB_RECTIFIED, y, none);
+	else FN(product_from)(M, n / VL, K, a, lda, w, c0, ld0, y, n);
+	if (l < p->s.layers - 1 && p->s.tanh_net)
+		for (long i = 0; i < M * n; i += VL) *(v *)(y + i) = FN(vtanh)(*(v *)(y + i));
+}
+
+// From the gradients dz of map l's results, M rows, to those before the units a of the map before it, or of the state where l is 0. next as for product_whole.
+static void FN(map_backward)(const ctdb_seq *p, int l, long M, const REAL *dz, const REAL *a, REAL *to, const char *next[4])
+{
+	const int n = FN(layer_out)(p, l), m = l ? p->Wp : p->Hp, nvec = m / VL;
+	const long K = l < p->s.layers - 1 ? p->s.width : p->s.H;
+	const REAL *w = p->lwt[l];
+	if (l == 0) FN(product_from)(M, nvec, K, dz, n, w, 0, 0, to, m);
+	else if (p->s.tanh_net) FN(product_whole)(M, nvec, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_TANH, a, next);
+	else FN(product_whole)(M, nvec, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_RELU, a, next);
+}
+
+// Adds the gradients of map l's weights from K rows of those of its results and of its argument. Those of the first map, whose argument is the state, are kept transposed: the
+// state is often narrow.
+static void FN(map_gradients)(const ctdb_seq *p, const ctdb_shard *s, int l, long K, const REAL *dz, const REAL *a)
+{
+	const int out = FN(layer_out)(p, l), in = l ? p->Wp : p->Hp, Hq = (p->s.H + 3) / 4 * 4;
+	if (l == 0) FN(product_tn)(Hq, out / VL, K, a, in, dz, out, s->dL[0], out);
+	else FN(product_tn)(l < p->s.layers - 1 ? out : Hq, in / VL, K, dz, out, a, in, s->dL[l], in);
+	FN(column_sums)(dz, K, out, s->dLb[l]);
+}
+
 // f at the state of stage st of step k, into f.
 static void FN(node_field)(ctdb_seq *p, ctdb_shard *s, int k, int st, REAL *f)
 {
-	const int L = p->s.layers, rp = s->rp, W = p->s.width;
+	const int L = p->s.layers, rp = s->rp;
 	for (int l = 0; l < L; l++) {
-		const int n = FN(layer_out)(p, l);
 		REAL *y = l < L - 1 ? ACT_SLOT(p, s, l, k, st) : f;
-		for (int i = 0; i < rp; i++) __builtin_memcpy(y + (long)i * n, p->lb[l], n * sizeof(REAL));
-		if (l == 0) {
-			if (p->s.I) FN(product_nn)(rp, n / VL, p->s.I, X_SLOT(p, s, k), p->Iq, p->lx, y, n);
-			FN(product_nn)(rp, n / VL, p->s.H, HS_SLOT(p, s, k, st), p->Hp, p->lw[0], y, n);
-		} else {
-			FN(product_nn)(rp, n / VL, W, ACT_SLOT(p, s, l - 1, k, st), p->Wp, p->lw[l], y, n);
-		}
-		if (l == L - 1) return;
-		if (p->s.tanh_net)
-			for (long i = 0; i < (long)rp * n; i += VL) *(v *)(y + i) = FN(vtanh)(*(v *)(y + i));
-		else
-			for (long i = 0; i < (long)rp * n; i += VL) *(v *)(y + i) = FN(relu)(*(v *)(y + i));
+		FN(map_forward)(p, l, rp, X_SLOT(p, s, k), l ? ACT_SLOT(p, s, l - 1, k, st) : HS_SLOT(p, s, k, st), y);
 	}
 }
 
@@ -86,22 +115,22 @@ static void FN(node_field_back)(ctdb_seq *p, ctdb_shard *s, int k, int slot, int
 {
 	const int L = p->s.layers, rp = s->rp, stages = p->s.stages * p->s.substeps;
 	for (int l = L - 1; l >= 0; l--) {
-		const int n = FN(layer_out)(p, l), m = l ? p->Wp : p->Hp;
-		REAL *dz = (REAL *)s->dz[l] + ((size_t)slot * stages + st) * rp * n, *to = l ? s->da : s->dhs;
-		if (l == L - 1) {
-			__builtin_memcpy(dz, df, sizeof(REAL) * rp * n);
-		} else {
-			const REAL *a = ACT_SLOT(p, s, l, k, st), *da = s->da;
-			if (p->s.tanh_net)
-				for (long i = 0; i < (long)rp * n; i += VL) {
-					v f = *(const v *)(a + i);
-					*(v *)(dz + i) = *(const v *)(da + i) * ((REAL)1 - f * f);
-				}
-			else
-				for (long i = 0; i < (long)rp * n; i += VL) *(v *)(dz + i) = pick((vi)(*(const v *)(a + i) > splat(0)), *(const v *)(da + i), splat(0));
+		const size_t n = FN(layer_out)(p, l), at = (size_t)slot * stages + st;
+		REAL *dz = (REAL *)s->dz[l] + at * rp * n;
+		if (l == L - 1) __builtin_memcpy(dz, df, sizeof(REAL) * rp * n);
+		const char *next[4] = {0};
+		if (l == 0) {
+			FN(map_backward)(p, 0, rp, dz, 0, s->dhs, next);
+			continue;
 		}
-		__builtin_memset(to, 0, sizeof(REAL) * rp * m);
-		FN(product_nn)(rp, m / VL, n, dz, n, p->lwt[l], to, m);
+		// The units of the stage that comes next, those before it in memory, are fetched; those of the last hidden map with those of the first, as its own product is short.
+		const REAL *a = ACT_SLOT(p, s, l - 1, k, st), *last = ACT_SLOT(p, s, L - 2, k, st);
+		const size_t units = (size_t)rp * p->Wp;
+		if (k > s->base || st) {
+			next[0] = (const char *)(a - units), next[1] = (const char *)a;
+			if (l == 1 && L > 2) next[2] = (const char *)(last - units), next[3] = (const char *)last;
+		}
+		FN(map_backward)(p, l, rp, dz, a, (REAL *)s->dz[l - 1] + at * units, next);
 	}
 	const long n = (long)rp * FN(layer_out)(p, 0);
 	FN(add_scaled)(n, 1, (REAL *)s->dz[0] + ((size_t)slot * stages + st) * n, (REAL *)s->dz0 + slot * n);
@@ -126,17 +155,11 @@ static void FN(node_retreat)(ctdb_seq *p, ctdb_shard *s, int k, int slot, REAL *
 	}
 }
 
-static void FN(column_sums)(const REAL *a, long rows, int n, REAL *sum);
-
 static void FN(node_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n)
 {
 	const int L = p->s.layers, stages = p->s.stages * p->s.substeps, out0 = FN(layer_out)(p, 0);
 	const long K = (long)n * stages * s->rp;
-	for (int l = 0; l < L; l++) {
-		const int out = FN(layer_out)(p, l), in = l ? p->Wp : p->Hp;
-		FN(product_tn)(out, in / VL, K, s->dz[l], out, l ? ACT_SLOT(p, s, l - 1, k, 0) : HS_SLOT(p, s, k, 0), in, s->dL[l], in);
-		FN(column_sums)(s->dz[l], K, out, s->dLb[l]);
-	}
+	for (int l = 0; l < L; l++) FN(map_gradients)(p, s, l, K, s->dz[l], l ? ACT_SLOT(p, s, l - 1, k, 0) : HS_SLOT(p, s, k, 0));
 	if (p->s.I) FN(product_tn)(p->Iq, out0 / VL, (long)n * s->rp, X_SLOT(p, s, k), p->Iq, s->dz0, out0, s->dLx, out0);
 }
 
@@ -160,7 +183,7 @@ static void FN(seq_layer_gradients)(ctdb_seq *p, int shard, int l, void *w_, voi
 	const REAL *dL = s->dL[l], *dLb = s->dLb[l], *dLx = s->dLx;
 	REAL *w = w_, *b = b_;
 	for (int o = 0; o < out; o++) {
-		for (int i = 0; w && i < in; i++) FN(put)(w + (long)o * (in + I) + i, dL[(long)o * inp + i], add);
+		for (int i = 0; w && i < in; i++) FN(put)(w + (long)o * (in + I) + i, l ? dL[(long)o * inp + i] : dL[(long)i * out0 + o], add);
 		for (int i = 0; w && i < I; i++) FN(put)(w + (long)o * (in + I) + in + i, dLx[(long)i * out0 + o], add);
 		if (b) FN(put)(b + o, dLb[o], add);
 	}

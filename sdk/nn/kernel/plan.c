@@ -110,7 +110,6 @@ static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 	s->ks = take(a, e * q->stages * rp * Hp);
 	s->dks = take(a, back * e * q->stages * rp * Hp);
 	s->dhs = take(a, back * e * rp * Hp);
-	s->da = take(a, back * e * rp * p->Wp);
 	s->dz0 = take(a, back * e * F * rp * ctdb_layer_out(p, 0));
 	s->dLx = take(a, back * e * p->Iq * ctdb_layer_out(p, 0));
 	for (int l = 0; l < q->layers; l++) {

@@ -15,8 +15,6 @@ static void FN(pointwise_pack)(ctdb_seq *p, const REAL *wih, const REAL *whh, co
 		}
 }
 
-INLINE v FN(relu)(v a) { return MAX(splat(0), a); }
-
 // The cells that are one product and one function of it. The leaky ones take the noise before the function.
 static void FN(unit_advance)(ctdb_seq *p, ctdb_shard *s, int k, const int cell)
 {
@@ -65,13 +63,9 @@ static void FN(pointwise_products)(ctdb_seq *p, ctdb_shard *s, int k)
 {
 	const int n = p->gates * p->Hp, rp = s->rp, apart = p->s.cell == CTDB_LEAKY_COMPAT;
 	REAL *pre = s->pre, *rec = pre;
-	for (int i = 0; i < rp; i++) __builtin_memcpy(pre + (long)i * n, p->bias, n * sizeof(REAL));
-	if (p->s.I) FN(product_nn)(rp, n / VL, p->s.I, X_SLOT(p, s, k), p->Iq, p->wx, pre, n);
-	if (apart) {
-		rec = pre + (long)rp * n;
-		__builtin_memset(rec, 0, sizeof(REAL) * rp * n);
-	}
-	FN(product_nn)(rp, n / VL, p->s.H, H_SLOT(p, s, k), p->Hp, p->wh, rec, n);
+	FN(product_from)(rp, n / VL, p->s.I, X_SLOT(p, s, k), p->Iq, p->wx, p->bias, 0, pre, n);
+	if (apart) rec = pre + (long)rp * n;
+	FN(product_from)(rp, n / VL, p->s.H, H_SLOT(p, s, k), p->Hp, p->wh, apart ? 0 : pre, n, rec, n);
 }
 
 static void FN(pointwise_advance)(ctdb_seq *p, ctdb_shard *s, int k)
@@ -142,5 +136,7 @@ static void FN(pointwise_retreat)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dg, R
 	case CTDB_LEAKY_COMPAT: FN(unit_retreat)(p, s, k, dg, clean, CTDB_LEAKY_COMPAT); break;
 	default: FN(lstm_retreat)(p, s, k, dg, clean);
 	}
-	FN(product_nn)(s->rp, p->Hp / VL, p->gates * p->Hp, dg, p->parts * p->Hp, p->ut, s->dh, p->Hp);
+	const char *next[4];
+	FN(tape_before)(p, s, k, next);
+	FN(product_whole)(s->rp, p->Hp / VL, p->gates * p->Hp, dg, p->parts * p->Hp, p->ut, s->dh, p->Hp, s->dh, p->Hp, CTDB_AS_IS, s->dh, next);
 }

@@ -129,8 +129,7 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 		if (cl) FN(scatter)(read, Hp, s->rows, H, cl + row0 * s_row + t * s_bin, s_row);
 		if (y) {
 			REAL *ys = s->ys;
-			for (int i = 0; i < rp; i++) __builtin_memcpy(ys + (long)i * p->Op, p->bo, p->Op * sizeof(REAL));
-			FN(product_nn)(rp, p->Op / VL, H, read, Hp, p->wo, ys, p->Op);
+			FN(product_from)(rp, p->Op / VL, H, read, Hp, p->wo, p->bo, 0, ys, p->Op);
 			FN(scatter)(ys, p->Op, s->rows, p->s.O, y + row0 * y_row + t * y_bin, y_row);
 		}
 		if (!before && !low && sd != 0) FN(add_noise)(s, row0, t, H, hn, Hp, nzt, (long)T * H, (REAL)sd, key, trials);
@@ -195,7 +194,7 @@ static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, 
 	} else if (p->s.cell == CTDB_LOW_RANK) {
 		FN(low_rank_flush)(p, s, k, n);
 	} else {
-		FN(product_tn)(G * Hp, nv, K, dg, P * Hp, H_SLOT(p, s, k), Hp, s->dU, Hp);
+		FN(product_tn)(Hp, G * nv, K, H_SLOT(p, s, k), Hp, dg, P * Hp, s->dU, G * Hp);
 		if (p->s.I) FN(product_tn)(p->Iq, G * nv, K, X_SLOT(p, s, k), p->Iq, dg + (P - G) * Hp, P * Hp, dW, G * Hp);
 		FN(column_sums)(dg, K, P * Hp, s->db);
 	}
@@ -239,9 +238,8 @@ static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void 
 		if (dx && p->s.I) {
 			REAL *dxs = s->dxs;
 			const int G = p->gates, n = node ? FN(layer_out)(p, 0) : G * Hp;
-			__builtin_memset(dxs, 0, sizeof(REAL) * rp * p->Ip);
-			if (node) FN(product_nn)(rp, p->Ip / VL, n, (REAL *)s->dz0 + (size_t)slot * rp * n, n, p->wxt, dxs, p->Ip);
-			else FN(product_nn)(rp, p->Ip / VL, n, dg + (P - G) * Hp, P * Hp, p->wxt, dxs, p->Ip);
+			if (node) FN(product_from)(rp, p->Ip / VL, n, (REAL *)s->dz0 + (size_t)slot * rp * n, n, p->wxt, 0, 0, dxs, p->Ip);
+			else FN(product_from)(rp, p->Ip / VL, n, dg + (P - G) * Hp, P * Hp, p->wxt, 0, 0, dxs, p->Ip);
 			FN(scatter)(dxs, p->Ip, s->rows, p->s.I, dx + row0 * x_row + t * x_bin, x_row);
 		}
 		if (slot == 0) {
@@ -260,7 +258,7 @@ static void FN(seq_gradients)(ctdb_seq *p, int shard, void *wih_, void *whh_, vo
 	for (int q = 0; q < G; q++)
 		for (int j = 0; j < H; j++) {
 			const int row = q * H + j, rec = FN(recurrent_part)(p, q) * Hp + j;
-			for (int i = 0; whh && i < H; i++) FN(put)(whh + (long)row * H + i, dU[(long)rec * Hp + i], add);
+			for (int i = 0; whh && i < H; i++) FN(put)(whh + (long)row * H + i, dU[(long)i * G * Hp + rec], add);
 			for (int i = 0; wih && i < I; i++) FN(put)(wih + (long)row * I + i, dW[(long)i * G * Hp + q * Hp + j], add);
 			if (bih) FN(put)(bih + row, db[FN(input_part)(p, q) * Hp + j], add);
 			if (bhh) FN(put)(bhh + row, db[rec], add);

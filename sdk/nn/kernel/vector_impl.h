@@ -76,6 +76,8 @@ INLINE v FN(reduce)(v x, v *r)
 // clamp keeps NaN.
 INLINE v FN(clamp)(v x, REAL lo, REAL hi) { return MAX(splat(lo), MIN(splat(hi), x)); }
 
+INLINE v FN(relu)(v a) { return MAX(splat(0), a); }
+
 #define EXP_MAX (IS_DOUBLE ? (REAL)709 : (REAL)88)
 #define EXP_MIN (IS_DOUBLE ? (REAL)-708 : (REAL)-87)
 
