@@ -11,6 +11,9 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
+// fewExponents is up to how many exponents each has its tick.
+const fewExponents = 8
+
 // drawn is the number of leading exponents whose convergence is drawn.
 const drawn = 3
 
@@ -64,6 +67,21 @@ func (c *comparison) exponentFigure(ctx context.Context) (component.Figure, bool
 	}
 	if len(spectrum.Marks) == 0 {
 		return f, false
+	}
+	// Of few exponents an axis of numbers would have halves between them.
+	most := 0
+	for _, m := range spectrum.Marks {
+		most = max(most, len(m.X))
+	}
+	if most <= fewExponents {
+		for k := range most {
+			spectrum.X.Ticks = append(spectrum.X.Ticks, fmt.Sprint(k+1))
+		}
+		for i := range spectrum.Marks {
+			for k := range spectrum.Marks[i].X {
+				spectrum.Marks[i].X[k]--
+			}
+		}
 	}
 	f.Panels = append([]component.Panel{spectrum}, f.Panels...)
 	return f, true
