@@ -121,4 +121,12 @@ func TestNumbersForPeople(t *testing.T) {
 			}
 		}
 	}
+	for _, tc := range []struct {
+		v          float64
+		unit, want string
+	}{{27, "points", "27\u2008\u2007\u2007\u2007"}, {-3, "points", "−3\u2008\u2007\u2007\u2007"}, {2.5, "points", "2.500"}, {27, "rad", "27.000"}, {math.NaN(), "points", ""}} {
+		if got := counted(tc.v, tc.unit); got != tc.want {
+			t.Errorf("counted(%v, %q) = %q, want %q", tc.v, tc.unit, got, tc.want)
+		}
+	}
 }

@@ -30,6 +30,14 @@ func number(v float64) string {
 	return strings.ReplaceAll(s, "-", "−")
 }
 
+// counted writes a number of things, in a unit that says what, without decimals: spaces as wide as the point and three digits keep it in line with others.
+func counted(v float64, unit string) string {
+	if unit != "points" || v != math.Trunc(v) || math.Abs(v) >= 1e6 {
+		return number(v)
+	}
+	return strings.ReplaceAll(strconv.FormatFloat(v, 'f', -1, 64), "-", "−") + "\u2008\u2007\u2007\u2007"
+}
+
 // span writes a duration as a person says it.
 func span(seconds float64) string {
 	switch {

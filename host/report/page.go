@@ -103,7 +103,7 @@ func metricTables(results []artifact.Result, colour func(string) string) []metri
 		}
 		row := metricRow{
 			Metric: r.Metric, Subject: r.Subject, Reference: r.Reference,
-			Value: number(float64(r.Value)), Low: number(float64(r.Low)), High: number(float64(r.High)), Null: number(float64(r.Null)),
+			Value: counted(float64(r.Value), r.Unit), Low: number(float64(r.Low)), High: number(float64(r.High)), Null: number(float64(r.Null)),
 			Unit: r.Unit, Better: direction(r.Better), Reason: r.Reason, Missing: number(float64(r.Value)) == "",
 			Colour: template.CSS("background:" + colour(r.Subject)),
 		}
