@@ -56,7 +56,7 @@ func (v *validation) affordable(m stageMemory) bool {
 	p := param.Problem{Message: message}
 	if len(most.params) > 0 {
 		p.Path = most.params[0]
-		p.Hint = "it grows with " + strings.Join(most.params, ", ")
+		p.Hint = "it depends on " + strings.Join(most.params, ", ")
 	}
 	v.problems = append(v.problems, most.use.Problem(p))
 	return false

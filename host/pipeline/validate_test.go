@@ -59,7 +59,7 @@ func TestMemoryIsAskedBefore(t *testing.T) {
 	h.Memory = 100 << 20
 	expect(t, problems(t, h, study(t, h, toyStudy)))
 	expect(t, problems(t, h, study(t, h, strings.Replace(toyStudy, "train: {use: model/toy}", "train: {use: model/toy, params: {bulk: 200}}", 1))),
-		"4:40: train.params.bulk: train would need about 200 MiB of memory: --memory allows 100 MiB (it grows with bulk)")
+		"4:40: train.params.bulk: train would need about 200 MiB of memory: --memory allows 100 MiB (it depends on bulk)")
 	text := toyStudy + "matrix: {fit.a.params.bulk: [99, 101, 3000]}\n"
 	expect(t, problems(t, h, study(t, h, text)), "fit.a.params.bulk: fit/a would need about 101 MiB ... at bulk=101", "fit/a would need about 2.9 GiB ... at bulk=3000")
 	h.Memory = 0

@@ -33,7 +33,7 @@ func TestMemory(t *testing.T) {
 				}
 				for _, driver := range m.Params {
 					if _, ok := schema.Field(driver); !ok {
-						t.Errorf("%s: it grows with %q, which is no parameter", name, driver)
+						t.Errorf("%s: it depends on %q, which is no parameter", name, driver)
 					}
 				}
 			}

@@ -106,7 +106,7 @@ type Validation struct {
 	// MemoryBytes is an estimate of what the instance takes at its peak, see [component.Memory]; 0 where it is not known, math.MaxInt64 where it is beyond
 	// counting.
 	MemoryBytes int64
-	// MemoryParams names the parameters that it grows with, the strongest first.
+	// MemoryParams names the parameters that it depends on, the strongest first.
 	MemoryParams []string
 }
 

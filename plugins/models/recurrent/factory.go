@@ -67,7 +67,11 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads), Params: append(sizes[:len(sizes):len(sizes)], "batch_size")}
+		params := append(sizes[:len(sizes):len(sizes)], "batch_size")
+		if t.Task.Loop == nil {
+			params = append(params, "recompute")
+		}
+		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads), Params: params}
 	})
 }
 

@@ -136,7 +136,7 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 		}
 		d := design(p)
 		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, d.Fitting.Recompute, threads),
-			Params: append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size")}
+			Params: append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size", "recompute")}
 	})
 }
 
