@@ -7,7 +7,14 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
+	"github.com/ctdb-host/ctdb/plugins/models/rnn"
+	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/random"
+	"github.com/ctdb-host/ctdb/sdk/task"
+	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
 // rectified is x' = A x + c + sum over kinks of gain relu(w x + offset).
@@ -175,5 +182,51 @@ func TestExactOfOthers(t *testing.T) {
 	}}
 	if set, err = (Search{Dynamics: deep}).Find(t.Context(), box(1, 50, 1, 2)); err != nil || set.Exact == nil || len(set.Fixed) == 0 {
 		t.Errorf("two layers: %+v, %v", set, err)
+	}
+}
+
+// TestExactOfRectifiedNetwork: the built-in network of rectified units is gone through under an input, and its points are those of its weights.
+func TestExactOfRectifiedNetwork(t *testing.T) {
+	const units, inputs = 10, 2
+	spec := task.Spec{Inputs: inputs, Outputs: 1, Bins: 5, TrainTrials: 1, ValidTrials: 1, Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}}}
+	training := recurrent.Training{Epochs: 1, BatchSize: 1, LR: 1e-3, Options: train.Options{Keep: "last"}}
+	m, err := recurrent.Open(rnn.Design[float64](rnn.Params{Hidden: units, Activation: "relu", Training: training}), component.Env{Threads: 2}, model.Target{Task: &spec}, "vanilla-rnn", "test", rnn.Params{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := random.New(7, "test/network")
+	weights, err := m.Save(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range weights {
+		drawn := tensor.New64(w.Name, w.Shape...)
+		for k := range drawn.F64 {
+			drawn.F64[k] = 0.7 * r.NormFloat64()
+		}
+		weights[i] = drawn
+	}
+	if err := m.Load(t.Context(), weights); err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Dynamics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := []float64{0.5, -1}
+	set, err := Search{Dynamics: d, Input: input, Threads: 2, Outlier: 1e3}.Find(t.Context(), box(1, 40, units, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pieces{size: units, a: mat.NewDense(units, units, nil), c: make([]float64, units)}
+	hh, ih, b, bi := weights.Get("cell.weight_hh").F64, weights.Get("cell.weight_ih").F64, weights.Get("cell.bias_hh").F64, weights.Get("cell.bias_ih").F64
+	for i := range units {
+		gain := make([]float64, units)
+		gain[i] = 1
+		p.kinks = append(p.kinks, kink{hh[i*units : (i+1)*units], gain, b[i] + bi[i] + ih[i*inputs]*input[0] + ih[i*inputs+1]*input[1]})
+	}
+	want := byBruteForce(p)
+	if set.Exact == nil || !set.Exact.Complete || set.Exact.Kinks != units || len(set.Fixed) != len(want) || len(want) != 1 {
+		t.Errorf("%d points, want %d: %+v", len(set.Fixed), len(want), set.Exact)
 	}
 }
