@@ -110,7 +110,7 @@ SYSTEMS  := bin/ctdb-host --plugin-dir bin/plugins
 SYSTEM   := plugins/examples/systems
 
 .PHONY: examples-report
-examples-report: build ## what comparators say where the truth is known: Lorenz, Roessler, rings, models that are too large; reports go to runs/examples (10 minutes)
+examples-report: build ## what comparators say where the truth is known: Lorenz, Roessler, rings, models that are too large; reports go to runs/examples (a quarter of an hour)
 	@mkdir -p bin/plugins
 	$(GO) build -o bin/plugins/ctdb-plugin-systems ./$(SYSTEM)
 	$(SYSTEMS) run $(SYSTEM)/lorenz.yaml --quiet --out $(EXAMPLES)/lorenz
@@ -123,7 +123,7 @@ examples-report: build ## what comparators say where the truth is known: Lorenz,
 	$(SYSTEMS) run $(SYSTEM)/ring.yaml --quiet --set train.params.coordinates=sheared --set train.seed=2 --out $(EXAMPLES)/ring-sheared
 	$(SYSTEMS) compare $(EXAMPLES)/ring/train $(EXAMPLES)/led-ring/train $(EXAMPLES)/ring-sheared/train --name rings --out $(EXAMPLES)/rings \
 		--use comparator/dsa --use comparator/shape --use comparator/spectra --set compare.dsa.params.n_delays=3 --set compare.dsa.params.rank=6
-	bin/ctdb-host run sizes --set 'seeds=[0, 1, 2]' --out $(EXAMPLES)/sizes
+	bin/ctdb-host run sizes --set 'seeds=[0, 1, 2]' --set 'matrix.fit.gru.params.latent=[64, 128, 256]' --set fit.gru.params.epochs=120 --set fit.gru.params.lr=2.0e-3 --out $(EXAMPLES)/sizes
 	@echo; for report in lorenz-and-roessler rings sizes; do echo "report  $(EXAMPLES)/$$report/report.html"; done
 
 .PHONY: python-torch
