@@ -26,7 +26,8 @@ func (p Part) Mean() float64 {
 	return sum / float64(len(p.Values))
 }
 
-// ByCondition is success in the trials of each condition, in the conditions' order. Conditions without a name have none of their own, and where all trials are of one there is nothing to tell apart.
+// ByCondition is success in the trials of each condition, in the conditions' order. Conditions without a name have none of their own, and where all trials are of one
+// there is nothing to tell apart.
 func (s *Score) ByCondition() []Part {
 	names := map[int64]string{}
 	for _, c := range s.Condition {

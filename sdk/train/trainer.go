@@ -120,8 +120,8 @@ type trainer[F kernel.Float] struct {
 
 // Fit trains the network from its present weights, or goes on from the checkpoint that is in Env.Dir. On return it has the best or the last weights. The curves
 // reported as metrics are train/loss and valid/loss (with train/NAME and valid/NAME for each of several terms), train/gradient_norm (the epoch's mean,
-// before clipping) and train/learning_rate. Of the epochs that were scored they are also the means over validation trials score/success, score/success/NAME of each condition, where there
-// are several, and score/NAME of each of the task's own metrics. After a resume all are reported from the first epoch on.
+// before clipping) and train/learning_rate. Of the epochs that were scored they are also the means over validation trials: score/success, score/success/NAME of
+// each condition, where there are several, and score/NAME of each of the task's own metrics. After a resume all are reported from the first epoch on.
 //
 // It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss, in training or in validation,
 // a gradient or a weight is not finite, or an epoch's loss is beyond MaxGrowth.

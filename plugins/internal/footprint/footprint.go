@@ -36,8 +36,8 @@ func Check(t *testing.T, name string, estimated int64, work func() error) {
 }
 
 // peak does the work in a process of its own, the test binary's, and returns by how many bytes its resident memory, Go's and C's, rose above what it held
-// before. The test that calls it is run again there and must come to the same call, with which it ends, as a test that was skipped, so that it leaves nothing behind; name tells the calls
-// of one test apart, of which those that are not asked for measure nothing. It needs Linux.
+// before. The test that calls it is run again there and must come to the same call, with which it ends, as a test that was skipped, so that it leaves nothing
+// behind; name tells the calls of one test apart, of which those that are not asked for measure nothing. It needs Linux.
 func peak(t *testing.T, name string, work func() error) (rose int64, measured bool) {
 	t.Helper()
 	if wanted := os.Getenv(childEnv); wanted != "" {
