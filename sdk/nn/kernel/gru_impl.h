@@ -122,5 +122,5 @@ static void FN(gru_retreat)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dg, REAL *c
 	FN(gates_back)(rp, Hp, H_SLOT(p, s, k), G_SLOT(p, s, k), dh, dg, clean);
 	const char *next[4];
 	FN(tape_before)(p, s, k, next);
-	FN(product_whole)(rp, Hp / VL, 3 * Hp, dg, 4 * Hp, p->ut, dh, Hp, dh, Hp, CTDB_AS_IS, dh, next);
+	FN(product_whole)(rp, Hp / VL, 3, Hp, p->s.H, dg, 4 * Hp, p->ut, dh, Hp, dh, Hp, CTDB_AS_IS, dh, next);
 }

@@ -95,7 +95,7 @@ typedef struct {
 	void *wh;   // recurrent weights as forward walks them: GRU [Hp/lanes][H][3][lanes], else [gates * Hp/lanes][H][lanes]
 	void *wx;   // likewise, with I for H
 	void *bias; // GRU [Hp/lanes][4][lanes]: r, z, recurrent n, input n; else [gates * Hp]
-	void *ut;   // [Hp/lanes][gates * Hp][lanes] recurrent weights as backward walks them
+	void *ut;   // [Hp/lanes][gates * H][lanes] recurrent weights as backward walks them
 	void *wxt;  // [Ip/lanes][gates * Hp][lanes] input weights likewise; of CTDB_NODE the first map's
 	void *wo;   // [Op/lanes][H][lanes] readout
 	void *bo;   // [Op]

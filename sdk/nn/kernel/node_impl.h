@@ -48,7 +48,7 @@ static void FN(map_forward)(const ctdb_seq *p, int l, long M, const REAL *x, con
 		FN(product_from)(M, n / VL, p->s.I, x, p->Iq, p->lx, c0, 0, y, n);
 		c0 = y, ld0 = n;
 	}
-	if (rectified) FN(product_whole)(M, n / VL, K, a, lda, w, c0, ld0, y, n, CTDB_RECTIFIED, y, none);
+	if (rectified) FN(product_whole)(M, n / VL, 1, 0, K, a, lda, w, c0, ld0, y, n, CTDB_RECTIFIED, y, none);
 	else FN(product_from)(M, n / VL, K, a, lda, w, c0, ld0, y, n);
 	if (l < p->s.layers - 1 && p->s.tanh_net)
 		for (long i = 0; i < M * n; i += VL) *(v *)(y + i) = FN(vtanh)(*(v *)(y + i));
@@ -61,8 +61,8 @@ static void FN(map_backward)(const ctdb_seq *p, int l, long M, const REAL *dz, c
 	const long K = l < p->s.layers - 1 ? p->s.width : p->s.H;
 	const REAL *w = p->lwt[l];
 	if (l == 0) FN(product_from)(M, nvec, K, dz, n, w, 0, 0, to, m);
-	else if (p->s.tanh_net) FN(product_whole)(M, nvec, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_TANH, a, next);
-	else FN(product_whole)(M, nvec, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_RELU, a, next);
+	else if (p->s.tanh_net) FN(product_whole)(M, nvec, 1, 0, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_TANH, a, next);
+	else FN(product_whole)(M, nvec, 1, 0, K, dz, n, w, 0, 0, to, m, CTDB_BEFORE_RELU, a, next);
 }
 
 // Adds the gradients of map l's weights from K rows of those of its results and of its argument. Those of the first map, whose argument is the state, are kept transposed: the

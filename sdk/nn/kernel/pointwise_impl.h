@@ -138,5 +138,8 @@ static void FN(pointwise_retreat)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dg, R
 	}
 	const char *next[4];
 	FN(tape_before)(p, s, k, next);
-	FN(product_whole)(s->rp, p->Hp / VL, p->gates * p->Hp, dg, p->parts * p->Hp, p->ut, s->dh, p->Hp, s->dh, p->Hp, CTDB_AS_IS, s->dh, next);
+	REAL *dh = s->dh;
+	const int Hp = p->Hp, H = p->s.H;
+	if (p->s.cell == CTDB_LSTM) FN(product_whole)(s->rp, Hp / VL, 4, Hp, H, dg, 4 * Hp, p->ut, dh, Hp, dh, Hp, CTDB_AS_IS, dh, next);
+	else FN(product_whole)(s->rp, Hp / VL, 1, 0, H, dg, p->parts * Hp, p->ut, dh, Hp, dh, Hp, CTDB_AS_IS, dh, next);
 }

@@ -1,20 +1,23 @@
 // Products of small padded matrices. Tiles of MR rows by up to NV vectors stay in registers; B is read in whole vectors, A is broadcast.
 
-// C (mr x nv vectors) = C0 + A (mr x K, row stride lda) B, B as nv panels [K][lanes] that lie pb apart. C0 has rows ld0 apart, of which 0 is one row for all, and is 0 if
-// NULL. What C becomes is one of CTDB_AS_IS and so on, g being laid out like C. If ahead is not NULL it is memory needed next: K cache lines of it are fetched meanwhile (a
-// line past its end does no harm).
-INLINE void FN(tile_nn)(const int mr, const int nv, long K, const REAL *a, long lda, const REAL *b, long pb, const REAL *c0, long ld0, REAL *c, long ldc, const int as, const REAL *g,
+// C (mr x nv vectors) = C0 + A (mr x parts K, row stride lda) B, B as nv panels [parts K][lanes] that lie pb apart. The parts of A's rows, K numbers each, begin part apart. C0 has rows ld0 apart, of which 0 is one row for all, and is 0 if
+// NULL. What C becomes is one of CTDB_AS_IS and so on, g being laid out like C. If ahead is not NULL it is memory needed next: parts K cache lines of it are fetched
+// meanwhile (a line past its end does no harm).
+INLINE void FN(tile_nn)(const int mr, const int nv, const int parts, long part, long K, const REAL *a, long lda, const REAL *b, long pb, const REAL *c0, long ld0, REAL *c, long ldc, const int as, const REAL *g,
 	const char *ahead)
 {
 	v acc[8][4];
 	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
 		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] = c0 ? *(const v *)(c0 + i * ld0 + j * VL) : splat(0);
-	for (long k = 0; k < K; k++) {
-		v bb[4];
-		if (ahead) __builtin_prefetch(ahead + k * 64, 0, 2);
-		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) bb[j] = *(const v *)(b + j * pb + k * VL);
-		_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
-			_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] += bb[j] * a[i * lda + k];
+	for (int q = 0; q < parts; q++, a += part, b += K * VL) {
+		for (long k = 0; k < K; k++) {
+			v bb[4];
+			if (ahead) __builtin_prefetch(ahead + k * 64, 0, 2);
+			_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) bb[j] = *(const v *)(b + j * pb + k * VL);
+			_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
+				_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) acc[i][j] += bb[j] * a[i * lda + k];
+		}
+		if (ahead) ahead += K * 64;
 	}
 	_Pragma("GCC unroll 8") for (int i = 0; i < mr; i++)
 		_Pragma("GCC unroll 4") for (int j = 0; j < nv; j++) {
@@ -34,29 +37,30 @@ INLINE int FN(next_nv)(int n)
 }
 
 // C (M x nvec vectors) = C0 + A B for M a multiple of MR; C0, as and g as above. Two pieces of memory that are needed next are fetched meanwhile, each as its start and
-// its end (or NULL), K cache lines for each tile.
-INLINE void FN(product_whole)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, const REAL *c0, long ld0, REAL *c, long ldc, const int as, const REAL *g,
+// its end (or NULL), parts K cache lines for each tile.
+INLINE void FN(product_whole)(long M, int nvec, const int parts, long part, long K, const REAL *a, long lda, const REAL *b, const REAL *c0, long ld0, REAL *c, long ldc, const int as, const REAL *g,
 	const char *next[4])
 {
 	const char *ahead = next[0], *end = next[1];
 	int second = 0;
 	for (int j = 0, n; j < nvec; j += n) {
 		n = FN(next_nv)(nvec - j);
-		const REAL *bj = b + j * K * VL;
+		const long size = parts * K * VL;
+		const REAL *bj = b + j * size;
 		for (long i = 0; i < M; i += MR) {
 			const REAL *ai = a + i * lda, *c0i = c0 ? c0 + i * ld0 + j * VL : 0, *gi = g + i * ldc + j * VL;
 			REAL *ci = c + i * ldc + j * VL;
 			if (ahead >= end && !second) second = 1, ahead = next[2], end = next[3];
 			if (ahead < end) {
-				if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, ahead);
-				else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, ahead);
-				else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, ahead);
-				ahead += K * 64;
+				if (n == 3) FN(tile_nn)(MR, 3, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, ahead);
+				else if (n == 2) FN(tile_nn)(MR, 2, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, ahead);
+				else FN(tile_nn)(MR, 1, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, ahead);
+				ahead += parts * K * 64;
 				continue;
 			}
-			if (n == 3) FN(tile_nn)(MR, 3, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, 0);
-			else if (n == 2) FN(tile_nn)(MR, 2, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, 0);
-			else FN(tile_nn)(MR, 1, K, ai, lda, bj, K * VL, c0i, ld0, ci, ldc, as, gi, 0);
+			if (n == 3) FN(tile_nn)(MR, 3, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, 0);
+			else if (n == 2) FN(tile_nn)(MR, 2, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, 0);
+			else FN(tile_nn)(MR, 1, parts, part, K, ai, lda, bj, size, c0i, ld0, ci, ldc, as, gi, 0);
 		}
 	}
 }
@@ -65,14 +69,14 @@ INLINE void FN(product_whole)(long M, int nvec, long K, const REAL *a, long lda,
 static void FN(product_nn)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, REAL *c, long ldc)
 {
 	const char *none[4] = {0};
-	FN(product_whole)(M, nvec, K, a, lda, b, c, ldc, c, ldc, CTDB_AS_IS, c, none);
+	FN(product_whole)(M, nvec, 1, 0, K, a, lda, b, c, ldc, c, ldc, CTDB_AS_IS, c, none);
 }
 
 // C = C0 + A B, C0 with rows ld0 apart.
 static void FN(product_from)(long M, int nvec, long K, const REAL *a, long lda, const REAL *b, const REAL *c0, long ld0, REAL *c, long ldc)
 {
 	const char *none[4] = {0};
-	FN(product_whole)(M, nvec, K, a, lda, b, c0, ld0, c, ldc, CTDB_AS_IS, c, none);
+	FN(product_whole)(M, nvec, 1, 0, K, a, lda, b, c0, ld0, c, ldc, CTDB_AS_IS, c, none);
 }
 
 // C (mr x nv vectors) += A^T B, A (K x mr), B (K x nv vectors), both by rows.

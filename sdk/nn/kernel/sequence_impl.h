@@ -20,8 +20,7 @@ static void FN(seq_pack)(ctdb_seq *p, const void *wih_, const void *whh_, const 
 	if (!p->s.inference && p->s.cell != CTDB_NODE && p->s.cell != CTDB_LOW_RANK) {
 		for (int u = 0; u < Hp; u++)
 			for (int q = 0; q < G; q++)
-				for (int k = 0; k < Hp; k++)
-					ut[((size_t)(u / VL) * G * Hp + FN(recurrent_part)(p, q) * Hp + k) * VL + u % VL] = u < H && k < H ? whh[(size_t)(q * H + k) * H + u] : 0;
+				for (int k = 0; k < H; k++) ut[((size_t)(u / VL) * G * H + FN(recurrent_part)(p, q) * H + k) * VL + u % VL] = u < H ? whh[(size_t)(q * H + k) * H + u] : 0;
 		__builtin_memset(wxt, 0, sizeof(REAL) * Ip * G * Hp);
 		for (int i = 0; i < I; i++)
 			for (int q = 0; q < G; q++)
@@ -194,7 +193,7 @@ static void FN(seq_flush)(ctdb_seq *p, ctdb_shard *s, int k, int n, int with_y, 
 	} else if (p->s.cell == CTDB_LOW_RANK) {
 		FN(low_rank_flush)(p, s, k, n);
 	} else {
-		FN(product_tn)(Hp, G * nv, K, H_SLOT(p, s, k), Hp, dg, P * Hp, s->dU, G * Hp);
+		FN(product_tn)((p->s.H + 3) / 4 * 4, G * nv, K, H_SLOT(p, s, k), Hp, dg, P * Hp, s->dU, G * Hp);
 		if (p->s.I) FN(product_tn)(p->Iq, G * nv, K, X_SLOT(p, s, k), p->Iq, dg + (P - G) * Hp, P * Hp, dW, G * Hp);
 		FN(column_sums)(dg, K, P * Hp, s->db);
 	}
