@@ -321,8 +321,14 @@ func TestInstall(t *testing.T) {
 		"does not run":  {write(t, filepath.Join(t.TempDir(), "x"), []byte("#!/bin/sh\nexit 1\n"), 0o755), "it does not start"},
 		"empty folder":  {t.TempDir(), "nor an executable"},
 	} {
-		if _, err := install(c.source); err == nil || !strings.Contains(err.Error(), c.want) {
+		_, err := install(c.source)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", what, err, c.want)
+			continue
+		}
+		// What else could be installed helps only who gave something that is no program at all.
+		if helps := strings.Contains(err.Error(), "or an executable is needed"); helps != (what == "no program") {
+			t.Errorf("%s: error %v", what, err)
 		}
 	}
 	if got := tree(t, dir); len(got) != 3 {

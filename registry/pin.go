@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -79,7 +80,7 @@ type LockError struct {
 
 // Problem gives the message and the hint apart.
 func (e *LockError) Problem() param.Problem {
-	accept := fmt.Sprintf("`ctdb-host plugin lock %s` pins what is there now", shown(filepath.Join(filepath.Dir(e.File), e.Experiment)))
+	accept := fmt.Sprintf("`ctdb-host plugin lock %s` pins what is there now", argument(filepath.Join(filepath.Dir(e.File), e.Experiment)))
 	changed := "install what is pinned; or, if the change is wanted, " + accept
 	found := fmt.Sprintf("plugin %s with checksum %s was found, ", e.Found.Title(), e.Found.Sum)
 	if len(e.Pins) == 0 {
@@ -105,6 +106,14 @@ func (e *LockError) Problem() param.Problem {
 
 // Error shows both.
 func (e *LockError) Error() string { return "registry: " + e.Problem().String() }
+
+// argument is a path as it is given to a command in a shell.
+func argument(path string) string {
+	if out := shown(path); out != path || !strings.ContainsAny(path, " '\"`$&;|<>()*?[]{}#~!\\") {
+		return out
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
 
 // environmentsApart says in what two environments differ, of each the same names.
 func environmentsApart(now, was map[string]string) (string, string) {
@@ -248,9 +257,17 @@ func (l *Pins) Has(name, version string) bool {
 	return slices.ContainsFunc(l.pins, func(p Pin) bool { return p.Name == name && p.Version == version })
 }
 
-// Write writes a lock that pins the plugins of experiments, which are named by their files. What the lock that was there, which may be nil, says of other experiments stays, but for those whose files
-// are gone, and so does what it says of the same versions on other platforms. It returns what it says that it did not say before.
-func (l *Lock) Write(path string, plugins map[string][]Pinned) ([]string, error) {
+// WriteLock writes a lock that pins the plugins of experiments, which are named by their files. What the lock that is there says of other experiments stays, but for those whose files are gone, and so
+// does what it says of the same versions on other platforms. It is read here once more, so that what others write at the same time stays too. It returns what it says that it did not say before.
+func WriteLock(path string, plugins map[string][]Pinned) (_ []string, err error) {
+	// The folder is locked, not the file, which is another afterwards. Where that cannot be, nobody can be kept from writing at the same time.
+	if turn := flock.New(filepath.Dir(path), flock.SetFlag(os.O_RDONLY)); turn.Lock() == nil {
+		defer func() { err = errors.Join(err, turn.Close()) }()
+	}
+	l, err := ReadLock(path)
+	if err != nil {
+		return nil, err
+	}
 	out := lockContents{Format: lockFormat, Experiments: map[string][]Pin{}}
 	var changes []string
 	if l != nil {

@@ -2,11 +2,60 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// Experiments that are pinned at the same time keep their pins, all of them.
+func TestLockAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, LockFile)
+	const writers = 8
+	name := func(i int) string { return fmt.Sprintf("%d.yaml", i) }
+	done := make(chan error, writers)
+	for i := range writers {
+		write(t, filepath.Join(dir, name(i)), nil, 0o644)
+	}
+	for i := range writers {
+		go func() {
+			_, err := WriteLock(path, map[string][]Pinned{name(i): {{"mine", fmt.Sprintf("%d.0.0", i), PinnedBuild{Sum: strings.Repeat("a", 64)}}}})
+			done <- err
+		}()
+	}
+	for range writers {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	l, err := ReadLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range writers {
+		if !l.Of(name(i)).Has("mine", fmt.Sprintf("%d.0.0", i)) {
+			t.Errorf("%s has lost its pin: %+v", name(i), l.experiments)
+		}
+	}
+	// Nothing is left beside the lock and the experiments.
+	if got := tree(t, dir); len(got) != writers+1 {
+		t.Errorf("there is %v", got)
+	}
+}
+
+// What is to be done is said so that it can be pasted into a shell.
+func TestLockErrorNamesTheFile(t *testing.T) {
+	for experiment, want := range map[string]string{
+		"a.yaml": "plugin lock of/a.yaml`", "my study.yaml": "plugin lock 'of/my study.yaml'`", "it's.yaml": `plugin lock 'of/it'\''s.yaml'` + "`", "a\x1b.yaml": `plugin lock "of/a\x1b.yaml"` + "`",
+	} {
+		e := &LockError{File: filepath.Join("of", LockFile), Experiment: experiment, Found: Pinned{Name: "mine", Version: "1.0.0"}}
+		if !strings.Contains(e.Error(), want) {
+			t.Errorf("%q: %v, want %s", experiment, e, want)
+		}
+	}
+}
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
@@ -30,11 +79,7 @@ func TestLock(t *testing.T) {
 	}
 	pin := func(want int, experiment string, plugins ...Pinned) *Lock {
 		t.Helper()
-		was, err := ReadLock(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		changes, err := was.Write(path, map[string][]Pinned{experiment: plugins})
+		changes, err := WriteLock(path, map[string][]Pinned{experiment: plugins})
 		if err != nil || len(changes) != want {
 			t.Errorf("changes %q, %d wanted, error %v", changes, want, err)
 		}

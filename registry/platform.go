@@ -17,6 +17,9 @@ import (
 	"strings"
 )
 
+// noProgram is the reason for what does not look like anything that can be started.
+const noProgram = "is neither a program nor a script that starts with #!"
+
 // executable reports whether somebody may run the file. Windows has no such bit.
 func executable(info fs.FileInfo) bool {
 	return runtime.GOOS == "windows" || info.Mode().Perm()&0o111 != 0
@@ -74,7 +77,7 @@ func platformOf(path string) (of, reasonNot string) {
 		}
 		return "darwin/" + machoArch(e.Cpu), ""
 	}
-	return "", "is neither a program nor a script that starts with #!"
+	return "", noProgram
 }
 
 // unaided says that what a script's first line names is not there; empty where it is.

@@ -102,7 +102,10 @@ func (s stager) take(ctx context.Context, source, dir string) (*staged, error) {
 		}
 		if !isArchive(head) {
 			if why := foreign(source); why != "" {
-				return nil, errors.New(why + ": a folder, a .tar.gz or .zip archive, or an executable is needed")
+				if why == noProgram {
+					why += ": a folder, a .tar.gz or .zip archive, or an executable is needed"
+				}
+				return nil, errors.New(why)
 			}
 			if !executable(info) {
 				return nil, errors.New("is not executable: chmod +x " + source)

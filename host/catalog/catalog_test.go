@@ -384,7 +384,7 @@ func TestLocked(t *testing.T) {
 		sums[p.Title()] = p.Sum()
 	}
 	lock := func(plugins ...registry.Pinned) *registry.Pins {
-		if _, err := (*registry.Lock)(nil).Write(path, map[string][]registry.Pinned{"study.yaml": plugins}); err != nil {
+		if _, err := registry.WriteLock(path, map[string][]registry.Pinned{"study.yaml": plugins}); err != nil {
 			t.Fatal(err)
 		}
 		l, err := registry.ReadLock(path)

@@ -37,7 +37,7 @@ func (p Program) pluginLockCommand() *cli.Command {
 			}
 			rows := []shownLock{}
 			for _, l := range of {
-				changes, err := l.was.Write(l.path, l.plugins)
+				changes, err := registry.WriteLock(l.path, l.plugins)
 				if err != nil {
 					return err
 				}
