@@ -439,6 +439,15 @@ func TestLocked(t *testing.T) {
 	if info, err := lookup("task/two", component.Task); err != nil || info.Name.Short != "two" {
 		t.Errorf("again: %v, %v", info, err)
 	}
+	// One that is there and cannot be used is told as that, and not as missing too.
+	w = newWorld(t, map[string]any{"path/mine": fake("mine", "1.0.0", "task/one")})
+	if err := os.WriteFile(filepath.Join(w.search.Dirs[1].Path, registry.Prefix+"damaged"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c = w.discover(t, "")
+	if _, err := c.Locked(lock(pinned("damaged", "1.0.0", sums["mine@1.0.0"]))).Find("task/four"); !errors.As(err, &missing) || len(missing.Absent) != 0 || len(missing.Broken) != 1 {
+		t.Errorf("with a pinned plugin that is damaged: %v", err)
+	}
 	// A script runs on what the lock has of it besides: another version is a mismatch that shows both.
 	p := &Plugin{Candidate: registry.Candidate{Script: true, SHA256: sums["mine@1.0.0"]}, Manifest: component.Manifest{
 		Name: "mine", Version: "1.0.0", Language: "python3.11.2", Numerics: map[string]string{"python": "3.11.2", "numpy": "1.26.4", "environment": "b0"},

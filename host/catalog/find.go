@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -154,6 +155,11 @@ func (c *Catalog) notFound(r registry.Ref) error {
 		var there []string
 		for _, p := range c.plugins {
 			there = append(there, p.Candidate.Name(), p.Manifest.Name)
+		}
+		// What is there and damaged is told as such.
+		for _, s := range c.skipped {
+			name, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(s.Path), registry.Prefix), "@")
+			there = append(there, name)
 		}
 		e.Absent = c.lock.Absent(there)
 	}
