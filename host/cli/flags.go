@@ -87,7 +87,29 @@ func (p Program) discover(ctx context.Context, pluginDirs []string, remembered b
 
 // catalog finds the plugins that there are for a command.
 func (p Program) catalog(c *cli.Context) (*catalog.Catalog, error) {
-	return p.discover(c.Context, c.StringSlice("plugin-dir"), false)
+	cat, err := p.discover(c.Context, c.StringSlice("plugin-dir"), false)
+	if err == nil {
+		p.warnOfOverrides(cat, c.StringSlice("plugin-dir"))
+	}
+	return cat, err
+}
+
+// warnOfOverrides says what of --plugin-dir cannot be used: what is installed under the same name would take its place without a word.
+func (p Program) warnOfOverrides(cat *catalog.Catalog, dirs []string) {
+	for _, one := range cat.Plugins() {
+		if one.Source == registry.FlagDir && one.Err != nil {
+			reason, _, _ := strings.Cut(one.Err.Error(), "\n")
+			fmt.Fprintf(p.Err, "passed over %s of --plugin-dir: %s\n", one.Title(), reason)
+		}
+	}
+	for _, s := range cat.Skipped() {
+		for _, dir := range dirs {
+			if s.Path == dir || s.Path == filepath.Join(dir, filepath.Base(s.Path)) {
+				fmt.Fprintf(p.Err, "passed over %s of --plugin-dir: %s\n", s.Path, s.Reason)
+				break
+			}
+		}
+	}
 }
 
 // storeDir is where results are kept.

@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
 
+	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/conformity"
 	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -118,6 +120,17 @@ func (p Program) executable(c *cli.Context, given string) (registry.Candidate, e
 	found, err := pluginsOf(cat, ref)
 	if err != nil {
 		return registry.Candidate{}, err
+	}
+	// What another stands before is not meant where that is there too.
+	if used := slices.DeleteFunc(slices.Clone(found), func(one *catalog.Plugin) bool { return one.Shadowed != "" }); len(used) > 0 {
+		found = used
+	}
+	if len(found) > 1 {
+		var titles []string
+		for _, one := range found {
+			titles = append(titles, one.Title())
+		}
+		return registry.Candidate{}, usagef("check: %s could be any of %s: name one", given, few(titles))
 	}
 	return found[0].Candidate, nil
 }

@@ -46,7 +46,7 @@ func showPlugin(one *catalog.Plugin) shownPlugin {
 }
 
 func (p Program) listPlugins(c *cli.Context) error {
-	cat, err := p.catalog(c)
+	cat, err := p.discover(c.Context, c.StringSlice("plugin-dir"), false)
 	if err != nil {
 		return err
 	}
