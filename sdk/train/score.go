@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -18,6 +19,10 @@ func (t *trainer[F]) score(ctx context.Context, judged tensor.Set) error {
 		b.Trials = append(b.Trials, int64(n))
 	}
 	score, err := t.config.Score(ctx, b)
+	if errors.Is(err, component.ErrUnsupported) {
+		t.config.Score = nil // the task has no judgement of its own
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("train: scoring the validation trials after epoch %d: %w", s.epoch, err)
 	}

@@ -45,7 +45,7 @@ type Config struct {
 	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
 	Schedule func(epoch int64, validation []float64) Rates
 	// Score judges the network by what its programs have as Judged, of all validation trials as one block, after the epochs that ScoreEvery divides, the first of all being 0. Nil and 0
-	// never do. What it says are curves, see [Fit], and changes nothing.
+	// never do; one whose error is component.ErrUnsupported is not asked again. What it says are curves, see [Fit], and changes nothing.
 	Score      func(ctx context.Context, outputs tensor.Block) (task.Score, error)
 	ScoreEvery int
 	// Group names an integer column; a batch then holds trials of one value. Empty does not.

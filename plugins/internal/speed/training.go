@@ -159,7 +159,7 @@ func (f fixedTask) Trials(_ context.Context, r task.TrialRequest) tensor.Blocks 
 	return tensor.Of(f.fixed[r.Split])
 }
 func (f fixedTask) Score(context.Context, task.ScoreRequest, tensor.Blocks) (task.Score, error) {
-	return task.Score{}, errors.ErrUnsupported
+	return task.Score{}, fmt.Errorf("its trials are noise: %w", component.ErrUnsupported)
 }
 
 // clock notes when each epoch ended, and ends a training that has taken long enough.
