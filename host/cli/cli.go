@@ -8,6 +8,7 @@
 //	2    the command line, the experiment file or what it names is wrong; nothing was started
 //	130  interrupted
 //	137  the run that was followed was killed
+//	141  nobody reads what is printed any longer, as after `| head`
 package cli
 
 import (
@@ -19,6 +20,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -41,7 +43,9 @@ func Main(ctx context.Context, args []string, p Program) int {
 		p.ServeBuiltin()
 		return Success
 	}
-	out := &sticky{Writer: p.Out}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	out := &sticky{Writer: p.Out, unread: stop}
 	p.Out = out
 	app := p.app()
 	if len(args) > 2 && args[len(args)-1] == completionFlag {
@@ -50,6 +54,9 @@ func Main(ctx context.Context, args []string, p Program) int {
 	}
 	l := takeApart(app, args)
 	err := p.start(ctx, l)
+	if errors.Is(out.err, syscall.EPIPE) {
+		return Unread
+	}
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("printing what was asked for: %w", out.err)
 	}
@@ -60,10 +67,11 @@ func Main(ctx context.Context, args []string, p Program) int {
 	return status
 }
 
-// sticky remembers the first error of writing: tables are written by a library that does not.
+// sticky remembers the first error of writing: tables are written by a library that does not. When nobody reads any longer it ends what goes on, in good order.
 type sticky struct {
 	io.Writer
-	err error
+	unread context.CancelFunc
+	err    error
 }
 
 // Write writes.
@@ -71,6 +79,9 @@ func (s *sticky) Write(p []byte) (int, error) {
 	n, err := s.Writer.Write(p)
 	if s.err == nil {
 		s.err = err
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		s.unread()
 	}
 	return n, err
 }

@@ -22,6 +22,8 @@ const (
 	Interrupted = 130
 	// Killed is of a run that `show --follow` watched and whose host was killed.
 	Killed = 137
+	// Unread is of a command whose output nobody reads any longer, as a shell calls the end by SIGPIPE.
+	Unread = 141
 )
 
 // errReported marks an error that the user has been told of.

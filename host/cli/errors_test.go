@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestHelpIsComplete(t *testing.T) {
 			t.Errorf("help does not list %s", c.Name)
 		}
 	}
-	for _, status := range []string{"\n  0 ", "\n  1 ", "\n  2 ", "\n  130 ", "\n  137 "} {
+	for _, status := range []string{"\n  0 ", "\n  1 ", "\n  2 ", "\n  130 ", "\n  137 ", "\n  141 "} {
 		if !strings.Contains(out.String(), status) {
 			t.Errorf("help does not tell exit status%q", status)
 		}
@@ -154,5 +155,20 @@ func TestShownLog(t *testing.T) {
 	want := "fit/a                warning model/x: clipped  g.deep=[n=1] g.norm=2.5 g.ok=true\n"
 	if out.String() != want || w.tally.total != 9 {
 		t.Errorf("got %q of %d stages, want %q", out.String(), w.tally.total, want)
+	}
+}
+
+// A reader that has had enough is no error to speak of.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	read.Close()
+	var errs strings.Builder
+	if status := Main(t.Context(), []string{"ctdb-host", "schema"}, Program{Out: write, Err: &errs}); status != Unread || errs.Len() > 0 {
+		t.Errorf("status %d, want %d, saying %q", status, Unread, errs.String())
 	}
 }

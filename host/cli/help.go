@@ -61,6 +61,7 @@ const exitPage = `  0    success
   2    the command line, the experiment or what it names is wrong; nothing was started
   130  interrupted: run the same file again and it goes on
   137  the run that "show --follow" watched was killed
+  141  nobody read what was printed any longer, as after "| head"
 
 "show --follow" ends with the status of the run that it watched.
 `

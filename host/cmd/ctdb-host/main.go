@@ -45,6 +45,8 @@ func run() int {
 		}
 	}
 	defer signal.Stop(signals)
+	// Writing to a pipe that nobody reads is an error, with which commands end and tidy up, and not the end at once.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := context.WithCancel(launch.WithJanitor(context.Background(), janitor))
 	defer stop()
 	go heed(signals, stop, func() {
