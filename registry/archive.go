@@ -64,7 +64,11 @@ func (r *receiver) entry(name string, mode fs.FileMode) error {
 		r.folders[name] = true
 		return nil
 	case mode&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a symbolic link: a package has files and folders only", name)
+		hint := ""
+		if top, _, _ := strings.Cut(name, "/"); top == "venv" || top == "env" {
+			hint = "; a virtual environment that is called .venv is left out"
+		}
+		return fmt.Errorf("%s is a symbolic link: a package has files and folders only%s", name, hint)
 	case !mode.IsRegular():
 		return fmt.Errorf("%s is no regular file: a package has files and folders only", name)
 	case r.seen[strings.ToLower(name)]:

@@ -127,6 +127,13 @@ func problemsOf(err error) []shownProblem {
 // tell says on the error writer what went wrong: as one line, or a line for each thing and their number; as JSON where the command was to print JSON.
 func (p Program) tell(err error, status int, asJSON bool) {
 	all := problemsOf(err)
+	if status == Interrupted {
+		for i := range all {
+			q := &all[i]
+			q.text = strings.ReplaceAll(q.text, context.Canceled.Error(), "interrupted")
+			q.Message = strings.ReplaceAll(q.Message, context.Canceled.Error(), "interrupted")
+		}
+	}
 	if asJSON {
 		message := "failed"
 		if len(all) > 0 {
