@@ -37,9 +37,6 @@ func (g *gauge) Progress(p component.Progress) {
 // TestMatrixOf200: what a matrix of models holds grows by so much a model and so much a pair, which is measured on two and on eight recordings of 3 x 500 x 64 with 20 delays and rank 50; of 200
 // that is less than 2 GiB, and not more than the estimate that is shown before a run. Progress counts every pair.
 func TestMatrixOf200(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes seconds")
-	}
 	const few, many, models, pairs = 2, 8, 200, 200 * 199 / 2
 	run := func(n int) *gauge {
 		var req comparator.Request

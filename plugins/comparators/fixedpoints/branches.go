@@ -69,15 +69,15 @@ func (e *enumeration) has(p *pieces, x []float64) bool {
 
 // search is false where the work is bounded before all was seen.
 func (e *enumeration) search(root *node) (complete bool, err error) {
-	for todo := []*node{root}; len(todo) > 0; {
+	for waiting := []*node{root}; len(waiting) > 0; {
 		if err := e.stop.Err(); err != nil {
 			return false, err
 		}
 		if e.spent > work {
 			return false, nil
 		}
-		n := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+		n := waiting[len(waiting)-1]
+		waiting = waiting[:len(waiting)-1]
 		e.looked++
 		if !e.narrow(n) {
 			continue
@@ -98,10 +98,10 @@ func (e *enumeration) search(root *node) (complete bool, err error) {
 		other := n.clone()
 		e.spent += float64(e.kinks * e.kinks)
 		if e.decide(other, k, off) {
-			todo = append(todo, other)
+			waiting = append(waiting, other)
 		}
 		if e.decide(n, k, on) {
-			todo = append(todo, n)
+			waiting = append(waiting, n)
 		}
 	}
 	return true, nil

@@ -195,12 +195,12 @@ func (h *hunt) along(ctx context.Context, line uint64) (*pieces, error) {
 		return nil, err
 	}
 	p := &pieces{size: d, a: mat.NewDense(d, d, ends[0].j), c: ends[0].c}
-	for todo := []span{{ends[0], ends[1], 0}, {ends[1], ends[2], 0}}; len(todo) > 0; {
+	for waiting := []span{{ends[0], ends[1], 0}, {ends[1], ends[2], 0}}; len(waiting) > 0; {
 		// Where one kink may be all there is between, it is looked at right before and after it, else in the middle.
 		var ts []float64
-		kinks := make([]*kink, len(todo))
-		for i := range todo {
-			s := &todo[i]
+		kinks := make([]*kink, len(waiting))
+		for i := range waiting {
+			s := &waiting[i]
 			k, t, state := s.single(h.centroid, way)
 			switch state {
 			case straight:
@@ -218,7 +218,7 @@ func (h *hunt) along(ctx context.Context, line uint64) (*pieces, error) {
 			return nil, err
 		}
 		var next []span
-		for i, s := range todo {
+		for i, s := range waiting {
 			switch _, _, state := s.single(h.centroid, way); state {
 			case straight:
 			case bentOnce:
@@ -234,8 +234,8 @@ func (h *hunt) along(ctx context.Context, line uint64) (*pieces, error) {
 				seen = seen[1:]
 			}
 		}
-		todo = next
-		if len(p.kinks)+len(todo) > mostKinks || len(todo) > 0 && todo[0].depth > splits {
+		waiting = next
+		if len(p.kinks)+len(waiting) > mostKinks || len(waiting) > 0 && waiting[0].depth > splits {
 			return nil, nil //nolint:nilnil // there is none
 		}
 	}
