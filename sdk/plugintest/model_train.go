@@ -259,6 +259,21 @@ func (d stalled) Data(ctx context.Context, split task.Split) tensor.Blocks {
 	}
 }
 
+// asked is data that tells when it is asked for.
+type asked struct {
+	model.DataSource
+	seen func()
+}
+
+// Data implements [model.DataSource].
+func (d asked) Data(ctx context.Context, split task.Split) tensor.Blocks {
+	d.seen()
+	return d.DataSource.Data(ctx, split)
+}
+
+// unseenTime is what a training that neither reports nor asks for data of ours has to begin in before it is cancelled.
+const unseenTime = time.Second
+
 func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 	kept := s.values
 	s.values = s.endless(ctx)
@@ -276,10 +291,15 @@ func modelCancel(ctx context.Context, s *subject, v *Verdict) error {
 		if err != nil {
 			return err
 		}
-		inner, cancel := cancelled(ctx, wait)
+		inner, cancel := cancelled(ctx, unseenTime)
 		defer cancel()
+		// Cancelled before it runs there, a training would have nothing to end.
+		seen := sync.OnceFunc(func() { time.AfterFunc(wait, cancel) })
+		if req.Data != nil {
+			req.Data = asked{req.Data, seen}
+		}
 		began := time.Now()
-		if _, err = m.Train(inner, req, component.Discard{}); err == nil {
+		if _, err = m.Train(inner, req, onProgress(seen)); err == nil {
 			v.Notef("the training ended by itself after %.1f s", time.Since(began).Seconds())
 		} else if inner.Err() == nil {
 			return fmt.Errorf("calling Train: %w", err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -203,12 +204,18 @@ func modelFaults() map[string]fault {
 		}),
 		"stubborn": modelled(func(m *wrongModel) {
 			m.train = func(ctx context.Context, req model.TrainRequest, report component.Reporter) (model.TrainResult, error) {
-				defer func() {
-					if ctx.Err() != nil {
-						select {}
-					}
-				}()
-				return m.Model.Train(ctx, req, report)
+				r, err := m.Model.Train(ctx, req, report)
+				// The lease on the task may end before the news of the cancellation comes, and so may a short training.
+				patience := 500 * time.Millisecond
+				if err != nil {
+					patience = time.Minute
+				}
+				select {
+				case <-ctx.Done():
+					select {}
+				case <-time.After(patience):
+				}
+				return r, err
 			}
 		}),
 		"half-checkpoint": modelled(func(m *wrongModel) {
