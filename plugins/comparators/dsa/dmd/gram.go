@@ -23,65 +23,88 @@ const (
 // moments are H^T H (columns, columns) of the embedding H. The block of delays i and j is a sum of x(t-i) x(t-j)^T over a window of t, and that of i+1 and
 // j+1 the same sum over the window one delay earlier: only one row of blocks is summed in full, at 1/delays of the cost, the others differ by the
 // windows' ends.
-func (e *embedding) moments(ctx context.Context, threads int) (*mat.Dense, error) {
-	d, c := e.width, e.columns
-	g := mat.NewDense(c, c, nil)
-	whole := g.RawMatrix()
+func (e *embedding) moments(ctx context.Context, threads int) (*product.Right, error) {
+	d := e.width
+	g := product.NewRight(e.columns, e.columns)
 	lost := (e.delays - 1) * e.interval
 	edge := 0 // Rows at each end of the windows, of all trials.
 	for _, t := range e.trials {
 		edge += min(e.interval, max(0, t.Bins()-lost))
 	}
+	// One chain of blocks for each lag; chains share nothing. Each worker has the chains that its turn comes to.
+	workers := max(1, min(threads, e.delays))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(threads)
-	// One chain of blocks for each lag; chains share nothing.
-	for lag := range e.delays {
+	for worker := range workers {
 		group.Go(func() error {
+			var lags []int
+			for lag := worker; lag < e.delays; lag += workers {
+				lags = append(lags, lag)
+			}
+			blocks, err := e.lagged(ctx, lags)
+			if err != nil {
+				return err
+			}
 			var w product.Workspace
-			block := make([]float64, d*d)
-			for _, t := range e.trials {
-				n := t.Bins() - lost
-				if n <= 0 {
-					continue
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				old, now := t.Data[(lost-lag*e.interval)*d:], t.Data[lost*d:]
-				w.Add(block, d, d, n, product.Operand{Data: old, Stride: d, T: true}, product.Operand{Data: now, Stride: d})
-			}
 			left, right := make([]float64, 0, 2*edge*d), make([]float64, 0, 2*edge*d)
-			for j := 0; ; j++ {
-				i := j + lag
-				for r := range d {
-					row := block[r*d : r*d+d]
-					copy(whole.Data[(i*d+r)*c+j*d:], row)
-					for q, v := range row {
-						whole.Data[(j*d+q)*c+i*d+r] = v
+			for n, lag := range lags {
+				block := blocks[n]
+				for j := 0; ; j++ {
+					i := j + lag
+					g.Put(i*d, j*d, product.Operand{Data: block, Stride: d}, d, d)
+					g.Put(j*d, i*d, product.Operand{Data: block, Stride: d, T: true}, d, d)
+					if i+1 == e.delays {
+						break
 					}
+					left, right = e.ends(left[:0], right[:0], i, j)
+					w.Add(block, d, d, len(left)/d, product.Operand{Data: left, Stride: d, T: true}, product.Operand{Data: right, Stride: d})
 				}
-				if i+1 == e.delays {
-					return ctx.Err()
-				}
-				left, right = left[:0], right[:0]
-				for _, t := range e.trials {
-					n := t.Bins() - lost
-					for q := range min(e.interval, max(0, n)) {
-						// What the window gains at its beginning and loses at its end.
-						gain, loss := q-e.interval, n-1-q
-						left = append(left, t.row(lost-i*e.interval+gain)...)
-						right = append(right, t.row(lost-j*e.interval+gain)...)
-						left = append(left, t.row(lost-i*e.interval+loss)...)
-						for _, v := range t.row(lost - j*e.interval + loss) {
-							right = append(right, -v)
-						}
-					}
-				}
-				w.Add(block, d, d, 2*edge, product.Operand{Data: left, Stride: d, T: true}, product.Operand{Data: right, Stride: d})
 			}
+			return ctx.Err()
 		})
 	}
 	return g, group.Wait()
+}
+
+// lagged sums x(t-lag)^T x(t) over the windows of t of all trials: a block (width, width) for each lag.
+func (e *embedding) lagged(ctx context.Context, lags []int) ([][]float64, error) {
+	blocks := make([][]float64, len(lags))
+	for k := range blocks {
+		blocks[k] = make([]float64, e.width*e.width)
+	}
+	lost := (e.delays - 1) * e.interval
+	var s *product.Series
+	for _, t := range e.trials {
+		n := t.Bins() - lost
+		if n <= 0 {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s = product.PackSeries(s, t.Data, t.Bins(), e.width)
+		for k, lag := range lags {
+			s.AddLagged(blocks[k], lost-lag*e.interval, lost, n)
+		}
+	}
+	return blocks, nil
+}
+
+// ends appends what the window of delays i+1 and j+1 has at its beginning and that of i and j does not, and the reverse at its end with its sign turned in right.
+func (e *embedding) ends(left, right []float64, i, j int) (l, r []float64) {
+	lost := (e.delays - 1) * e.interval
+	for _, t := range e.trials {
+		n := t.Bins() - lost
+		for q := range min(e.interval, max(0, n)) {
+			gain, loss := q-e.interval, n-1-q
+			left = append(left, t.row(lost-i*e.interval+gain)...)
+			right = append(right, t.row(lost-j*e.interval+gain)...)
+			left = append(left, t.row(lost-i*e.interval+loss)...)
+			for _, v := range t.row(lost - j*e.interval + loss) {
+				right = append(right, -v)
+			}
+		}
+	}
+	return left, right
 }
 
 // fromMoments decomposes by second moments: as many singular values and vectors as the criterion needs.
@@ -96,14 +119,14 @@ func (e *embedding) fromMoments(ctx context.Context, opt Options) (s []float64, 
 	most := min(e.rows, e.columns)
 	rank := opt.Rank
 	if opt.ReducedRank || rank.Optimal || (rank.Number == 0 && rank.Threshold == 0 && rank.Explained == 0) {
-		s, u, err = everything(g)
+		s, u, err = everything(g, e.columns)
 		return s[:min(most, len(s))], u, total, err
 	}
 	for r := min(most, max(rank.Number, 32)); ; r = min(most, 2*r) {
 		if rank.Number > 0 {
 			r = min(most, rank.Number)
 		}
-		s, u, err = leading(ctx, g, r)
+		s, u, err = leading(ctx, g, e.columns, r)
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -118,10 +141,13 @@ func (e *embedding) fromMoments(ctx context.Context, opt Options) (s []float64, 
 	}
 }
 
-// everything is the whole eigendecomposition of g, as singular values of what g are the moments of.
-func everything(g *mat.Dense) ([]float64, *mat.Dense, error) {
-	n, _ := g.Dims()
-	values, v, ok := symmetric.Decompose(g.RawMatrix().Data, n)
+// everything is the whole eigendecomposition of g (n, n), as singular values of what g are the moments of.
+func everything(g *product.Right, n int) ([]float64, *mat.Dense, error) {
+	whole := make([]float64, n*n)
+	for i := range n {
+		g.Row(whole[i*n:i*n+n], i)
+	}
+	values, v, ok := symmetric.Decompose(whole, n)
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: the eigenvalues of %d x %d second moments did not converge", ErrData, n, n)
 	}
@@ -141,22 +167,22 @@ const (
 	residualLast  = 1e-8
 )
 
-// leading finds the r largest eigenvalues of g by block Lanczos with full reorthogonalisation (Golub & Underwood 1977; Saad 2011, 6.5), as singular values,
+// leading finds the r largest eigenvalues of g (n, n) by block Lanczos with full reorthogonalisation (Golub & Underwood 1977; Saad 2011, 6.5), as singular values,
 // with their vectors. The first block is the same each time. Where the space would come near the whole, the whole is decomposed.
-func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, error) {
-	n, _ := g.Dims()
+func leading(ctx context.Context, g *product.Right, n, r int) ([]float64, *mat.Dense, error) {
 	if n <= 200 || 3*r+4*krylovBlock > n {
-		s, u, err := everything(g)
+		s, u, err := everything(g, n)
 		if err != nil {
 			return nil, nil, err
 		}
 		return s[:r], mat.DenseCopyOf(u.Slice(0, n, 0, r)), nil
 	}
-	raw := g.RawMatrix().Data
 	const b = krylovBlock
 	limit := n / 2 / b * b
+	// About where recordings of a few hundred dimensions converge; a look costs as much as several blocks.
+	check := max(4*r, 4*b)
 	// Basis vectors are rows of q, their images rows of gq.
-	q, gq := make([]float64, 0, min(limit, 7*r)*n), make([]float64, 0, min(limit, 7*r)*n)
+	q, gq := make([]float64, 0, min(limit, check+2*b)*n), make([]float64, 0, min(limit, check+2*b)*n)
 	var w product.Workspace
 	next := make([]float64, b*n)
 	// Quasi-random, so that no eigenvector is orthogonal to it.
@@ -167,9 +193,6 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		x ^= x << 17
 		next[i] = float64(int64(x)) / (1 << 63)
 	}
-	// About where recordings of a few hundred dimensions converge; a look costs as much as several blocks.
-	check := max(4*r, 4*b)
-	packed := product.Pack(product.Operand{Data: raw, Stride: n}, n, n)
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -178,7 +201,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		added := orthonormal(&w, q, next, n)
 		q = append(q, next[:added*n]...)
 		image := make([]float64, added*n)
-		w.MulRight(image, added, product.Operand{Data: q[k*n:], Stride: n}, packed)
+		w.MulRight(image, added, product.Operand{Data: q[k*n:], Stride: n}, g)
 		gq = append(gq, image...)
 		k += added
 		if k >= check || added < b || k >= limit {
@@ -196,7 +219,7 @@ func leading(ctx context.Context, g *mat.Dense, r int) ([]float64, *mat.Dense, e
 		}
 		next = image
 	}
-	s, u, err := everything(g)
+	s, u, err := everything(g, n)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,18 +33,62 @@ func (w *Workspace) Mul(dst []float64, m, n, k int, a, b Operand) { w.run(dst, m
 // Add adds the product of a (m, k) and b (k, n) to dst (m, n).
 func (w *Workspace) Add(dst []float64, m, n, k int, a, b Operand) { w.run(dst, m, n, k, a, b, true) }
 
-// Right is a right operand that was packed once, for many products.
+// Right is a right operand (k, n) that was packed once, for many products.
 type Right struct {
 	n, k   int
 	panels []float64
 }
 
+// NewRight is one of zeros, which [Right.Put] fills.
+func NewRight(k, n int) *Right { return &Right{n, k, make([]float64, (n+cols-1)/cols*cols*k)} }
+
 // Pack packs b (k, n).
 func Pack(b Operand, k, n int) *Right {
-	r := &Right{n, k, make([]float64, (n+cols-1)/cols*cols*k)}
+	r := NewRight(k, n)
 	b.T = !b.T
 	pack(r.panels, b, n, k)
 	return r
+}
+
+// Put sets the elements from (row, col) on to the matrix o (m, n).
+func (r *Right) Put(row, col int, o Operand, m, n int) {
+	if col%cols == 0 {
+		for j := 0; j < n; j += cols {
+			o, width := o, min(cols, n-j)
+			if o.T {
+				o.Data = o.Data[j*o.Stride:]
+			} else {
+				o.Data = o.Data[j:]
+			}
+			if o.T = !o.T; width == cols {
+				pack(r.panels[(col+j)*r.k+row*cols:][:m*cols], o, cols, m)
+				continue
+			}
+			for i := range m {
+				for q := range width {
+					r.panels[r.index(row+i, col+j+q)] = o.at(q, i)
+				}
+			}
+		}
+		return
+	}
+	for i := range m {
+		for j := range n {
+			r.panels[r.index(row+i, col+j)] = o.at(i, j)
+		}
+	}
+}
+
+// At is an element.
+func (r *Right) At(i, j int) float64 { return r.panels[r.index(i, j)] }
+
+func (r *Right) index(i, j int) int { return j/cols*cols*r.k + i*cols + j%cols }
+
+// Row writes row i to dst (n).
+func (r *Right) Row(dst []float64, i int) {
+	for j := 0; j < r.n; j += cols {
+		copy(dst[j:r.n], r.panels[j*r.k+i*cols:][:cols])
+	}
 }
 
 // MulRight writes the product of a (m, k) and b (k, n) to dst (m, n).
