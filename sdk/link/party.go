@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -96,10 +95,11 @@ func (p *party) meet(call func() error) error {
 // panic ends the process.
 func (p *party) survive(call func() error) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = &component.InternalError{Component: p.link.name, Message: fmt.Sprintf("an episode panicked: %v\n%s", r, debug.Stack())}
+		if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
+			err = fmt.Errorf("%s: an episode: %w", p.link.name, err)
 		}
 	}()
+	defer component.Recover(&err)
 	return call()
 }
 

@@ -277,7 +277,7 @@ type waveParams struct {
 	Blocks  int    `param:"blocks" default:"4" min:"0" doc:"blocks"`
 	Trials  int    `param:"trials" default:"4" min:"1" doc:"trials in a block"`
 	Bins    int    `param:"bins" default:"8" min:"1" doc:"bins"`
-	Failure string `param:"failure" default:"none" choices:"none,panic,diverge,plain,open,hang,drain" doc:"what goes wrong after the first block"`
+	Failure string `param:"failure" default:"none" choices:"none,panic,aside,diverge,plain,open,hang,drain" doc:"what goes wrong after the first block"`
 }
 
 type wave struct {
@@ -307,6 +307,16 @@ func (t *wave) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks 
 				switch t.p.Failure {
 				case "panic":
 					panic("in the middle")
+				case "aside":
+					failed := make(chan error)
+					go func() {
+						var err error
+						defer func() { failed <- err }()
+						defer component.Recover(&err)
+						panic("on a goroutine")
+					}()
+					yield(tensor.Block{}, <-failed)
+					return
 				case "diverge":
 					yield(tensor.Block{}, fmt.Errorf("wave: %w", &component.DivergedError{Step: 7, Quantity: "amplitude", Value: math.NaN(), Hint: "less wind"}))
 					return

@@ -127,8 +127,13 @@ func TestErrorsKeepTheirTypes(t *testing.T) {
 	if err := drain(param.Values{"failure": "panic"}); !errors.As(err, &internal) || !strings.Contains(internal.Message, "in the middle") {
 		t.Errorf("a panic arrives as %v", err)
 	}
-	if !strings.Contains(p.log.String(), "components_test.go") {
-		t.Error("the stack of the panic is not in the log")
+	if err := drain(param.Values{"failure": "aside"}); !errors.As(err, &internal) || internal.Component != "task/wave" || internal.Message != "panic: on a goroutine" {
+		t.Errorf("a panic on a goroutine arrives as %v", err)
+	}
+	for _, stack := range []string{`"panic":"in the middle"`, `"panic":"on a goroutine"`, "components_test.go"} {
+		if !strings.Contains(p.log.String(), stack) {
+			t.Errorf("%s is not in the log", stack)
+		}
 	}
 	if _, err := p.OpenTask(ctx, name(component.Task, "wave"), param.Values{"failure": "open"}, testEnv); !errors.As(err, &internal) {
 		t.Errorf("a panic at opening arrives as %v", err)

@@ -142,6 +142,9 @@ func (s *Server) guard(ctx context.Context, method string, run func(context.Cont
 		err = run(ctx)
 	}
 	if err != nil {
+		if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
+			s.log.Error("panic", "component", name, "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
+		}
 		// A call that the plugin itself ended says why, rather than that it was cancelled.
 		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, component.ErrUnavailable) {
 			err = cause

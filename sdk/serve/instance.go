@@ -120,11 +120,7 @@ func (s *Server) end(i *instance) (err error) {
 	if !ok {
 		return nil
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = &component.InternalError{Component: i.info.Name.String(), Message: fmt.Sprintf("panic: %v", p)}
-		}
-	}()
+	defer component.Recover(&err)
 	return c.Close()
 }
 

@@ -108,11 +108,7 @@ type item struct {
 func (d *dataSource) receive() {
 	defer close(d.ended)
 	// Nothing else would catch a panic on this goroutine, and one frame of a peer must not end the process.
-	defer func() {
-		if p := recover(); p != nil {
-			d.err = &component.InternalError{Component: "serve", Message: fmt.Sprintf("panic: %v", p)}
-		}
-	}()
+	defer component.Recover(&d.err)
 	for {
 		m, err := d.stream.stream.Recv()
 		if err != nil {

@@ -3,9 +3,7 @@ package dsa
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"runtime/debug"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -75,14 +73,7 @@ func (c *comparison) each(ctx context.Context, phase string, n int, f func(ctx c
 	var done atomic.Int64
 	for i := range n {
 		g.Go(func() (err error) {
-			defer func() {
-				if p := recover(); p != nil {
-					if c.log != nil {
-						c.log.Error("panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-					}
-					err = fmt.Errorf("dsa: panic: %v", p)
-				}
-			}()
+			defer component.Recover(&err)
 			if err := ctx.Err(); err != nil {
 				return err
 			}

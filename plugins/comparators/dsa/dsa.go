@@ -9,7 +9,6 @@ package dsa
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -68,7 +67,7 @@ func check(p Params) []param.Problem {
 
 // Open makes an instance.
 func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
-	return &dsa{p, env.Seed, max(1, env.Threads), env.Log}, nil
+	return &dsa{p, env.Seed, max(1, env.Threads)}, nil
 }
 
 // dsa implements [comparator.Comparator].
@@ -76,7 +75,6 @@ type dsa struct {
 	Params
 	seed    uint64
 	threads int
-	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*dsa)(nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
@@ -63,7 +62,7 @@ func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator
 	if problems := check(p); len(problems) > 0 {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
-	return &fixedPoints{p, env.Seed, max(1, env.Threads), env.Log}, nil
+	return &fixedPoints{p, env.Seed, max(1, env.Threads)}, nil
 }
 
 // fixedPoints implements [comparator.Comparator].
@@ -71,7 +70,6 @@ type fixedPoints struct {
 	Params
 	seed    uint64
 	threads int
-	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*fixedPoints)(nil)
@@ -81,15 +79,6 @@ func (c *fixedPoints) Compare(ctx context.Context, req comparator.Request, repor
 	if report == nil {
 		report = component.Discard{}
 	}
-	out, err := c.compare(ctx, req, report)
-	var panicked *trials.PanicError
-	if errors.As(err, &panicked) && c.log != nil {
-		c.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	return out, err
-}
-
-func (c *fixedPoints) compare(ctx context.Context, req comparator.Request, report component.Reporter) (comparator.Outcome, error) {
 	if err := checkRequest(req); err != nil {
 		return comparator.Outcome{}, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -109,7 +108,7 @@ func each(ctx context.Context, threads, n, run int, f func(ctx context.Context, 
 	g.SetLimit(max(1, threads))
 	for from := 0; from < n; from += run {
 		g.Go(func() (err error) {
-			defer trials.Recover(&err)
+			defer component.Recover(&err)
 			if err := inner.Err(); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
@@ -125,7 +126,7 @@ func (c *comparison) fewShots(ctx context.Context, s *comparator.Subject, shuffl
 	g.SetLimit(c.threads)
 	for i := range draws {
 		g.Go(func() (err error) {
-			defer trials.Recover(&err)
+			defer component.Recover(&err)
 			f := fitting{z: z[0], unit: u, from: from, to: to, ridge: c.ShotRidge}
 			for _, k := range random.New(c.seed, "metrics/few-shot", uint64(shots), uint64(i)).Perm(len(usable))[:shots] {
 				f.add(counts[0], pairs, usable[k])

@@ -9,11 +9,8 @@ package metrics
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"math"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -44,7 +41,7 @@ func Factory() comparator.Factory {
 
 // Open makes an instance.
 func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
-	return &metrics{p, env.Seed, max(1, env.Threads), env.Log}, nil
+	return &metrics{p, env.Seed, max(1, env.Threads)}, nil
 }
 
 // metrics implements [comparator.Comparator].
@@ -52,7 +49,6 @@ type metrics struct {
 	Params
 	seed    uint64
 	threads int
-	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*metrics)(nil)
@@ -63,15 +59,6 @@ func (m *metrics) Compare(ctx context.Context, req comparator.Request, report co
 	if report == nil {
 		report = component.Discard{}
 	}
-	out, err := m.compare(ctx, req, report)
-	var panicked *trials.PanicError
-	if errors.As(err, &panicked) && m.log != nil {
-		m.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	return out, err
-}
-
-func (m *metrics) compare(ctx context.Context, req comparator.Request, report component.Reporter) (comparator.Outcome, error) {
 	c, err := newComparison(m, req)
 	if err != nil {
 		return comparator.Outcome{}, err

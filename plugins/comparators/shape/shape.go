@@ -2,12 +2,9 @@ package shape
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
-	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -52,7 +49,7 @@ func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator
 	if problems := check(p); len(problems) > 0 {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
-	return &shape{p, env.Seed, max(1, env.Threads), env.Log}, nil
+	return &shape{p, env.Seed, max(1, env.Threads)}, nil
 }
 
 // shape implements [comparator.Comparator].
@@ -60,7 +57,6 @@ type shape struct {
 	Params
 	seed    uint64
 	threads int
-	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*shape)(nil)
@@ -75,10 +71,5 @@ func (s *shape) Compare(ctx context.Context, req comparator.Request, report comp
 	if err != nil {
 		return comparator.Outcome{}, err
 	}
-	out, err := c.run(ctx)
-	var panicked *trials.PanicError
-	if errors.As(err, &panicked) && s.log != nil {
-		s.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	return out, err
+	return c.run(ctx)
 }

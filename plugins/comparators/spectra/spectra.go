@@ -2,8 +2,6 @@ package spectra
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -41,7 +39,7 @@ func Factory() comparator.Factory {
 
 // Open makes an instance.
 func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
-	return &spectra{p, env.Seed, max(1, env.Threads), env.Log}, nil
+	return &spectra{p, env.Seed, max(1, env.Threads)}, nil
 }
 
 // spectra implements [comparator.Comparator].
@@ -49,7 +47,6 @@ type spectra struct {
 	Params
 	seed    uint64
 	threads int
-	log     *slog.Logger
 }
 
 var _ comparator.Comparator = (*spectra)(nil)
@@ -63,10 +60,5 @@ func (s *spectra) Compare(ctx context.Context, req comparator.Request, report co
 	if err != nil {
 		return comparator.Outcome{}, err
 	}
-	out, err := newComparison(s, r, report).run(ctx)
-	var panicked *trials.PanicError
-	if errors.As(err, &panicked) && s.log != nil {
-		s.log.Error("panic", "panic", panicked.Value, "stack", string(panicked.Stack))
-	}
-	return out, err
+	return newComparison(s, r, report).run(ctx)
 }

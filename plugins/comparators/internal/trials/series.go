@@ -5,10 +5,10 @@ package trials
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -143,7 +143,7 @@ func InShards(ctx context.Context, threads, trials int, f func(shard, from, to i
 	g.SetLimit(threads)
 	for shard := range Shards {
 		g.Go(func() (err error) {
-			defer Recover(&err)
+			defer component.Recover(&err)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -153,22 +153,6 @@ func InShards(ctx context.Context, threads, trials int, f func(shard, from, to i
 	}
 	return g.Wait()
 }
-
-// PanicError is a panic of a goroutine.
-type PanicError struct {
-	Value string
-	Stack []byte
-}
-
-// Recover makes a panic a [PanicError] of the function that defers it.
-func Recover(err *error) {
-	if p := recover(); p != nil {
-		*err = &PanicError{fmt.Sprint(p), debug.Stack()}
-	}
-}
-
-// Error is the panic's own message; the stack is for the log.
-func (e *PanicError) Error() string { return "panic: " + e.Value }
 
 // Add adds from to to.
 func Add(to, from []float64) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
 // A panic on a goroutine is an error of the comparison.
@@ -15,7 +17,7 @@ func TestPanicInShards(t *testing.T) {
 				none[shard] = 0
 			}
 		})
-		var panicked *PanicError
+		var panicked *component.PanicError
 		if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "out of range") || strings.Contains(err.Error(), "goroutine") || !strings.Contains(string(panicked.Stack), "shards_test.go") {
 			t.Errorf("%d threads: error %v", threads, err)
 		}
