@@ -134,10 +134,16 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 		if why == nil {
 			why = trials.Omit("one subject: a comparison needs 2")
 		}
-		out.Results = c.omitted(0, -1, why)
+		out.Results = []component.Result{c.unknown(0, why)}
 		return out, nil
 	}
 	reported := trials.Pairs{Subjects: n, Anchored: c.anchored()}
+	// Of a subject whose latents are not known one word is enough, whatever the number of metrics and of others that it could have been compared with.
+	for i := range c.latents {
+		if why := c.latents[i].err; why != nil {
+			out.Results = append(out.Results, c.unknown(i, why))
+		}
+	}
 	for reported.First < n-1 && c.latents[reported.First].err != nil {
 		reported.First++
 	}
@@ -148,8 +154,7 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 			var why trials.Omission
 			switch {
 			case errors.As(err, &why):
-				// Without the truth's latents one word of it for each model is enough, and models are compared with each other.
-				if reported.Reported(i) {
+				if reported.Reported(i) && c.latents[i].err == nil && c.latents[j].err == nil {
 					out.Results = append(out.Results, c.omitted(j, i, why)...)
 				}
 				for _, m := range c.metrics {
@@ -180,7 +185,14 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 	return out, err
 }
 
-// omitted are the results of a pair, or of a subject alone, that has none.
+// unknown is the one result of a subject that cannot be compared with any other.
+func (c *comparison) unknown(subject int, why error) component.Result {
+	r := c.result(c.metrics[0], &c.latents[subject], -1)
+	r.Reason = fmt.Sprintf("%v; so it is with all %d metrics", why, len(c.metrics))
+	return r
+}
+
+// omitted are the results of a pair that has none.
 func (c *comparison) omitted(subject, reference int, why error) []component.Result {
 	var out []component.Result
 	for _, m := range c.metrics {
