@@ -129,7 +129,7 @@ const mostMissing = 20
 func missingValues(s *studies.Study) []string {
 	var out []string
 	for _, g := range s.Gaps() {
-		out = append(out, fmt.Sprintf("%s of %s at %s: %s", g.Metric, g.Subject, s.Where(g), g.Reason))
+		out = append(out, fmt.Sprintf("%s at %s: %s", g.Values(), s.Where(g), g.Reason))
 	}
 	if n := len(out) - mostMissing; n > 0 {
 		out = append(out[:mostMissing], fmt.Sprintf("and %d more, in %s", n, artifact.ResultsTable))

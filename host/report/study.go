@@ -41,9 +41,13 @@ func (c *studyComposer) compose(ctx context.Context) error {
 	}
 	s.Notes = append(s.Notes, c.study.Problems...)
 	if gaps := c.study.Gaps(); len(gaps) > 0 {
-		l := list{Title: "Not computed", Head: []string{"metric", "subject", "where", "reason"}, Right: make([]bool, 4)}
+		l := list{Title: "Not computed", Head: []string{"metrics", "subject", "where", "reason"}, Right: make([]bool, 4)}
 		for _, g := range gaps {
-			l.Rows = append(l.Rows, []string{g.Metric, g.Subject, c.study.Where(g), g.Reason})
+			subject := g.Subject
+			if g.Reference != "" {
+				subject += " against " + g.Reference
+			}
+			l.Rows = append(l.Rows, []string{strings.Join(g.Metrics, ", "), subject, c.study.Where(g), g.Reason})
 		}
 		s.Lists = append(s.Lists, l)
 	}

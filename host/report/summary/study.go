@@ -195,27 +195,44 @@ func (s *Study) Count(state artifact.PointState) int {
 	return n
 }
 
-// Gap is values of a series that could not be had, for one reason.
+// Gap is values of a subject that could not be had, for one reason.
 type Gap struct {
-	Metric, Subject, Reason string
+	Comparator, Subject, Reference, Reason string
+	Metrics                                []string
 	// Points are places in the study's Points.
 	Points []int
 }
 
-// Gaps lists the values that are missing although the comparison was done, in order of appearance.
+// Values says which values are missing, e.g. "rate_r2, co_bps of gru-64 against truth".
+func (g Gap) Values() string {
+	return artifact.Remark{Metrics: g.Metrics, Subjects: []string{g.Subject}, Reference: g.Reference}.Values()
+}
+
+// Gaps lists the values that are missing although the comparison was done, in order of appearance; metrics that are missing at the same points for the same reason are one.
 func (s *Study) Gaps() []Gap {
 	var out []Gap
 	for _, t := range s.Series {
+		var own []Gap
 		for _, r := range t.Runs {
 			if !math.IsNaN(r.Value) {
 				continue
 			}
-			i := slices.IndexFunc(out, func(g Gap) bool { return g.Metric == t.Metric && g.Subject == t.Subject && g.Reason == r.Reason })
+			i := slices.IndexFunc(own, func(g Gap) bool { return g.Reason == r.Reason })
 			if i < 0 {
-				i = len(out)
-				out = append(out, Gap{Metric: t.Metric, Subject: t.Subject, Reason: r.Reason})
+				i = len(own)
+				own = append(own, Gap{Comparator: t.Comparator, Subject: t.Subject, Reference: t.Reference, Reason: r.Reason, Metrics: []string{t.Metric}})
 			}
-			out[i].Points = append(out[i].Points, r.Point)
+			own[i].Points = append(own[i].Points, r.Point)
+		}
+		for _, g := range own {
+			i := slices.IndexFunc(out, func(o Gap) bool {
+				return o.Comparator == g.Comparator && o.Subject == g.Subject && o.Reference == g.Reference && o.Reason == g.Reason && slices.Equal(o.Points, g.Points)
+			})
+			if i < 0 {
+				out = append(out, g)
+			} else {
+				out[i].Metrics = append(out[i].Metrics, t.Metric)
+			}
 		}
 	}
 	return out

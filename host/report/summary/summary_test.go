@@ -2,6 +2,7 @@ package summary
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -130,6 +131,33 @@ func TestRead(t *testing.T) {
 	gaps := s.Gaps()
 	if len(gaps) != 1 || len(gaps[0].Points) != 4 || s.Where(gaps[0]) != "all 4 points" {
 		t.Errorf("gaps %+v", gaps)
+	}
+}
+
+// Metrics that are missing at the same points for the same reason are one gap; a value that is missing elsewhere, or against another subject, is another.
+func TestGapsAreGathered(t *testing.T) {
+	nan := math.NaN()
+	series := func(metric, subject, reference string, runs ...Run) *Series {
+		return &Series{Comparator: "m", Metric: metric, Subject: subject, Reference: reference, Runs: runs}
+	}
+	missing := func(point int, why string) Run { return Run{Point: point, Value: nan, Reason: why} }
+	s := &Study{Series: []*Series{
+		series("a", "x", "truth", missing(0, "short"), missing(1, "short")),
+		series("b", "x", "truth", missing(0, "short"), missing(1, "short")),
+		series("c", "x", "truth", missing(0, "short"), Run{Point: 1, Value: 1}),
+		series("a", "x", "y", missing(0, "short"), missing(1, "short")),
+		series("a", "y", "truth", missing(0, "other"), missing(1, "short")),
+	}}
+	var got []string
+	for _, g := range s.Gaps() {
+		got = append(got, fmt.Sprintf("%s at %v: %s", g.Values(), g.Points, g.Reason))
+	}
+	want := []string{
+		"a, b of x against truth at [0 1]: short", "c of x against truth at [0]: short", "a of x against y at [0 1]: short",
+		"a of y against truth at [0]: other", "a of y against truth at [1]: short",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("gaps\n%q, want\n%q", got, want)
 	}
 }
 
