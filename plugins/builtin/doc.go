@@ -38,6 +38,7 @@
 //	dsa/bootstrap            resample       the trials of a resample
 //	fixedpoints/starts       input, start   the states that a start of the search is made of, and its noise
 //	fixedpoints/null         draw           the visited states that take the place of points
+//	fixedpoints/partners     draw           the points that take the place of partners
 //	fixedpoints/pieces       -              the states at which a step is looked at for being linear in pieces; the seed is 0
 //	fixedpoints/line         line           the direction of a line that kinks are looked for along; the seed is 0
 //	fixedpoints/explained    -              the states at which the pieces that were found are compared with the step; the seed is 0

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/cmplx"
+	"slices"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -169,6 +171,7 @@ func align(ctx context.Context, req *comparator.Request, a, b *examined) (*affin
 const (
 	alignment     = "alignment_r2"
 	matchDistance = "fixed_point_distance"
+	matchedShare  = "fixed_points_matched"
 	hausdorff     = "fixed_point_hausdorff"
 	countGap      = "fixed_point_count_difference"
 	sameStability = "fixed_point_stability_agreement"
@@ -180,7 +183,7 @@ func (c *fixedPoints) pair(ctx context.Context, req *comparator.Request, a, b *e
 	var out paired
 	m, err := align(ctx, req, a, b)
 	if why, ok := err.(trials.Omission); ok { //nolint:errorlint // it is never wrapped
-		for _, metric := range []string{alignment, matchDistance, hausdorff, countGap, sameStability, spectralGap} {
+		for _, metric := range []string{alignment, matchDistance, matchedShare, hausdorff, countGap, sameStability, spectralGap} {
 			out.results = append(out.results, without(metric, b.Label, a.Label, string(why)))
 		}
 		return out, nil
@@ -190,16 +193,33 @@ func (c *fixedPoints) pair(ctx context.Context, req *comparator.Request, a, b *e
 	r := value(alignment, b.Label, m.r2, "", m.rows)
 	r.Reference, r.Better = a.Label, component.Higher
 	out.results = append(out.results, r)
-	for _, u := range a.found {
-		for k := range b.found {
-			if v := &b.found[k]; v.name == u.name {
-				if err := c.pairUnder(ctx, a, b, &u, v, m, len(a.found) > 1, &out); err != nil {
-					return out, err
-				}
+	several := len(a.found) > 1
+	for i := range a.found {
+		u := &a.found[i]
+		k := slices.IndexFunc(b.found, func(v under) bool { return v.name == u.name })
+		if k >= 0 {
+			if err := c.pairUnder(ctx, a, b, u, &b.found[k], m, several, &out); err != nil {
+				return out, err
 			}
+			continue
 		}
+		suffix := ""
+		if several {
+			suffix = "/" + u.name
+		}
+		out.results = append(out.results, without(matchDistance+suffix, b.Label, a.Label, fmt.Sprintf("points of %s are under the input %q, which those of %s are not (%s): name one for both by the parameter inputs",
+			a.Label, u.name, b.Label, strings.Join(b.inputNames(), ", "))))
 	}
 	return out, nil
+}
+
+// inputNames are those of the inputs that points were looked for under.
+func (e *examined) inputNames() []string {
+	names := make([]string, len(e.found))
+	for i, f := range e.found {
+		names[i] = f.name
+	}
+	return names
 }
 
 // pairUnder compares the points under one input.
@@ -214,17 +234,19 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 		out.results = append(out.results, r)
 		return &out.results[len(out.results)-1]
 	}
-	add(countGap, float64(len(v.Fixed)-len(u.Fixed)), "points", len(u.Fixed)+len(v.Fixed), component.Neither)
-	if len(u.Fixed) == 0 || len(v.Fixed) == 0 {
-		for _, metric := range []string{matchDistance, hausdorff, sameStability, spectralGap} {
-			out.results = append(out.results, without(metric+suffix, b.Label, a.Label, fmt.Sprintf("%d fixed points in %s and %d in %s: at least 1 in each is needed", len(u.Fixed), a.Label, len(v.Fixed), b.Label)))
+	omit := func(why string, metrics ...string) {
+		for _, metric := range metrics {
+			out.results = append(out.results, without(metric+suffix, b.Label, a.Label, why))
 		}
-		return nil
 	}
-	if len(u.Fixed) > mostPaired || len(v.Fixed) > mostPaired {
-		for _, metric := range []string{matchDistance, hausdorff, sameStability, spectralGap} {
-			out.results = append(out.results, without(metric+suffix, b.Label, a.Label, fmt.Sprintf("%d and %d fixed points: more than %d are no isolated points, and are not paired", len(u.Fixed), len(v.Fixed), mostPaired)))
-		}
+	n, l := len(u.Fixed), len(v.Fixed)
+	add(countGap, float64(l-n), "points", n+l, component.Neither)
+	switch {
+	case n == 0 && l == 0:
+		omit(fmt.Sprintf("neither %s nor %s has a fixed point", a.Label, b.Label), matchDistance, matchedShare, hausdorff, sameStability, spectralGap)
+		return nil
+	case n > mostPaired || l > mostPaired:
+		omit(fmt.Sprintf("%d and %d fixed points: more than %d are no isolated points, and are not paired", n, l, mostPaired), matchDistance, matchedShare, hausdorff, sameStability, spectralGap)
 		return nil
 	}
 	x, err := a.latentsOf(ctx, u.Fixed)
@@ -238,26 +260,24 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 	for i := range x {
 		x[i] = m.apply(x[i])
 	}
-	mean, far, pairs := apart(x, y, m.radius)
-	r := add(matchDistance, mean, "sd", len(pairs), component.Lower)
-	r.Null = c.null(x, len(y), m)
-	add(hausdorff, far, "sd", len(x)+len(y), component.Lower)
-	same, gap, counted := 0, 0.0, 0
-	for _, p := range pairs {
-		l, r := u.fixed[p[0]], v.fixed[p[1]]
-		if l.Unstable == r.Unstable {
-			same++
-		}
-		n := min(len(l.Eigenvalues), len(r.Eigenvalues))
-		gap += spectrumDistance(l.Eigenvalues[:n], r.Eigenvalues[:n])
-		counted++
+	p := match(x, y, m.radius)
+	nulls := c.nulls(x, l, m)
+	add(matchDistance, p.distance, "", n+l, component.Lower).Null = nulls.distance
+	add(matchedShare, p.share(n, l), "", n+l, component.Higher).Null = nulls.share(n, l)
+	if n == 0 || l == 0 {
+		omit(fmt.Sprintf("%d fixed points in %s and %d in %s: at least 1 in each is needed", n, a.Label, l, b.Label), hausdorff, sameStability, spectralGap)
+		return nil
 	}
-	add(sameStability, float64(same)/float64(len(pairs)), "", len(pairs), component.Higher)
-	add(spectralGap, gap/float64(counted), "", counted, component.Lower)
+	add(hausdorff, p.far, "sd", n+l, component.Lower).Null = nulls.far
+	if len(p.pairs) == 0 {
+		omit(fmt.Sprintf("no fixed point of %s lies within %v sd of one of %s", a.Label, cutoff, b.Label), sameStability, spectralGap)
+	} else {
+		c.compareMatched(u, v, p.pairs, add)
+	}
 	out.figures = append(out.figures, alignedFigure(a, b, u, v, x, y, suffix, m))
-	matrix := tensor.NewInt(fmt.Sprintf("%s.%s.%s.pairs", b.Label, a.Label, u.name), len(pairs), 2)
-	for i, p := range pairs {
-		matrix.I64[2*i], matrix.I64[2*i+1] = int64(p[0]), int64(p[1])
+	matrix := tensor.NewInt(fmt.Sprintf("%s.%s.%s.pairs", b.Label, a.Label, u.name), len(p.pairs), 2)
+	for i, pair := range p.pairs {
+		matrix.I64[2*i], matrix.I64[2*i+1] = int64(pair[0]), int64(pair[1])
 	}
 	out.matrices = append(out.matrices, matrix)
 	return nil
@@ -266,33 +286,57 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 // mostPaired bounds the points of a set that is paired with another: the assignment takes the cube of their number.
 const mostPaired = 1000
 
-// apart pairs two sets and returns the mean distance of pairs, the Hausdorff distance, both in units of radius, and the pairs.
-func apart(x, y [][]float64, radius float64) (mean, far float64, pairs [][2]int) {
+// cutoff is the distance, in root mean square distances of the latents from their mean, from which on two points have nothing to do with each other.
+const cutoff = 1
+
+// matching is what two sets of points have in common.
+type matching struct {
+	// distance is the optimal subpattern assignment metric of order 1 (Schuhmacher, Vo & Vo 2008): the mean over the points of the larger set of the distance to the partner, at most
+	// cutoff, and cutoff for those without one. far is the Hausdorff distance, infinite where one set is empty.
+	distance, far float64
+	// pairs are those closer than cutoff; matched is their number, a mean over draws in a null.
+	pairs   [][2]int
+	matched float64
+}
+
+// share of the points of the larger of two sets, of n and l, that have a partner.
+func (m matching) share(n, l int) float64 { return m.matched / float64(max(n, l)) }
+
+// match pairs two sets, not both empty, with distances in units of radius.
+func match(x, y [][]float64, radius float64) matching {
+	if len(x) == 0 || len(y) == 0 {
+		return matching{distance: cutoff, far: math.Inf(1)}
+	}
 	d := mat.NewDense(len(x), len(y), nil)
 	for i := range x {
 		for j := range y {
 			d.Set(i, j, distance(x[i], y[j])/radius)
 		}
 	}
-	pairs = transport.Pairs(len(x), len(y), d.At)
-	for _, p := range pairs {
-		mean += d.At(p[0], p[1]) / float64(len(pairs))
+	var m matching
+	sum := float64(max(len(x), len(y))) * cutoff
+	for _, p := range transport.Pairs(len(x), len(y), func(i, j int) float64 { return min(d.At(i, j), cutoff) }) {
+		if v := d.At(p[0], p[1]); v < cutoff {
+			m.pairs = append(m.pairs, p)
+			sum += v - cutoff
+		}
 	}
+	m.distance, m.matched = max(0, sum)/float64(max(len(x), len(y))), float64(len(m.pairs))
 	for i := range x {
-		far = max(far, mat.Min(d.RowView(i)))
+		m.far = max(m.far, mat.Min(d.RowView(i)))
 	}
 	for j := range y {
-		far = max(far, mat.Min(d.ColView(j)))
+		m.far = max(m.far, mat.Min(d.ColView(j)))
 	}
-	return mean, far, pairs
+	return m
 }
 
-// null is the mean distance of pairs where as many visited states take the place of the second subject's points.
-func (c *fixedPoints) null(x [][]float64, n int, m *affine) float64 {
+// nulls are the means over draws in which n visited states take the place of the second subject's points; not numbers without draws.
+func (c *fixedPoints) nulls(x [][]float64, n int, m *affine) matching {
 	if c.NullDraws == 0 {
-		return math.NaN()
+		return matching{distance: math.NaN(), far: math.NaN(), matched: math.NaN()}
 	}
-	sum := 0.0
+	var mean matching
 	for draw := range c.NullDraws {
 		r := random.New(c.seed, "fixedpoints/null", uint64(draw))
 		y := make([][]float64, n)
@@ -300,10 +344,44 @@ func (c *fixedPoints) null(x [][]float64, n int, m *affine) float64 {
 			y[i] = make([]float64, m.to)
 			m.target.read(y[i], r.IntN(m.target.total()))
 		}
-		mean, _, _ := apart(x, y, m.radius)
-		sum += mean
+		one := match(x, y, m.radius)
+		mean.distance += one.distance / float64(c.NullDraws)
+		mean.far += one.far / float64(c.NullDraws)
+		mean.matched += one.matched / float64(c.NullDraws)
 	}
-	return sum / float64(c.NullDraws)
+	return mean
+}
+
+// compareMatched compares what the dynamics do around points that have a partner. In the nulls any point is any other's partner: the mean over all for the stability, over draws for the eigenvalues.
+func (c *fixedPoints) compareMatched(u, v *under, pairs [][2]int, add func(metric string, x float64, unit string, n int, better component.Better) *component.Result) {
+	same := func(i, j int) float64 {
+		if u.fixed[i].Unstable == v.fixed[j].Unstable {
+			return 1
+		}
+		return 0
+	}
+	gap := func(i, j int) float64 {
+		x, y := u.fixed[i].Eigenvalues, v.fixed[j].Eigenvalues
+		n := min(len(x), len(y))
+		return spectrumDistance(x[:n], y[:n])
+	}
+	var agree, apart, anyApart float64
+	for _, p := range pairs {
+		agree += same(p[0], p[1]) / float64(len(pairs))
+		apart += gap(p[0], p[1]) / float64(len(pairs))
+	}
+	anyAgree := 0.0
+	for i := range u.fixed {
+		for j := range v.fixed {
+			anyAgree += same(i, j) / float64(len(u.fixed)*len(v.fixed))
+		}
+	}
+	for draw := range c.NullDraws {
+		r := random.New(c.seed, "fixedpoints/partners", uint64(draw))
+		anyApart += gap(r.IntN(len(u.fixed)), r.IntN(len(v.fixed)))
+	}
+	add(sameStability, agree, "", len(pairs), component.Higher).Null = anyAgree
+	add(spectralGap, apart, "", len(pairs), component.Lower).Null = anyApart / float64(c.NullDraws)
 }
 
 // spectrumDistance is the mean distance of eigenvalues paired by the optimal assignment, the Wasserstein distance of order 1 of two spectra of one size.

@@ -37,5 +37,6 @@
 // # Comparison
 //
 // The points of two subjects are compared in the second one's latents: an affine map, fitted by least squares to the latents of training trials, carries those of the first
-// there; then points are paired by the optimal assignment. Distances are in units of the root mean square distance of the second's latents from their mean.
+// there; then points are paired by the optimal assignment, with distances in units of the root mean square distance of the second's latents from their mean. A point without a partner within
+// one such unit counts as one: the optimal subpattern assignment metric of Schuhmacher, Vo & Vo (2008). So a model with a single point, wherever it is, is far from one with 27.
 package fixedpoints

@@ -31,7 +31,7 @@ type Params struct {
 	Continue    int       `param:"continuation" default:"0" min:"0" max:"10000" doc:"steps in which each input is moved to the next, of phases within a condition, while the points are followed; 0 does not"`
 	BasinSteps  int       `param:"basin_steps" default:"50" min:"0" max:"1000000" unit:"bin" doc:"for how long starts are iterated forward to find the basins, before what is then slow is followed in leaps; 0 reports none"`
 	Vectors     int       `param:"eigenvectors" default:"8" min:"0" max:"100000" doc:"leading eigenvectors, left and right, to store of each point"`
-	NullDraws   int       `param:"null_draws" default:"20" min:"0" max:"100000" doc:"draws of visited states in place of a subject's points whose mean distance is the null of a comparison; 0 gives none"`
+	NullDraws   int       `param:"null_draws" default:"20" min:"0" max:"100000" doc:"draws of visited states in place of a subject's points, and of points in place of partners, whose means are the nulls of a comparison; 0 gives none"`
 }
 
 // Factory returns the component comparator/fixedpoints.

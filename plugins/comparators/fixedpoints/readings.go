@@ -26,10 +26,11 @@ func readings() []component.Reading {
 		{Metric: "continued_points_changed_stability", Text: "Share of the points that have another number of unstable directions after the input has moved."},
 		{Metric: alignment, Text: "Variance of the second subject's latents that the affine map explains by which the first's points are carried there, on the trials that it was fitted to, which flatters many latents. Where it is low, the distances below it compare points in places that do not correspond."},
 		{Metric: countGap, Text: "How many more fixed points the second subject has. The same number does not make them the same points."},
-		{Metric: matchDistance, Text: "Mean distance of points paired so that it is least, in root mean square distances of the latents from their mean. Its null has visited states in place of points: little below the null is no agreement. Points without a partner do not count: see the Hausdorff distance."},
+		{Metric: matchDistance, Text: "How far two sets of points are from being the same, from 0 to 1: points are paired so that the sum is least, a pair counts its distance in root mean square distances of the latents from their mean, and a point without a partner within 1 of that counts 1, so that missing and surplus points are paid for. In the null visited states take the place of the second subject's points: little below it is no agreement.", Source: "Schuhmacher, Vo & Vo 2008"},
+		{Metric: matchedShare, Text: "Share of the points of the subject that has more of them that have a partner within one root mean square distance of the latents from their mean. Where the points of one are many and crowded, near ones are easily found: see the null."},
 		{Metric: hausdorff, Text: "The largest distance of a point of either subject to the nearest of the other, in the same unit: one point that the other lacks is enough to make it large."},
-		{Metric: sameStability, Text: "Share of the pairs with as many unstable directions. Where the distance is large it says little."},
-		{Metric: spectralGap, Text: "Mean distance of the largest eigenvalues of paired points, as many as the smaller state has. It does not depend on coordinates, but most of the eigenvalues of a large network belong to directions that die away at once."},
+		{Metric: sameStability, Text: "Share of the matched points with as many unstable directions as their partner; in the null any point is any other's partner. Where few points are matched it says little."},
+		{Metric: spectralGap, Text: "Mean distance of the largest eigenvalues of matched points, and in the null of points drawn at random, as many as the smaller state has. It does not depend on coordinates, but most of the eigenvalues of a large network belong to directions that die away at once."},
 	}
 	for k := 1; k <= mostRead; k++ {
 		out = append(out, component.Reading{Metric: fmt.Sprintf("fixed_points_%d_unstable", k),

@@ -3,6 +3,7 @@ package fixedpoints
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/cmplx"
 	"reflect"
@@ -305,13 +306,25 @@ func TestCompareConjugates(t *testing.T) {
 			}
 		}
 	}
-	for metric, want := range map[string]float64{alignment: 1, matchDistance: 0, hausdorff: 0, countGap: 0, sameStability: 1, spectralGap: 0} {
+	for metric, want := range map[string]float64{alignment: 1, matchDistance: 0, hausdorff: 0, matchedShare: 1, countGap: 0, sameStability: 1, spectralGap: 0} {
 		if r := opened.Find(t, o, metric, "same"); !(math.Abs(r.Value-want) < 1e-8) || r.Reference != "truth" || r.N == 0 {
 			t.Errorf("%+v, want %v", r, want)
 		}
 	}
 	if r := opened.Find(t, o, matchDistance, "same"); !(r.Null > 0.05) {
 		t.Errorf("null: %+v", r)
+	}
+	for metric, null := range map[string][2]float64{hausdorff: {0.1, 9}, matchedShare: {0.2, 1}, sameStability: {0.2, 0.6}, spectralGap: {0.05, 3}} {
+		if r := opened.Find(t, o, metric, "same"); !(r.Null > null[0] && r.Null <= null[1]) {
+			t.Errorf("null: %+v", r)
+		}
+	}
+	// One point for nine: eight have no partner, however near the one is to the ninth.
+	if r := opened.Find(t, o, matchDistance, "other"); !(r.Value >= 8./9) || r.N != 10 {
+		t.Errorf("%+v", r)
+	}
+	if r := opened.Find(t, o, matchedShare, "other"); r.Value != 1./9 {
+		t.Errorf("%+v", r)
 	}
 	if r := opened.Find(t, o, countGap, "other"); r.Value != -8 {
 		t.Errorf("%+v", r)
@@ -423,11 +436,25 @@ func TestInputs(t *testing.T) {
 	} {
 		// A model of the data, which infers no inputs, is driven by the same ones.
 		driven := subject(t, "driven", tanhNet([]float64{2}, []float64{0}), 4, 40)
-		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs, "continuation": 4}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s, driven}}, nil)
+		// Another has no inputs at all: its points are under others than the truth's.
+		closed := tanhNet([]float64{2}, []float64{0})
+		step, jacobian := closed.step, closed.jacobian
+		closed.inputs, closed.step = 0, func(x, _, next []float64) { step(x, []float64{0}, next) }
+		closed.jacobian = func(x, _, js, _ []float64) { jacobian(x, []float64{0}, js, make([]float64, 1)) }
+		o, err := open(t, 1, 1, param.Values{"starts": 50, "inputs": inputs, "continuation": 4}).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{s, driven, subject(t, "closed", closed, 4, 40)}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sound(t, o)
+		for name := range want {
+			metric := matchDistance
+			if len(want) > 1 {
+				metric += "/" + name
+			}
+			if r := opened.Find(t, o, metric, "closed"); !strings.Contains(r.Reason, fmt.Sprintf("%q, which those of closed are not (zero)", name)) {
+				t.Errorf("%+v", r)
+			}
+		}
 		// Points are followed from phase to phase of a condition, not from the last phase of one condition to the first of the next.
 		followed := map[string]int{"conditions": 2, "phases": 2}[inputs]
 		for _, r := range o.Results {
