@@ -223,6 +223,9 @@ type measured struct {
 	statistics []bootstrap.Statistic
 }
 
+// enlarged is a distance of latents of unit size, at most 2 on the trials that they were whitened by, from which on they have another size on others.
+const enlarged = 4
+
 // pair compares two subjects. It is an omission where that cannot be done.
 func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (compared, error) {
 	for _, s := range []*subject{x, y} {
@@ -297,8 +300,13 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 		case q.name == "cka":
 			r.Low, r.High = low, high
 		case q.name == "cka_debiased":
+			// The plain one's interval where this one is; of a few bins that may reach beyond what a similarity can be.
 			moved := m.values[k] - m.values[k-1]
-			r.Low, r.High = low+moved, high+moved
+			r.Low, r.High = max(-1, low+moved), max(r.Value, min(1, high+moved))
+		}
+		if strings.HasPrefix(q.name, "shape_euclidean") && !q.inSample && r.Value > enlarged {
+			r.Reason = trials.Join(r.Reason, fmt.Sprintf("latents vary far more over the validation trials than over the %d training trials along directions that whitening enlarges: too few trials for this alpha",
+				c.Sizes[trials.Train]))
 		}
 		out.results = append(out.results, r)
 	}

@@ -216,6 +216,58 @@ func TestOverfit(t *testing.T) {
 	}
 }
 
+// TestFewTrials: intervals of similarities end at 1, and what whitening makes of directions that one training trial hardly has is told.
+func TestFewTrials(t *testing.T) {
+	const trials, bins, d = 4, 6, 3
+	for seed := range uint64(4) {
+		rng := random.New(seed, "shape/few")
+		x, y := tensor.New32(comparator.Latents, trials, bins, d), tensor.New32(comparator.Latents, trials, bins, d)
+		for i := range x.F32 {
+			v := rng.NormFloat64()
+			y.F32[i] = float32(v + 0.5*rng.NormFloat64())
+			// The last dimension does next to nothing in the first trial, the only one to train on.
+			if i%d == d-1 && i < bins*d {
+				v *= 1e-5
+			}
+			x.F32[i] = float32(v)
+		}
+		o := compare(t, nil, as("truth", comparator.Truth, x, 1), as("y", comparator.Fitted, y, 1))
+		if r := opened.Find(t, o, "shape_euclidean/alpha=0.5", "y"); !(r.Value > 100) || !strings.Contains(r.Reason, "over the 1 training trials") {
+			t.Errorf("%+v", r)
+		}
+		if r := opened.Find(t, o, "procrustes_euclidean", "y"); strings.Contains(r.Reason, "whitening") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestDebiasedInterval: of a handful of bins the plain interval, moved to the debiased value, would end beyond 1.
+func TestDebiasedInterval(t *testing.T) {
+	beyond := false
+	for seed := range uint64(10) {
+		rng := random.New(seed, "shape/few")
+		x, y := tensor.New32(comparator.Latents, 16, 1, 3), tensor.New32(comparator.Latents, 16, 1, 40)
+		for i := range x.F32 {
+			x.F32[i] = float32(rng.NormFloat64())
+		}
+		for i := range y.F32 {
+			y.F32[i] = float32(rng.NormFloat64())
+			if i%40 < 3 {
+				y.F32[i] = 4 * x.F32[i/40*3+i%40]
+			}
+		}
+		o := compare(t, nil, as("truth", comparator.Truth, x, 8), as("y", comparator.Fitted, y, 8))
+		plain, r := opened.Find(t, o, "cka", "y"), opened.Find(t, o, "cka_debiased", "y")
+		beyond = beyond || plain.High+r.Value-plain.Value > 1
+		if !(r.Low >= -1 && r.Low <= r.Value && r.Value <= r.High && r.High <= max(1, r.Value)) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if !beyond {
+		t.Error("no interval came near its end: that proves nothing")
+	}
+}
+
 // TestSameWhateverTheThreads compares results bit by bit.
 func TestSameWhateverTheThreads(t *testing.T) {
 	x, y := smooth(1, 25, 12, 3), smooth(2, 25, 12, 40)
