@@ -181,6 +181,9 @@ func (c *comparison) states(ctx context.Context, s *comparator.Subject, shuffle 
 	if err != nil {
 		return nil, err
 	}
+	if xs[0].Constant() {
+		return nil, trials.Omit("the true latents do not vary over the training trials")
+	}
 	ys, err := c.Both(s, comparator.Latents)
 	if err != nil {
 		return nil, err

@@ -361,6 +361,10 @@ func TestOmissions(t *testing.T) {
 			clear(model.Train[0].F32)
 			clear(model.Valid[0].F32)
 		}), []string{"state_r2", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "not vary"},
+		"constant true latents": {edit(func(truth, _ *comparator.Subject) {
+			clear(truth.Train[0].F32)
+			clear(truth.Valid[0].F32)
+		}), []string{"state_r2", "state_r2_reverse"}, "true latents do not vary"},
 		"constant true rates": {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[1].F32) }), []string{"rate_r2"}, "not vary"},
 		"no spikes":           {edit(func(truth, _ *comparator.Subject) { clear(truth.Valid[2].F32) }), []string{"co_bps", "heldin_bps", "few_shot_co_bps"}, "no spike"},
 		"not counts":          {edit(func(truth, _ *comparator.Subject) { truth.Valid[2].F32[5] = 0.5 }), []string{"co_bps", "heldin_bps", "few_shot_co_bps"}, "counts"},

@@ -65,6 +65,9 @@ func newComparison(s *shape, req comparator.Request, report component.Reporter) 
 		case err != nil && !errors.As(err, &why):
 			return nil, err
 		}
+		if err == nil && both[0].Constant() {
+			err = trials.Omit("the latents of %s do not vary over the training trials", of.Label)
+		}
 		of.train, of.valid, of.err = both[0], both[1], err
 		c.latents = append(c.latents, of)
 	}
@@ -305,7 +308,7 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 			r.Low, r.High = max(-1, low+moved), max(r.Value, min(1, high+moved))
 		}
 		if strings.HasPrefix(q.name, "shape_euclidean") && !q.inSample && r.Value > enlarged {
-			r.Reason = trials.Join(r.Reason, fmt.Sprintf("latents vary far more over the validation trials than over the %d training trials along directions that whitening enlarges: too few trials for this alpha",
+			r.Reason = trials.Join(r.Reason, fmt.Sprintf("whitened as the %d training trials say, the latents of the validation trials have several times their size: too few trials, or other ones, for this alpha",
 				c.Sizes[trials.Train]))
 		}
 		out.results = append(out.results, r)

@@ -50,6 +50,25 @@ func (s Series) Longest() int {
 	return n
 }
 
+// Constant is true of a series whose every channel holds one value in all valid bins.
+func (s Series) Constant() bool {
+	d := s.Width()
+	buffer := make([]float64, s.Longest()*d)
+	var first []float64
+	for k, n := range s.Lengths {
+		rows := s.Read(buffer, k, n)
+		for i, v := range rows {
+			if first == nil {
+				first = append(first, rows[:d]...)
+			}
+			if v != first[i%d] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Read writes the first bins of trial k, (bins, D) in double precision, into the beginning of to.
 func (s Series) Read(to []float64, k, bins int) []float64 {
 	d := s.Width()
