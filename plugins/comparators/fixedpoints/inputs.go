@@ -7,7 +7,6 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -26,7 +25,7 @@ func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant
 	switch {
 	case c.Inputs == "given":
 		if width == 0 || len(c.InputValues)%width != 0 {
-			return nil, component.Invalid("input_values", "%d values: a multiple of the %d inputs of %s is needed", len(c.InputValues), width, e.Label)
+			return nil, trials.Omit("%s", ofOtherWidth(len(c.InputValues), width, e.Label))
 		}
 		var out []constant
 		for i := range min(len(c.InputValues)/width, c.MaxInputs) {
@@ -72,6 +71,14 @@ func (c *fixedPoints) inputsOf(req *comparator.Request, e *examined) ([]constant
 		return nil, trials.Omit("%s: no inputs of %d channels are recorded, which are asked for (inputs: %s)", e.Label, width, c.Inputs)
 	}
 	return c.gather(e, all)
+}
+
+// ofOtherWidth says why the values of inputs: given are no inputs of a subject: others may have as many as the values are for.
+func ofOtherWidth(values, width int, label string) string {
+	if width == 0 {
+		return fmt.Sprintf("inputs: given: input_values has %d values, and the dynamics of %s take no inputs", values, label)
+	}
+	return fmt.Sprintf("inputs: given: input_values has %d values, and the dynamics of %s take %d inputs at a time: a multiple of %d values is needed", values, label, width, width)
 }
 
 // held is an input with the number of bins it stands for.

@@ -492,8 +492,17 @@ func TestRefuses(t *testing.T) {
 	if _, err := run(t.Context(), nil, good, good); !errors.As(err, &invalid) || invalid.Problems[0].Path != "subjects[1].label" {
 		t.Errorf("a label twice: %v", err)
 	}
-	if _, err := run(t.Context(), param.Values{"inputs": "given", "input_values": []float64{1, 2, 3}}, good); !errors.As(err, &invalid) {
-		t.Errorf("three values for two inputs: %v", err)
+	// Inputs that are not as many as a model takes are of no use to that model, and do no harm to the others.
+	wide := subject(t, "wide", tanhNet([]float64{1.5, 0, 0, 0, 1.5, 0, 0, 0, 1.5}, []float64{0, 0, 0}), 3, 5)
+	o, err := run(t.Context(), param.Values{"starts": 20, "inputs": "given", "input_values": []float64{0, 0}}, wide, good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why := opened.Find(t, o, "fixed_points", "wide").Reason; !strings.Contains(why, "input_values has 2 values, and the dynamics of wide take 3 inputs") {
+		t.Errorf("two values for three inputs: %q", why)
+	}
+	if r := opened.Find(t, o, "fixed_points", "a"); !(r.Value > 0) || r.Reason != "" {
+		t.Errorf("beside a model of other inputs: %+v", r)
 	}
 	if p := Factory().Check(mustResolve(t, param.Values{"inputs": "given"})); len(p) != 1 || p[0].Path != "input_values" {
 		t.Errorf("%v", p)
