@@ -428,10 +428,10 @@ func (d *decoder) together(f fields, e *Experiment) {
 	}
 	if len(e.Compare) > 0 && !has("simulate") {
 		switch {
-		case has("fit") || !has("train"):
+		case !has("train") || slices.ContainsFunc(e.Fit, func(fit Fit) bool { return fit.Use != nil }):
 			d.complain(f.place, "compare", true, "add simulate: {use: ...} or simulate: {dataset: FILE.h5}", "a data set is what is compared with, and there is none")
 		case !has("task"):
-			d.complain(f.place, "compare", true, "add task: {use: ...}", "a trained network is examined on its task, and there is none")
+			d.complain(f.place, "compare", true, "add task: {use: ...}", "trained networks are examined on their task, and there is none")
 		}
 	}
 }

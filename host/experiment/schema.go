@@ -222,9 +222,9 @@ func (s *schema) rules() []object {
 		"anyOf": []object{{"required": []string{"train"}}, {"required": []string{"simulate"}}, {"required": []string{"fit"}}, {"required": []string{"compare"}}},
 		"allOf": []object{
 			needs("train", use, "task"), needs("simulate", use, "task", "train"), needs("fit", use, "simulate"),
-			// A trained network may be compared alone, on its task.
+			// Trained networks may be compared on their task alone.
 			{"if": object{"required": []string{"compare"}, "properties": object{"compare": object{"type": "array"}}},
-				"then": object{"anyOf": []object{{"required": []string{"simulate"}}, {"required": []string{"task", "train"}, "not": object{"required": []string{"fit"}}}}}},
+				"then": object{"anyOf": []object{{"required": []string{"simulate"}}, {"required": []string{"task", "train"}}}}},
 		},
 	}})
 }

@@ -289,11 +289,12 @@ func wrongFiles() []wrongCase {
 		{"compare nothing", head + "compare:\n  - use: comparator/metrics\n", nil, []string{
 			"x.yaml:2:1: compare: a data set is what is compared with, and there is none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
 		}},
-		{"compare a fit without a data set", head + train + "fit:\n  - load: DIR/folder\ncompare:\n  - use: comparator/metrics\n", nil, []string{
+		{"compare a fit without a data set", head + train + "fit:\n  - {name: a, use: model/sae-gru}\ncompare:\n  - use: comparator/metrics\n", nil, []string{
+			"x.yaml:5:15: fit.a.use: a model is fitted to spikes, and there are none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
 			"x.yaml:6:1: compare: a data set is what is compared with, and there is none (add simulate: {use: ...} or simulate: {dataset: FILE.h5})",
 		}},
 		{"compare a network without its task", head + "train: {load: DIR/folder}\ncompare:\n  - use: comparator/metrics\n", nil, []string{
-			"x.yaml:3:1: compare: a trained network is examined on its task, and there is none (add task: {use: ...})",
+			"x.yaml:3:1: compare: trained networks are examined on their task, and there is none (add task: {use: ...})",
 		}},
 		{"compare without use", head + sim + "compare:\n  - subjects: [truth]\n", nil, []string{
 			"x.yaml:6:5: compare[0].use: is required: a comparator, e.g. comparator/metrics",

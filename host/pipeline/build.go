@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -51,7 +52,9 @@ type fitted struct {
 	use     use
 	weights source
 	arrays  source
+	// network is true of the latter; folder is then what it is loaded from.
 	network bool
+	folder  string
 }
 
 // point returns the stages of an experiment, each after those that it depends on.
@@ -138,8 +141,11 @@ func maker(c *catalog.Catalog, rec artifact.Record) (catalog.Component, error) {
 	return c.Find(rec.Component)
 }
 
-// errNoTrials is of a network among the fits of an experiment whose data set was not simulated.
-var errNoTrials = errors.New("a network that was trained on a task is run over the trials that the data set is simulated from, and these are not known: simulate: {use: ...} is needed, or the data set of a run whose network is loaded")
+// errNoTrials is of a network among the fits of an experiment whose data set was not simulated, and errNoDataset of a fit in one that has no data set.
+var (
+	errNoTrials  = errors.New("a network that was trained on a task is run over the trials that the data set is simulated from, and these are not known: simulate: {use: ...} is needed, or the data set of a run whose network is loaded; or no data set, and networks are observed on the trials of their task")
+	errNoDataset = errors.New("it was fitted to spikes, and there is no data set that it could be compared on: add simulate: {dataset: FILE.h5}, the one that it was fitted to")
+)
 
 // isNetwork reports whether a folder holds a network that was trained on a task.
 func isNetwork(folder string) bool {
@@ -174,9 +180,7 @@ func (p *pointBuilder) addTrain(t *experiment.Train) error {
 			return err
 		}
 		p.trained, p.weights = &u, source{file: filepath.Join(t.Load, artifact.WeightsFile)}
-		if file := filepath.Join(t.Load, artifact.ScoreFile); isFile(file) {
-			p.score = &source{file: file}
-		}
+		p.score = scoreOf(t.Load)
 		return nil
 	}
 	u, err := p.find(t.Use)
@@ -233,7 +237,7 @@ func (p *pointBuilder) addFit(f experiment.Fit) error {
 			return err
 		}
 		p.fits[f.Name] = fitted{use: u, weights: source{file: filepath.Join(f.Load, artifact.WeightsFile)}, arrays: source{file: filepath.Join(f.Load, artifact.InferredFile)},
-			network: isNetwork(f.Load)}
+			network: isNetwork(f.Load), folder: f.Load}
 		return nil
 	}
 	u, err := p.find(f.Use)
@@ -271,12 +275,18 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 	if p.dataset != nil {
 		st.files["dataset"] = *p.dataset
 	}
-	// Without a data set the trained network is compared by its dynamics and its score alone.
+	// Without a data set the trained network is compared by its dynamics and its score alone, or, with others, on the task's trials.
 	truth := (p.dataset == nil || p.trials != nil) && p.trained != nil && slices.Contains(c.Subjects, experiment.Truth)
-	if truth && p.score != nil {
-		st.files["score"] = *p.score
+	network := func(label string) bool { return p.fits[label].network }
+	st.ownTrials = p.dataset == nil && slices.ContainsFunc(c.Subjects, network)
+	trials := p.trials
+	if st.ownTrials {
+		trials = p.task
 	}
-	if truth && st.wantsDynamics {
+	if truth {
+		p.addScore(st, experiment.Truth, p.score, p.exp.Train.Load)
+	}
+	if truth && (st.wantsDynamics || st.ownTrials || p.score == nil) {
 		st.uses[roleTask], st.uses[roleTruth] = *p.task, *p.trained
 		st.files[string(roleTruth)+"/weights"] = p.weights
 	}
@@ -286,13 +296,16 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 			continue // the truth
 		}
 		st.subjects = append(st.subjects, label)
-		if f.network {
-			if p.trials == nil {
-				return fmt.Errorf("fit.%s: %w", label, errNoTrials)
-			}
+		switch {
+		case f.network && trials == nil:
+			return fmt.Errorf("fit.%s: %w", label, errNoTrials)
+		case f.network:
 			st.networks = append(st.networks, label)
-			st.uses[roleTrials] = *p.trials
-		} else {
+			st.uses[roleTrials] = *trials
+			p.addScore(st, label, scoreOf(f.folder), f.folder)
+		case p.dataset == nil:
+			return fmt.Errorf("fit.%s: %w", label, errNoDataset)
+		default:
 			st.files[subjectInput(label, "inferred")] = f.arrays
 		}
 		if st.wantsDynamics || f.network {
@@ -303,8 +316,32 @@ func (p *pointBuilder) addCompare(c experiment.Compare) error {
 	// The name is written into the results.
 	st.settings = map[string]any{"name": c.Name, "subjects": st.subjects}
 	if len(st.networks) > 0 {
-		st.settings["networks"], st.settings["trials"] = st.networks, p.trials.overlay
+		// Each network has noise of its own.
+		st.settings["networks"], st.settings["trials"], st.settings["noise"] = st.networks, trials.overlay, "own"
 	}
 	_, err = p.add(st)
 	return err
+}
+
+// scoreOf is the score in a trained network's folder; nil where it has none.
+func scoreOf(folder string) *source {
+	if file := filepath.Join(folder, artifact.ScoreFile); isFile(file) {
+		return &source{file: file}
+	}
+	return nil
+}
+
+// addScore adds to a comparison what it knows a network's score from: the file, or, where there is none, the task with the trials that the network in the folder was trained with.
+func (p *pointBuilder) addScore(st *stage, label string, score *source, folder string) {
+	if score != nil {
+		st.files[scoreInput(label)] = *score
+		return
+	}
+	on := *p.task
+	if rec, err := artifact.ReadRecord(folder); err == nil {
+		if seed, err := strconv.ParseUint(rec.KeyParts["components.task.seed"], 10, 64); err == nil {
+			on.seed = seed
+		}
+	}
+	st.uses[scoringRole(label)] = on
 }

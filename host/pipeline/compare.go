@@ -85,9 +85,12 @@ func (r *running) compare(ctx context.Context) error {
 	return results.Write(r.dir)
 }
 
-// compared are the subjects: the data set or the network that it was simulated from, then the fits. Without a data set it is the trained network alone.
+// compared are the subjects: the data set or the network that it was simulated from, then the fits. Without a data set it is the trained network alone, or several on their task's trials.
 func (r *running) compared(ctx context.Context) (comparator.Request, error) {
 	var req comparator.Request
+	if r.ownTrials {
+		return r.onOwnTrials(ctx)
+	}
 	if !r.has("dataset") {
 		s, err := r.networkSubject(ctx)
 		req.Subjects = []comparator.Subject{s}
@@ -122,42 +125,6 @@ func (r *running) compared(ctx context.Context) (comparator.Request, error) {
 		req.Subjects = append(req.Subjects, s)
 	}
 	return req, nil
-}
-
-// networkSubject is the trained network without spikes: its task's score and, where the comparator asks for them, its dynamics.
-func (r *running) networkSubject(ctx context.Context) (comparator.Subject, error) {
-	s := comparator.Subject{Label: experiment.Truth, Role: comparator.Truth}
-	if err := r.score(&s); err != nil {
-		return s, err
-	}
-	if !r.wantsDynamics {
-		s.Why = "the comparator does not ask for dynamics"
-		return s, nil
-	}
-	taskSpec, err := r.taskSpec(ctx)
-	if err != nil {
-		return s, err
-	}
-	s.InputChannels = taskSpec.Inputs
-	return s, r.lendDynamics(ctx, roleTruth, model.Target{Task: taskSpec}, &s)
-}
-
-// score adds the task's judgement of the trained network, where there is one. The task's own trials are not the simulated ones: what it scored goes
-// along under names of its own, with as many rows as there were.
-func (r *running) score(s *comparator.Subject) error {
-	if !r.has("score") {
-		return nil
-	}
-	score, err := artifact.ReadScore(filepath.Dir(r.path("score")))
-	if err != nil {
-		return err
-	}
-	s.Scored = tensor.Set{
-		tensor.From64(comparator.Success, score.Success, len(score.Success)),
-		tensor.From64(comparator.Loss, score.Loss, len(score.Loss)),
-	}
-	s.Scored = append(s.Scored, scoredParts(score)...)
-	return nil
 }
 
 // scoredParts are success by condition, where there are several, and the task's own quantities, each over the trials that it is finite in.
@@ -204,7 +171,7 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 			s.Valid = set
 		}
 	}
-	if err := r.score(&s); err != nil {
+	if err := r.score(ctx, experiment.Truth, &s); err != nil {
 		return s, err
 	}
 	if r.has(string(roleTruth) + "/weights") {
@@ -249,67 +216,6 @@ func (r *running) inferred(ctx context.Context, label string, s *comparator.Subj
 		}
 	}
 	return nil
-}
-
-// replay runs a network that was trained on the task over the trials that the data set was simulated from, and adds its latents, in the data set's bins. It has no rates.
-func (r *running) replay(ctx context.Context, label string, data *artifact.Dataset, s *comparator.Subject) error {
-	role := subjectRole(label)
-	tk, err := r.openTask(ctx, roleTrials)
-	if err != nil {
-		return err
-	}
-	defer tk.Close(context.WithoutCancel(ctx))
-	taskSpec, err := tk.Spec(ctx)
-	if err != nil {
-		return r.failed(roleTrials, "spec", err)
-	}
-	m, err := r.openTrained(ctx, role, model.Target{Task: &taskSpec}, r.path(string(role)+"/weights"))
-	if err != nil {
-		return err
-	}
-	spec := data.Spec()
-	splits := []*tensor.Tensor{nil, nil}
-	trials := []int{spec.TrainTrials, spec.ValidTrials}
-	done := 0
-	blocks := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleTrials), Noise: true, Split: task.All}, tk.Trials(ctx, task.TrialRequest{Split: task.All}))
-	for b, err := range blocks {
-		if err != nil {
-			return r.failed(role, "rollout", err)
-		}
-		z := b.Arrays.Get(model.Latents)
-		if z == nil {
-			return fmt.Errorf("%s: its rollout gave no latents, so it cannot be compared", r.use(role).Component)
-		}
-		bins, width := z.Shape[1], z.Shape[2]
-		if done+len(b.Trials) > spec.TrainTrials+spec.ValidTrials || data.FirstBin()+spec.Bins > bins {
-			return fmt.Errorf("%s: trials of %d bins, at least %d of them: the data set has %d trials, and its %d bins begin with bin %d", r.use(roleTrials).Component, bins,
-				done+len(b.Trials), spec.TrainTrials+spec.ValidTrials, spec.Bins, data.FirstBin())
-		}
-		values := z.Float32s()
-		for i := range b.Trials {
-			split, row := 0, done
-			if row >= spec.TrainTrials {
-				split, row = 1, row-spec.TrainTrials
-			}
-			if splits[split] == nil {
-				splits[split] = tensor.New32(comparator.Latents, trials[split], spec.Bins, width).With("", tensor.Trial, tensor.Bin, tensor.Latent)
-			}
-			size := spec.Bins * width
-			copy(splits[split].F32[row*size:(row+1)*size], values[(i*bins+data.FirstBin())*width:])
-			done++
-		}
-		r.progress("rollout of "+label, int64(done), int64(spec.TrainTrials+spec.ValidTrials))
-	}
-	if done < spec.TrainTrials+spec.ValidTrials {
-		return fmt.Errorf("%s: %d trials: the data set has %d", r.use(roleTrials).Component, done, spec.TrainTrials+spec.ValidTrials)
-	}
-	s.HeldIn = 0
-	s.Train, s.Valid = tensor.Set{splits[0]}, tensor.Set{splits[1]}
-	if !r.wantsDynamics {
-		s.Why = "the comparator does not ask for dynamics"
-		return nil
-	}
-	return r.dynamicsOf(ctx, role, m, s)
 }
 
 // lendDynamics opens a subject's model and adds its dynamics, if the comparator asks for dynamics; else it says why there are none.

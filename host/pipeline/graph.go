@@ -88,7 +88,9 @@ type stage struct {
 	settings map[string]any
 	subjects []string
 	// networks are those of the subjects that were trained on the task and not fitted to spikes.
-	networks      []string
+	networks []string
+	// ownTrials is true where there is no data set and networks are observed on their task's own trials.
+	ownTrials     bool
 	wantsDynamics bool
 	body          func(*running, context.Context) error
 

@@ -155,6 +155,9 @@ func (v *validation) network(ctx context.Context, folder string, on *experiment.
 	}
 	n := &network{}
 	l, ok := v.look(folder, artifact.TrainStage, component.TrainsOnTask)
+	if _, err := artifact.ReadScore(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.wrong("", "%v", strings.TrimPrefix(cause(err), folder+string(filepath.Separator)))
+	}
 	if ok && on != nil {
 		for _, d := range otherTask(l.record, on) {
 			l.wrong("give the task that the network was trained on, and what the simulation varies under simulate.trials", "%s", d)
@@ -214,6 +217,9 @@ func (v *validation) fitted(ctx context.Context, e *experiment.Experiment, f *ex
 		}
 		return n.problems, nil
 	}
+	if e.Simulate == nil && len(e.Compare) > 0 {
+		return []param.Problem{{Path: "load", Message: f.Load + ": " + errNoDataset.Error()}}, nil
+	}
 	key := fitKey{f.Load, k.hash, k.data}
 	if p, ok := v.fits[key]; ok {
 		return p, nil
@@ -242,11 +248,13 @@ func (v *validation) fitted(ctx context.Context, e *experiment.Experiment, f *ex
 	return l.problems, nil
 }
 
-// trialsKnown reports whether it is known which trials the data set is simulated from.
+// trialsKnown reports whether it is known which trials networks can be observed on: those that the data set is simulated from, or without one the task's own.
 func (v *validation) trialsKnown(e *experiment.Experiment) (bool, error) {
 	switch {
-	case e.Task == nil || e.Simulate == nil:
+	case e.Task == nil || e.Train == nil:
 		return false, nil
+	case e.Simulate == nil: // the task's own
+		return true, nil
 	case e.Simulate.Use != nil:
 		return true, nil
 	}

@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -329,6 +331,7 @@ func (s toySpikes) Simulate(_ context.Context, trials tensor.Blocks) tensor.Bloc
 
 type toyCompareParams struct {
 	Fails bool `param:"fails" default:"false" doc:"diverges"`
+	Seen  bool `param:"seen" default:"false" doc:"counts what it is given"`
 }
 
 type toyCompare struct{ toyCompareParams }
@@ -344,7 +347,20 @@ func (c toyCompare) Compare(_ context.Context, req comparator.Request, _ compone
 			r.Value, r.Reason, r.N = float64(a.Float64s()[0]), "", int64(a.Shape[0])
 		}
 		out.Results = append(out.Results, r)
+		if !c.Seen {
+			continue
+		}
+		for name, a := range map[string]*tensor.Tensor{
+			"train": s.Train.Get(comparator.Latents), "valid": s.Valid.Get(comparator.Latents), "inputs": s.Valid.Get(comparator.Inputs), "scored": s.Scored.Get(comparator.Success),
+		} {
+			r := component.Result{Metric: name, Subject: s.Label, Low: math.NaN(), High: math.NaN(), Null: math.NaN()}
+			if a != nil {
+				r.Value = float64(a.Shape[0])
+			}
+			out.Results = append(out.Results, r)
+		}
 	}
+	slices.SortStableFunc(out.Results, func(a, b component.Result) int { return strings.Compare(a.Metric, b.Metric) })
 	return out, nil
 }
 

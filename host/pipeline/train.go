@@ -37,10 +37,9 @@ func (r *running) train(ctx context.Context) error {
 	r.record.Train = artifact.Summarize(result)
 
 	examples := newExamples(spec)
-	outputs := rollout(ctx, m, tk, model.RolloutRequest{Seed: r.seed(roleModel), Noise: true, Split: task.Valid}, tk.Trials(ctx, task.TrialRequest{Split: task.Valid}))
-	score, err := tk.Score(ctx, task.ScoreRequest{Split: task.Valid}, examples.from(r.beating(outputs)))
+	score, err := r.scored(ctx, roleTask, tk, examples.from(r.rolledOut(ctx, roleModel, m, tk)))
 	if err != nil {
-		return r.failed(roleTask, "score", err)
+		return err
 	}
 	if err := r.writeExamples(examples.all(), spec); err != nil {
 		return err

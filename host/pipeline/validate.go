@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -35,7 +36,7 @@ func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[stri
 		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{}, needs: map[string]int64{},
 		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
 		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{}, live: map[string]bool{},
-		begun: map[beginKey][]param.Problem{},
+		begun: map[beginKey][]param.Problem{}, own: map[*task.Spec]*model.DataSpec{},
 	}
 	defer v.stop()
 	found := make([][]experiment.Problem, len(study.Points))
@@ -67,6 +68,8 @@ type validation struct {
 	// live says of folders that are loaded whether their models have dynamics.
 	live  map[string]bool
 	begun map[beginKey][]param.Problem
+	// own are the sizes of tasks' own trials, see ownTrials.
+	own map[*task.Spec]*model.DataSpec
 
 	// problems are those of the point that is looked at.
 	problems []experiment.Problem
@@ -184,7 +187,8 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 	for _, p := range begun {
 		v.problems = append(v.problems, e.Train.Problem(p))
 	}
-	if !fits || k.task == nil || len(got.Problems) > 0 || e.Simulate == nil || e.Simulate.Use == nil {
+	alone := e.Simulate == nil && len(e.Fit) == 0
+	if !fits || k.task == nil || len(got.Problems) > 0 || alone || e.Simulate != nil && e.Simulate.Use == nil {
 		return nil
 	}
 	k.latents, err = v.latentsOf(ctx, e.Train.Use, k.task)
@@ -270,8 +274,12 @@ func (v *validation) fit(ctx context.Context, e *experiment.Experiment, k *known
 func (v *validation) compare(ctx context.Context, e *experiment.Experiment, k *known) error {
 	for _, c := range e.Compare {
 		req := client.ValidateRequest{}
-		if k.data != nil {
-			req.Sizes = &comparator.Sizes{Data: k.data, Subjects: len(c.Subjects), Latents: k.latents}
+		data := k.data
+		if e.Simulate == nil {
+			data = v.ownTrials(e, c.Subjects, k)
+		}
+		if data != nil {
+			req.Sizes = &comparator.Sizes{Data: data, Subjects: len(c.Subjects), Latents: k.latents}
 		}
 		got, err := v.check(ctx, c.Use, nil, req)
 		if err != nil {
@@ -285,6 +293,20 @@ func (v *validation) compare(ctx context.Context, e *experiment.Experiment, k *k
 		v.affordable(need)
 	}
 	return nil
+}
+
+// ownTrials are the sizes of the trials of their task that networks are observed on where there is no data set, which is like one without neurons; nil where there are no other networks than the
+// experiment's own, or the task is not known.
+func (v *validation) ownTrials(e *experiment.Experiment, subjects []string, k *known) *model.DataSpec {
+	if k.task == nil || !slices.ContainsFunc(e.Fit, func(f experiment.Fit) bool { return slices.Contains(subjects, f.Name) }) {
+		return nil
+	}
+	spec, ok := v.own[k.task]
+	if !ok {
+		spec = &model.DataSpec{Inputs: k.task.Inputs, Bins: k.task.Bins, BinWidth: k.task.BinWidth, TrainTrials: k.task.TrainTrials, ValidTrials: k.task.ValidTrials}
+		v.own[k.task] = spec
+	}
+	return spec
 }
 
 // inert reports whether it is known that none of the subjects has dynamics, those that are loaded among them. Of others it is known before: see experiment.Resolve.

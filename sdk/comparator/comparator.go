@@ -69,8 +69,8 @@ type Subject struct {
 	InputChannels int
 	// Train and Valid are the arrays of the two splits. The same rows of two subjects are the same trials.
 	Train, Valid tensor.Set
-	// Scored is the task's own score of the network behind a Truth, on the task's validation trials, which are not those of Valid;
-	// empty where there is none.
+	// Scored is the task's own score of a network that was trained on it, the one behind a Truth or another, on the task's validation trials, which are not those of
+	// Valid where these were simulated; empty where there is none.
 	Scored tensor.Set
 	// Dynamics of the live model; nil where there is none, and then Why says why.
 	Dynamics model.Dynamics

@@ -36,8 +36,12 @@ const (
 // measures lists what is measured of subject i, in the order in which it is reported.
 func (c *comparison) measures(i int) []measure {
 	s := &c.Subjects[i]
+	var out []measure
+	if s.Role != comparator.Fitted || len(s.Scored) > 0 {
+		out = c.scored(i)
+	}
 	if s.Role != comparator.Fitted {
-		return c.ofReference(s)
+		return out
 	}
 	r2 := func(metric string, against bool, compute func(context.Context, int) (bootstrap.Statistic, error)) measure {
 		return measure{metric: metric, subject: s.Label, better: component.Higher, against: against, hasNull: true, undefined: noVariance, compute: compute}
@@ -50,7 +54,7 @@ func (c *comparison) measures(i int) []measure {
 			},
 		}
 	}
-	out := []measure{
+	ofFit := []measure{
 		r2("rate_r2", true, func(ctx context.Context, shuffle int) (bootstrap.Statistic, error) { return c.rates(ctx, s, shuffle) }),
 		r2("state_r2", true, func(ctx context.Context, shuffle int) (bootstrap.Statistic, error) {
 			return c.states(ctx, s, shuffle, true)
@@ -83,6 +87,8 @@ func (c *comparison) measures(i int) []measure {
 			return 0, min(c.Reference.HeldIn, n), nil
 		}),
 	}
+	ofFit[0].byColumn, ofFit[1].byColumn = true, true
+	out = append(out, ofFit...)
 	if c.Compat {
 		out = append(out, bps("co_bps_ctdb", func(n int) (int, int, error) {
 			if c.Reference.InputChannels >= n {
@@ -99,12 +105,13 @@ func (c *comparison) measures(i int) []measure {
 			},
 		})
 	}
-	out[0].byColumn, out[1].byColumn = true, true
 	return out
 }
 
-// ofReference measures the network behind a truth by the task's own score, also by condition, and what else the task measured. Of a recording there is none, and its metrics say so.
-func (c *comparison) ofReference(s *comparator.Subject) []measure {
+// scored measures a network by the task's own score, also by condition, and what else the task measured: the one behind a truth, and others that were trained on the task. Of a recording there
+// is none, and its metrics say so.
+func (c *comparison) scored(i int) []measure {
+	s := &c.Subjects[i]
 	of := func(metric, array string, better component.Better) measure {
 		return measure{
 			metric: metric, subject: s.Label, better: better, undefined: "the task's score is not finite",
@@ -117,7 +124,7 @@ func (c *comparison) ofReference(s *comparator.Subject) []measure {
 					return nil, trials.Omit("%s was not scored on a task", s.Label)
 				}
 				if err := a.Check(); err != nil {
-					return nil, component.Invalid("subjects[0].scored", "%v", err)
+					return nil, component.Invalid(fmt.Sprintf("subjects[%d].scored", i), "%v", err)
 				}
 				return bootstrap.Average(a.Float64s()), nil
 			},

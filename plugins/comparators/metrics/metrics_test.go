@@ -126,6 +126,19 @@ func TestCompare(t *testing.T) {
 	if r := opened.Find(t, o, "performance_loss", "truth"); math.Abs(r.Value-0.2) > 1e-15 || r.Better != component.Lower {
 		t.Errorf("%+v", r)
 	}
+	// Another network that was trained on the task has a score of its own, and what is measured of every model.
+	other := simulated(20, 12, 60, 4, 6, 15, 10)
+	other.Subjects[1].Scored = tensor.Set{tensor.From64(comparator.Success, []float64{1, 0}, 2), tensor.From64(comparator.Loss, []float64{0.5, 0.7}, 2),
+		tensor.From64(comparator.Measured+"bit_accuracy", []float64{0.9, 0.7}, 2).With("", tensor.Trial)}
+	both := compare(t, param.Values{"bootstrap": 20}, other)
+	for metric, want := range map[string]float64{"performance": 0.5, "performance_loss": 0.6, "bit_accuracy": 0.8} {
+		if r := opened.Find(t, both, metric, "model"); math.Abs(r.Value-want) > 1e-15 || r.N != 2 || r.Reference != "" || r.Reason != "" {
+			t.Errorf("%+v, want %v", r, want)
+		}
+	}
+	if r := opened.Find(t, both, "state_r2", "model"); r.Value != opened.Find(t, o, "state_r2", "model").Value {
+		t.Errorf("%+v differs with a score", r)
+	}
 	req := simulated(20, 12, 60, 4, 6, 15, 10)
 	req.Subjects[0].Scored = append(req.Subjects[0].Scored, tensor.From64(comparator.SuccessOf+"Pro", []float64{1, 1, 0}, 3), tensor.From64(comparator.SuccessOf+"Anti", []float64{1}, 1),
 		tensor.From64(comparator.Measured+"final_distance", []float64{0.01, 0.03}, 2).With("m", tensor.Trial), tensor.New64(comparator.Measured+"nothing", 0))
