@@ -172,7 +172,9 @@ func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *d
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	if m, err = dmd.Fit(ctx, x, c.options(s)); err != nil {
+	o := c.options(s)
+	o.Spare = c.spare()
+	if m, err = dmd.Fit(ctx, x, o); err != nil {
 		return nil, nil, 0, err
 	}
 	if c.nulled(s) {

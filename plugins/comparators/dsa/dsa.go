@@ -3,7 +3,7 @@
 //
 // Each subject's latents of training trials are delay-embedded and the linear operator that advances them is estimated (package dmd); two subjects are
 // as far apart as their operators are under the best orthogonal change of coordinates (package distance). Beside the distance stand its
-// bootstrap interval over trials, the bound that no rotation can pass, what it would be for latents with the same values and no dynamics (the bins of each trial shuffled), and
+// bootstrap interval over trials, without what sampling alone adds to the distance, the bound that no rotation can pass, what it would be for latents with the same values and no dynamics (the bins of each trial shuffled), and
 // the distance of each subject to itself from halves of its trials, below which so many trials cannot tell from 0. With inputs, driven systems are compared (Huang et al. 2025, InputDSA).
 package dsa
 

@@ -26,12 +26,18 @@ func open(t testing.TB, threads int, values param.Values) comparator.Comparator 
 
 // spirals are (trials, bins, width) of a noisy linear system with the given rotations a bin, seen through a random readout.
 func spirals(seed uint64, trials, bins, width int, turns ...float64) *tensor.Tensor {
-	rng := random.New(seed, "dsa/test")
+	return spiralsOf(seed, seed, trials, bins, width, turns...)
+}
+
+// spiralsOf are spirals of which the readout has a seed of its own.
+func spiralsOf(readout, seed uint64, trials, bins, width int, turns ...float64) *tensor.Tensor {
+	rng := random.New(readout, "dsa/test/readout")
 	d := 2 * len(turns)
 	read := make([]float64, d*width)
 	for i := range read {
 		read[i] = rng.NormFloat64()
 	}
+	rng = random.New(seed, "dsa/test")
 	x := tensor.New32(comparator.Latents, trials, bins, width)
 	for k := range trials {
 		z := make([]float64, d)

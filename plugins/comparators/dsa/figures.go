@@ -110,7 +110,7 @@ func (c *comparison) against() (f component.Figure, ok bool) {
 	}
 	caption := fmt.Sprintf("Bars: angle between the operators of a model and of %s", c.subjects[0].Label)
 	if c.Resamples > 0 && !c.ReducedRank {
-		caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials", c.Resamples)
+		caption += fmt.Sprintf(", with the 95%% interval of %d bootstrap resamples of trials, which is of the distance without what sampling alone adds", c.Resamples)
 	}
 	if len(null.X) > 0 {
 		caption += "; what it would be if the model's latents had the same values and no dynamics (bins shuffled)"

@@ -19,13 +19,20 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		rank = min(columns, 1000)
 	}
 	latents := tensor.Elements(d.TrainTrials, d.Bins, z, double)
-	coordinates := tensor.Elements(d.TrainTrials, d.Bins, min(rank, columns), double)
-	each := tensor.Total(latents, latents, coordinates, tensor.Elements(3, columns, columns, double))
+	kept := rank
+	if p.Resamples > 0 {
+		kept += spare(rank)
+	}
+	kept = min(kept, columns)
+	coordinates := tensor.Elements(d.TrainTrials, d.Bins, kept, double)
+	// Second moments of the embedding, then those of each draw.
+	sums := max(tensor.Elements(3, columns, columns, double), tensor.Elements(3, p.Resamples, kept, kept, double))
+	each := tensor.Total(latents, latents, coordinates, sums)
 	// Until all ranks are known each subject has its coordinates, there and back, of all that were kept and of those in use, and perhaps those of its null.
 	models := 4
 	if p.Nulls {
 		models = 8
 	}
-	perOperator := tensor.Total(tensor.Elements(s.Subjects, int(tensor.Total(32, int64(p.Resamples))), rank, rank, double), tensor.Elements(s.Subjects, models, columns, rank, double))
+	perOperator := tensor.Total(tensor.Elements(s.Subjects, int(tensor.Total(32, int64(p.Resamples))), rank, rank, double), tensor.Elements(s.Subjects, models, columns, kept, double))
 	return component.Memory{Bytes: tensor.Total(trials.Memory(s), tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
 }

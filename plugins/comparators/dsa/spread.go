@@ -88,6 +88,16 @@ func (c *comparison) splitHalf(ctx context.Context, i int) (half, error) {
 	return out, nil
 }
 
+// spare is how many coordinates beyond the rank resamples choose among: with half as many again, intervals hold the true distance as often as they should; with none, at worst two times in five.
+func (c *comparison) spare() int {
+	if !c.thorough() || c.Resamples == 0 || c.ReducedRank {
+		return 0
+	}
+	return spare(c.Rank)
+}
+
+func spare(rank int) int { return max(4, rank/2) }
+
 // resample keeps a subject's operators on each draw of trials, nil where there are none.
 func (c *comparison) resample(ctx context.Context, i int) ([]*mat.Dense, error) {
 	s, sys := &c.subjects[i], &c.systems[i]
@@ -123,8 +133,7 @@ func spectrumOf(a []*mat.Dense) [][]complex128 {
 	return out
 }
 
-// intervals finds those of a pair from the resamples of both. A distance of resampled operators lies above that of the whole ones, by as much as sampling adds once more,
-// so that its quantiles say where such distances lie, not this one: they are moved by what the resamples' mean differs, which leaves their spread.
+// intervals finds those of a pair from the resamples of both: of the distance without what sampling alone adds to it.
 func (c *comparison) intervals(ctx context.Context, i, j int, p *pair) error {
 	a, b := &c.systems[i], &c.systems[j]
 	p.low, p.high, p.wassersteinLow, p.wassersteinHigh = math.NaN(), math.NaN(), math.NaN(), math.NaN()
@@ -146,26 +155,10 @@ func (c *comparison) intervals(ctx context.Context, i, j int, p *pair) error {
 		}
 		spectra[k] = v
 	}
-	p.low, p.high = around(p.Angular, angles)
+	p.low, p.high = bootstrap.DistanceBounds(p.Angular, angles)
 	p.high = min(p.high, math.Pi)
-	p.wassersteinLow, p.wassersteinHigh = around(p.wasserstein, spectra)
+	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, spectra)
 	return nil
-}
-
-// around is the 95% interval of values, moved so that it stands around the value as it stood around their mean. No distance is below 0.
-func around(value float64, values []float64) (low, high float64) {
-	low, high = bootstrap.Bounds(value, values, nil)
-	sum, n := 0.0, 0
-	for _, v := range values {
-		if v-v == 0 {
-			sum, n = sum+v, n+1
-		}
-	}
-	if n == 0 || math.IsNaN(low) {
-		return math.NaN(), math.NaN()
-	}
-	move := value - sum/float64(n)
-	return min(value, max(0, low+move)), max(value, high+move)
 }
 
 // spread makes floors and resamples of all subjects.

@@ -11,7 +11,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// TestSpread: the value stands in its interval, which more trials narrow; a subject is nearer to itself than to another system, and its floor sinks with more trials;
+// TestSpread: the value of another system stands near its interval, which more trials narrow; a subject is nearer to itself than to another system, and its floor sinks with more trials;
 // without resamples or halves there are none.
 func TestSpread(t *testing.T) {
 	width := func(r component.Result) float64 { return r.High - r.Low }
@@ -28,7 +28,7 @@ func TestSpread(t *testing.T) {
 		}
 		for _, metric := range []string{"dsa", "dsa_euclidean", "dsa_wasserstein", "dsa_wasserstein_squared"} {
 			r := opened.Find(t, o, metric, "other")
-			if !(0 <= r.Low && r.Low <= r.Value && r.Value <= r.High && r.Low < r.High) || !(r.Null > r.High) {
+			if !(0 <= r.Low && r.Low <= r.Value && r.Value-r.High < 0.3*r.Value && r.Low < r.High) || !(r.Null > r.High) {
 				t.Errorf("%d trials: %+v", trials, r)
 			}
 		}
@@ -73,5 +73,42 @@ func TestSpread(t *testing.T) {
 	}
 	if r := opened.Find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestCoverage: intervals hold the true distance of independent recordings, of one process (0, which they held once in 40 when they stood around the value) and of two; those of two were measured on 6000
+// trials. 6 of 12 coordinates are kept, so that also which these are is left to chance.
+func TestCoverage(t *testing.T) {
+	const repetitions, trials, bins = 25, 20, 100
+	for _, c := range []struct {
+		turns []float64
+		want  map[string]float64
+	}{
+		{[]float64{0.1, 0.35}, map[string]float64{"dsa": 0, "dsa_wasserstein": 0}},
+		{[]float64{0.2, 0.4}, map[string]float64{"dsa": 0.0713, "dsa_wasserstein": 0.0642}},
+	} {
+		held := map[string]int{}
+		for rep := range uint64(repetitions) {
+			// The readouts are the same.
+			o, err := open(t, 2, with("null", false, "split_half", false)).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{
+				{Label: "truth", Role: comparator.Truth, Train: tensor.Set{spiralsOf(77, 1000+2*rep, trials, bins, 4, 0.1, 0.35)}},
+				{Label: "other", Role: comparator.Fitted, Train: tensor.Set{spiralsOf(77, 1001+2*rep, trials, bins, 4, c.turns...)}},
+			}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for metric, want := range c.want {
+				r := opened.Find(t, o, metric, "other")
+				if r.Low <= want && want <= r.High {
+					held[metric]++
+				}
+			}
+		}
+		t.Logf("turns %v: held %v of %d", c.turns, held, repetitions)
+		for metric, want := range c.want {
+			if held[metric] < repetitions-3 {
+				t.Errorf("%s: %d of %d intervals hold %v", metric, held[metric], repetitions, want)
+			}
+		}
 	}
 }

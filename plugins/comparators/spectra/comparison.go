@@ -58,6 +58,7 @@ func (c *comparison) run(ctx context.Context) (comparator.Outcome, error) {
 	if err := c.pairs(ctx, &out); err != nil {
 		return comparator.Outcome{}, err
 	}
+	out.Results = append(out.Results, c.floors(ctx)...)
 	for _, e := range c.found {
 		out.Matrices = append(out.Matrices, c.matrices(e)...)
 	}
@@ -206,6 +207,8 @@ func (e *exponents) summed(mark, j int) float64 {
 // comparisonOf is one of the distances between two subjects.
 type comparisonOf struct {
 	name, unit string
+	// halves is the distance of a subject from itself; nil where it has none.
+	halves func(e *examined) ([2]*power, func(p, q []float64) float64)
 	// has says what a subject lacks for it.
 	has func(e *examined) error
 	// of gives the statistic of a pair and that of its null, nil where there is none.
@@ -218,7 +221,11 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 			_, err := get(e)
 			return err
 		}
-		return comparisonOf{name, unit, has, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+		itself := func(e *examined) ([2]*power, func(p, q []float64) float64) {
+			p, _ := get(e)
+			return p, distance(1 / (float64(p[0].segment) * c.dt))
+		}
+		return comparisonOf{name, unit, itself, has, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
 			a, _ := get(x)
 			b, _ := get(y)
 			switch {
@@ -245,7 +252,7 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 		powers("power_hellinger_rates", "", rates, same), powers("power_wasserstein_rates", c.frequency, rates, moved),
 	}
 	if c.Rank > 0 {
-		out = append(out, comparisonOf{"sgot", "", func(e *examined) error {
+		out = append(out, comparisonOf{"sgot", "", nil, func(e *examined) error {
 			_, err := c.Both(e.Subject, comparator.Latents)
 			return err
 		}, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
@@ -253,7 +260,7 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 		}})
 	}
 	if c.Exponents > 0 {
-		out = append(out, comparisonOf{"lyapunov_distance", c.rate, func(e *examined) error {
+		out = append(out, comparisonOf{"lyapunov_distance", c.rate, nil, func(e *examined) error {
 			if e.err != nil {
 				return trials.Omit("%s: %v", e.Label, e.err)
 			}
@@ -381,10 +388,16 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 			r.Null = v
 		}
 	}
-	if r.N < 2 || c.Resamples == 0 {
+	if c.Resamples == 0 {
 		return nil
 	}
-	r.Low, r.High, err = bootstrap.Centred(ctx, value, c.resamples(n))
+	if r.N < 2 {
+		r.Reason = trials.Join(r.Reason, fmt.Sprintf("no interval, which needs 2 trials: %d of validation", n))
+		return nil
+	}
+	if r.Low, r.High, err = bootstrap.Distance(ctx, value, c.resamples(n)); err == nil && r.Low-r.Low != 0 {
+		r.Reason = trials.Join(r.Reason, "no interval: the distance is defined on fewer than half of the resamples")
+	}
 	return err
 }
 

@@ -37,7 +37,8 @@
 // with eigenvalues per bin: 0 where both have the same modes along the same directions. What the map by least squares leaves out, such as invented dimensions, does not count; where eigenvalues
 // repeat, eigenvectors are not unique and the distance is too large.
 //
-// Intervals of distances are percentiles of the resamples, moved so that their mean lies at the value: of a distance near 0, resamples are nearly all above it.
+// Chance only enlarges a distance. Intervals of distances are therefore percentiles of the squares of the resamples, less what sampling alone adds to a square, once in the value and once more in a resample: they
+// are of the true distance, and a value above its interval is mostly sampling. That of sgot is for the map and the axes as they are. Power spectra also have split halves, the distance of a subject from itself.
 //
 // Equal power spectra are necessary for equal dynamics, not sufficient: phases are not looked at.
 package spectra

@@ -20,14 +20,15 @@ type power struct {
 	channels, lines, segment int
 	// of holds a row (channels, lines) for each trial, of zeros where it is too short.
 	of [][]float64
-	// used is the number of trials that are long enough.
+	// long says which trials are long enough, used how many.
+	long []bool
 	used int
 }
 
 // welch estimates the spectra of each channel, or of all together. Bins are shuffled within trials for a null.
 func welch(ctx context.Context, threads int, x trials.Series, segment int, together, shuffled bool, seed uint64) (*power, error) {
 	d := x.Width()
-	p := &power{channels: d, segment: min(segment, reached(x.Lengths)), of: make([][]float64, x.Trials())}
+	p := &power{channels: d, segment: min(segment, reached(x.Lengths)), of: make([][]float64, x.Trials()), long: make([]bool, x.Trials())}
 	if p.lines = p.segment / 2; p.lines < 2 {
 		return nil, trials.Omit("half of the trials or more have at most %d bins: at least 4 are needed for a power spectrum", p.segment)
 	}
@@ -49,6 +50,7 @@ func welch(ctx context.Context, threads int, x trials.Series, segment int, toget
 				continue
 			}
 			used[shard]++
+			p.long[k] = true
 			rows := x.Read(buf, k, n)
 			if shuffled {
 				for to, from := range random.New(seed, "spectra/null", uint64(k)).Perm(n) {

@@ -4,6 +4,7 @@ import "github.com/ctdb-host/ctdb/sdk/component"
 
 // readings say how to read what this comparator reports.
 func readings() []component.Reading {
+	const sampled = " Its interval is of the distance without what sampling alone adds: a value above it is mostly sampling."
 	const benettin, welch, hellinger = "Benettin et al. 1980", "Welch 1967", "Mikhaeil et al. 2022"
 	return []component.Reading{
 		{Metric: "lyapunov", Source: benettin, Text: "Mean rate at which nearby states part along the trajectories of the data, of the leading directions: above 0 chaos, at 0 a memory, below 0 forgetting with the time constant -1/rate. Trials are short, so look at the figure to see whether it has settled."},
@@ -12,10 +13,14 @@ func readings() []component.Reading {
 		{Metric: "kaplan_yorke_dimension", Source: "Kaplan & Yorke 1979", Text: "Dimension of the attractor that the exponents suggest: 0 where all are negative, as with fixed points alone. It says nothing of the dimension that inputs and noise make trajectories fill."},
 		{Metric: "lyapunov_drift", Text: "Difference of the first exponent between the two halves of the trials: where it is as large as the exponent, the latter has not settled."},
 		{Metric: "lyapunov_distance", Text: "Mean difference of the leading exponents that both subjects have: 0 where nearby states part and meet alike. Strongly contracting directions, which trajectories hardly show, weigh most."},
-		{Metric: "power_hellinger", Source: hellinger, Text: "Distance between the power spectra of all latents together: 0 the same, 1 no frequency in common. Slow changes of inputs dominate it, and phases are not looked at, so small is necessary, not sufficient."},
-		{Metric: "power_wasserstein", Source: welch, Text: "How far power has to be moved along the frequencies to make one spectrum of the other: 0 the same. Unlike the Hellinger distance it says how far, and hardly sees sharp lines that are close."},
+		{Metric: "power_hellinger", Source: hellinger, Text: "Distance between the power spectra of all latents together: 0 the same, 1 no frequency in common. Slow changes of inputs dominate it, and phases are not looked at, so small is necessary, not sufficient. Read it between its split half and its null." + sampled},
+		{Metric: "power_wasserstein", Source: welch, Text: "How far power has to be moved along the frequencies to make one spectrum of the other: 0 the same. Unlike the Hellinger distance it says how far, and hardly sees sharp lines that are close." + sampled},
 		{Metric: "power_hellinger_rates", Source: hellinger, Text: "As power_hellinger, of the rates of each neuron, averaged over neurons. Neurons of hardly any modulation count as much as others."},
 		{Metric: "power_wasserstein_rates", Source: welch, Text: "As power_wasserstein, of the rates of each neuron, averaged over neurons."},
+		{Metric: "power_hellinger_split_half", Text: "power_hellinger of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0. With half the trials it is somewhat larger than with all."},
+		{Metric: "power_wasserstein_split_half", Text: "The same for power_wasserstein."},
+		{Metric: "power_hellinger_rates_split_half", Text: "The same for power_hellinger_rates."},
+		{Metric: "power_wasserstein_rates_split_half", Text: "The same for power_wasserstein_rates."},
 		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen; nor is what no linear operator holds."},
 	}
 }

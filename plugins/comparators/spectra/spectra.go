@@ -21,8 +21,9 @@ type Params struct {
 	Explained float64 `param:"operator_variance" default:"0.95" above:"0" max:"1" doc:"share of the variance that the coordinates of the operators behind sgot explain"`
 	Eta       float64 `param:"eta" default:"0.5" min:"0" max:"1" doc:"weight of eigenvalues in sgot; the rest is that of eigenvectors"`
 	Resamples int     `param:"bootstrap" default:"1000" min:"0" max:"1000000" doc:"resamples of trials behind each 95% interval; 0 gives none"`
-	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval: percentile, or bias-corrected and accelerated"`
+	Interval  string  `param:"interval" default:"percentile" choices:"percentile,bca" doc:"bootstrap interval of exponents and what follows from them: percentile, or bias-corrected and accelerated; those of distances are percentiles of squares, less what sampling alone adds"`
 	Null      bool    `param:"null" default:"true" doc:"also compare power spectra with those of bins shuffled within trials"`
+	Split     bool    `param:"split_half" default:"true" doc:"also report the distances of each subject's power spectra to themselves, from one half of its trials to the other: what sampling alone makes of 0"`
 }
 
 // Factory returns the component comparator/spectra.

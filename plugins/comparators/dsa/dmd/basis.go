@@ -12,7 +12,7 @@ import (
 // basis holds whitened coordinates of an embedding H = V S U^T.
 type basis struct {
 	singular []float64
-	// kept are the singular values of the coordinates: the leading ones, or all for a reduced-rank regression; rank is what the criterion chose.
+	// kept are the singular values of the coordinates: the leading ones with those that are spare, or all for a reduced-rank regression; rank is what the criterion chose.
 	kept []float64
 	rank int
 	// encode = U / S (columns, kept), decode = S U^T (kept, columns).
@@ -49,7 +49,7 @@ func (e *embedding) basis(ctx context.Context, opt Options) (*basis, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &basis{singular: s, rank: r, kept: s[:r]}
+	b := &basis{singular: s, rank: r, kept: s[:max(r, min(held, r+opt.Spare))]}
 	if opt.ReducedRank {
 		b.kept = s[:held]
 	}

@@ -22,6 +22,8 @@ type Options struct {
 	// ReducedRank regresses on all whitened coordinates with an operator of the given rank (Izenman 1975), and returns it in the coordinates of its own
 	// range, so that what matters for the next bin is kept rather than what varies most. Its size is that of a default fit.
 	ReducedRank bool
+	// Spare coordinates beyond the rank are kept for [Model.Resample], where other draws of trials may turn the leading ones towards them.
+	Spare int
 	// Threads to keep busy; 0: 1. The result does not depend on it.
 	Threads int
 }
@@ -41,6 +43,9 @@ func (o Options) check() error {
 	}
 	if o.Steps < 1 {
 		return fmt.Errorf("%w: steps %d: at least 1", ErrOption, o.Steps)
+	}
+	if o.Spare < 0 {
+		return fmt.Errorf("%w: spare %d: at least 0", ErrOption, o.Spare)
 	}
 	if !(o.Ridge >= 0) || math.IsInf(o.Ridge, 0) {
 		return fmt.Errorf("%w: ridge %v: at least 0", ErrOption, o.Ridge)

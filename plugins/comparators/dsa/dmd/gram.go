@@ -124,7 +124,7 @@ func (e *embedding) fromMoments(ctx context.Context, opt Options) (s []float64, 
 	}
 	for r := min(most, max(rank.Number, 32)); ; r = min(most, 2*r) {
 		if rank.Number > 0 {
-			r = min(most, rank.Number)
+			r = min(most, rank.Number+opt.Spare)
 		}
 		s, u, err = leading(ctx, g, e.columns, r)
 		if err != nil {

@@ -3,16 +3,19 @@ package dmd
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 )
 
 // Resample estimates the operator anew for each row of weights, in which trial k counts weights[b][k] times: what another draw of trials would have given, e.g.
-// for a bootstrap (Efron 1979). The subspace of the model's coordinates is kept, the coordinates are whitened for the weighted rows and the operator is regressed
-// in them, so that weights of 1 give the model's own. It costs one pass over the trials, however many rows of weights there are. Trials are those of the fit. A model of
-// reduced-rank regression is refused: its operator is not the regression within its coordinates.
+// for a bootstrap (Efron 1979). Leading directions are found anew among the model's coordinates and the spare ones (Options.Spare), without which the space of the first would seem to be known for
+// certain; coordinates along them are whitened for the weighted rows, turned to lie as near the model's as they can, and the operator is regressed in them, so that weights of 1 give the model's own. It
+// costs one pass over the trials, however many rows of weights there are. Trials are those of the fit. A model of reduced-rank regression is refused: its operator is not the regression within its
+// coordinates.
 func (m *Model) Resample(ctx context.Context, trials []Trial, weights [][]float64) ([]*mat.Dense, error) {
 	if m.opt.ReducedRank {
 		return nil, fmt.Errorf("%w: reduced-rank regression: its operators cannot be resampled within their coordinates", ErrOption)
@@ -29,21 +32,21 @@ func (m *Model) Resample(ctx context.Context, trials []Trial, weights [][]float6
 			return nil, fmt.Errorf("%w: weights %d: %d for %d trials", ErrOption, b, len(w), len(trials))
 		}
 	}
-	z, err := e.project(ctx, m.encode)
+	z, err := e.project(ctx, m.basis.encode)
 	if err != nil {
 		return nil, err
 	}
-	r := m.Rank()
+	p := len(m.basis.kept)
 	// Of each resample: the moments of all rows, of those that have a next one, and with the next ones.
 	sums := make([][3][]float64, len(weights))
 	for b := range sums {
 		for q := range sums[b] {
-			sums[b][q] = make([]float64, r*r)
+			sums[b][q] = make([]float64, p*p)
 		}
 	}
 	var one [3][]float64
 	for q := range one {
-		one[q] = make([]float64, r*r)
+		one[q] = make([]float64, p*p)
 	}
 	var w product.Workspace
 	for k, t := range z {
@@ -53,11 +56,11 @@ func (m *Model) Resample(ctx context.Context, trials []Trial, weights [][]float6
 		if t.Bins() == 0 {
 			continue
 		}
-		left := product.Operand{Data: t.Data, Stride: r, T: true}
+		left := product.Operand{Data: t.Data, Stride: p, T: true}
 		n := max(0, t.Bins()-m.opt.Steps)
-		w.Mul(one[0], r, r, t.Bins(), left, product.Operand{Data: t.Data, Stride: r})
-		w.Mul(one[1], r, r, n, left, product.Operand{Data: t.Data, Stride: r})
-		w.Mul(one[2], r, r, n, left, product.Operand{Data: t.Data[min(len(t.Data), m.opt.Steps*r):], Stride: r})
+		w.Mul(one[0], p, p, t.Bins(), left, product.Operand{Data: t.Data, Stride: p})
+		w.Mul(one[1], p, p, n, left, product.Operand{Data: t.Data, Stride: p})
+		w.Mul(one[2], p, p, n, left, product.Operand{Data: t.Data[min(len(t.Data), m.opt.Steps*p):], Stride: p})
 		for b := range sums {
 			if v := weights[b][k]; v != 0 {
 				for q := range one {
@@ -71,41 +74,49 @@ func (m *Model) Resample(ctx context.Context, trials []Trial, weights [][]float6
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if out[b], err = whitened(s, r, m.opt.Ridge); err != nil {
+		if out[b], err = m.resampled(s); err != nil {
 			return nil, fmt.Errorf("resample %d: %w", b, err)
 		}
 	}
 	return out, nil
 }
 
-// whitened is the operator of rows with the given moments, in coordinates in which the moments of all rows are the identity.
-func whitened(s [3][]float64, r int, lambda float64) (*mat.Dense, error) {
-	var c mat.Cholesky
-	if !c.Factorize(mat.NewSymDense(r, s[0])) || c.Cond() > 1e14 {
+// resampled is the operator of rows with the given moments of the basis' coordinates.
+func (m *Model) resampled(s [3][]float64) (*mat.Dense, error) {
+	r, p := m.Rank(), len(m.basis.kept)
+	// The moments of the embedding along the basis: its coordinates are these over the singular values.
+	along := make([]float64, p*p)
+	for i, x := range m.basis.kept {
+		for j, y := range m.basis.kept {
+			along[i*p+j] = s[0][i*p+j] * x * y
+		}
+	}
+	values, vectors, ok := symmetric.Decompose(along, p)
+	if !ok || !(values[p-r] > 1e-14*values[p-1]) {
 		return nil, fmt.Errorf("%w: the trials that were drawn do not hold %d coordinates", ErrData, r)
 	}
-	// With moments L L^T the whitened coordinates are L^-1 z, and moments X become L^-1 X L^-T.
-	var l mat.TriDense
-	c.LTo(&l)
-	inside := func(x []float64) (*mat.Dense, error) {
-		var left, both mat.Dense
-		if err := left.Solve(&l, mat.NewDense(r, r, x)); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrData, err)
+	// From the basis' coordinates to white ones along the leading directions: (p, r).
+	white := mat.NewDense(p, r, nil)
+	for j := range r {
+		for i, x := range m.basis.kept {
+			white.Set(i, j, x*vectors[(p-1-j)*p+i]/math.Sqrt(values[p-1-j]))
 		}
-		if err := both.Solve(&l, left.T()); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrData, err)
-		}
-		return mat.DenseCopyOf(both.T()), nil
 	}
-	past, err := inside(s[1])
-	if err != nil {
-		return nil, err
+	// The rotation of these that is nearest to the model's coordinates.
+	var common mat.Dense
+	common.Mul(mat.NewDense(p, p, s[0]).Slice(0, r, 0, p), white)
+	var svd mat.SVD
+	if !svd.Factorize(&common, mat.SVDFull) {
+		return nil, fmt.Errorf("%w: the directions of a draw were not found", ErrData)
 	}
-	cross, err := inside(s[2])
-	if err != nil {
-		return nil, err
-	}
-	a, err := ridge(past, cross, lambda)
+	var u, v, turned mat.Dense
+	svd.UTo(&u)
+	svd.VTo(&v)
+	turned.Product(white, &v, u.T())
+	var past, cross mat.Dense
+	past.Product(turned.T(), mat.NewDense(p, p, s[1]), &turned)
+	cross.Product(turned.T(), mat.NewDense(p, p, s[2]), &turned)
+	a, err := ridge(&past, &cross, m.opt.Ridge)
 	if err != nil {
 		return nil, err
 	}

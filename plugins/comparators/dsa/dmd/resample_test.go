@@ -50,6 +50,30 @@ func TestResample(t *testing.T) {
 	if x, y := mat.Trace(a[1]), mat.Trace(direct.A); math.Abs(x-y) > 1e-6 {
 		t.Errorf("trace %v of half the trials by weights, %v fitted", x, y)
 	}
+	// Of fewer coordinates, those that half of the trials have are found among the spare ones: the same as fitted to these trials.
+	few := Options{Delays: 2, Rank: Rank{Number: 3}, Ridge: 1e-8, Spare: 3}
+	if m, err = Fit(t.Context(), trials, few); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = m.Resample(t.Context(), trials, [][]float64{ones, half}); err != nil {
+		t.Fatal(err)
+	}
+	if !mat.EqualApprox(a[0], m.A, 1e-9) {
+		t.Errorf("with spare coordinates and weights of 1: %v, want %v", mat.Formatted(a[0]), mat.Formatted(m.A))
+	}
+	if direct, err = Fit(t.Context(), trials[:6], few); err != nil {
+		t.Fatal(err)
+	}
+	if x, y := mat.Norm(a[1], 2), mat.Norm(direct.A, 2); m.Rank() != 3 || math.Abs(x-y) > 1e-6 || math.Abs(mat.Trace(a[1])-mat.Trace(direct.A)) > 1e-6 {
+		t.Errorf("norm %v of half the trials by weights, %v fitted, rank %d", x, y, m.Rank())
+	}
+	few.Spare = 0
+	if m, err = Fit(t.Context(), trials, few); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = m.Resample(t.Context(), trials, [][]float64{half}); err != nil || math.Abs(mat.Norm(a[0], 2)-mat.Norm(direct.A, 2)) < 1e-6 {
+		t.Errorf("without spare coordinates the norm is %v, fitted %v, error %v", mat.Norm(a[0], 2), mat.Norm(direct.A, 2), err)
+	}
 	if _, err := m.Resample(t.Context(), trials, [][]float64{make([]float64, 12)}); !errors.Is(err, ErrData) {
 		t.Errorf("no trials at all: error %v", err)
 	}

@@ -98,9 +98,8 @@ func Interval(ctx context.Context, s Statistic, draws *Resamples, bca bool) (low
 	return low, high, nil
 }
 
-// Centred is the percentile interval of a distance, moved so that the mean of the resamples lies at the value. A distance between two things that are nearly the same cannot be negative, so what
-// resampling adds by chance only enlarges it, and its own percentiles would all lie above the value.
-func Centred(ctx context.Context, s Statistic, draws *Resamples) (low, high float64, err error) {
+// Distance is the 95% interval of a distance less what sampling alone adds to it, see [DistanceBounds]. The error is ctx's.
+func Distance(ctx context.Context, s Statistic, draws *Resamples) (low, high float64, err error) {
 	values := make([]float64, 0, draws.number)
 	for w := range draws.All {
 		if err := ctx.Err(); err != nil {
@@ -108,16 +107,31 @@ func Centred(ctx context.Context, s Statistic, draws *Resamples) (low, high floa
 		}
 		values = append(values, s.Value(w))
 	}
+	low, high = DistanceBounds(s.Value(Ones(s.Trials())), values)
+	return low, high, nil
+}
+
+// DistanceBounds is the 95% interval of a distance from its value and those on the resamples. Chance only enlarges a distance: the square of what is measured, d^2, is about that of the true one and a
+// term b^2, and the square of a resample's about d^2 + b^2 again, as squares are sums of squared differences. The interval holds the middle of the resamples' squares less 2 b^2, with b^2 their mean less
+// d^2: what the value has of it and what resampling adds. It is one of the true distance, and d lies above it where sampling is most of it. It is NaN where fewer than half of the resamples have a
+// finite value.
+func DistanceBounds(value float64, resampled []float64) (low, high float64) {
+	squares := make([]float64, len(resampled))
+	for i, v := range resampled {
+		squares[i] = v * v
+	}
+	from, to := Bounds(0, squares, nil)
+	if from-from != 0 || value-value != 0 {
+		return math.NaN(), math.NaN()
+	}
 	mean, n := 0.0, 0.0
-	for _, v := range finite(values) {
+	for _, v := range finite(squares) {
 		mean, n = mean+v, n+1
 	}
-	moved := s.Value(Ones(s.Trials())) - mean/n
-	low, high = Bounds(0, values, nil)
-	if low-low != 0 {
-		return low, high, nil
-	}
-	return max(0, low+moved), high + moved, nil
+	// Resamples that are nearer than the value on the average know of no term.
+	added := max(0, mean/n-value*value)
+	of := func(square float64) float64 { return math.Sqrt(max(0, square-2*added)) }
+	return of(from), of(to)
 }
 
 // Bounds is the 95% interval of a statistic from its values on the resamples: percentile; or, where left holds its values on all trials but one, bias-corrected and

@@ -83,38 +83,48 @@ func TestIntervalEnds(t *testing.T) {
 	}
 }
 
-// The absolute difference of two means that are nearly the same is enlarged by resampling: percentiles lie above it, the centred interval holds it.
-func TestCentred(t *testing.T) {
-	rng := random.New(4, "test")
-	const channels = 20
-	s := Sums{Of: make([][]float64, 50), Function: func(sums []float64) float64 {
-		total := 0.0
-		for _, v := range sums {
-			total += math.Abs(v) / channels / 50
+// The distance of two means of many channels is enlarged by sampling, and by resampling once more. Its interval holds the true one, as often where there is none as where there is, and quantiles of the
+// resamples do not.
+func TestDistance(t *testing.T) {
+	const channels, trials, repetitions = 20, 30, 200
+	for _, apart := range []float64{0, 0.05, 0.3} {
+		held, plain, width := 0, 0, 0.0
+		for rep := range repetitions {
+			rng := random.New(4, "test", uint64(rep))
+			s := Sums{Of: make([][]float64, trials), Function: func(sums []float64) float64 {
+				total := 0.0
+				for _, v := range sums {
+					total += v * v / channels / trials / trials
+				}
+				return math.Sqrt(total)
+			}}
+			for k := range s.Of {
+				for range channels {
+					s.Of[k] = append(s.Of[k], apart+rng.NormFloat64())
+				}
+			}
+			draws := NewResamples(uint64(rep), "test/bootstrap", 200, trials)
+			low, high, err := Distance(t.Context(), s, draws)
+			if err != nil || !(0 <= low && low <= high) {
+				t.Fatalf("%v to %v, error %v", low, high, err)
+			}
+			if low <= apart && apart <= high {
+				held++
+			}
+			if low, high, _ = Interval(t.Context(), s, draws, false); low <= apart && apart <= high {
+				plain++
+			}
+			width += (high - low) / repetitions
 		}
-		return total
-	}}
-	sum := make([]float64, channels)
-	for k := range s.Of {
-		for c := range channels {
-			v := rng.NormFloat64()
-			sum[c] += v
-			s.Of[k] = append(s.Of[k], v)
+		t.Logf("%v apart: held by %d of %d intervals, %.3f wide, and by %d of percentiles", apart, held, repetitions, width, plain)
+		if held < repetitions*92/100 {
+			t.Errorf("%v apart: held by %d of %d intervals", apart, held, repetitions)
+		}
+		if apart < 0.1 && plain > repetitions/10 {
+			t.Errorf("%v apart: percentiles hold it %d times of %d: there is nothing to mend", apart, plain, repetitions)
 		}
 	}
-	// Nothing is left of the differences of the sample itself but a twentieth.
-	for k := range s.Of {
-		for c := range channels {
-			s.Of[k][c] -= 0.95 * sum[c] / 50
-		}
-	}
-	draws := NewResamples(1, "test/bootstrap", 500, 50)
-	value := s.Value(Ones(50))
-	if low, _, err := Interval(t.Context(), s, draws, false); err != nil || low <= value {
-		t.Errorf("percentiles begin at %v, the value is %v: there is nothing to mend", low, value)
-	}
-	low, high, err := Centred(t.Context(), s, draws)
-	if err != nil || !(0 <= low && low < value && value < high && high < value+0.1) {
-		t.Errorf("%v to %v around %v, error %v", low, high, value, err)
+	if low, high := DistanceBounds(1, []float64{math.NaN(), math.NaN(), 1}); !math.IsNaN(low) || !math.IsNaN(high) {
+		t.Errorf("%v to %v where most resamples have no distance", low, high)
 	}
 }
