@@ -54,6 +54,8 @@ type Experiment struct {
 	File string
 	// Name is safe as the name of a folder. Without one in the file it is the file's name without its extension.
 	Name string
+	// About says what is asked, and what is expected, in plain text of up to 1024 bytes, paragraphs apart by empty lines: it stands at the top of the report. May be empty.
+	About string
 	// Seed is the seed of every stage that has none of its own.
 	Seed     uint64
 	Task     *Use

@@ -154,6 +154,10 @@ func (d *decoder) experiment(root *node) *Experiment {
 		d.number(f, "version", Version, Version, Version)
 	}
 	e.Name = d.name(f)
+	if f.get("about") != nil {
+		about, _ := d.text(f, "about")
+		e.About = strings.TrimSpace(about)
+	}
 	e.Seed = d.number(f, "seed", 0, maxSeed, 0)
 	if n, ok := d.given(f, "task", true); ok {
 		if t, ok := d.mapping(n, "task", keysAt("task")); ok {

@@ -232,7 +232,7 @@ func (n *node) name() string {
 
 // The keys of the file, and of each place in it.
 func topKeys() []string {
-	return append([]string{"version", "name", "seed", "seeds", "matrix"}, stageKeys()...)
+	return append([]string{"version", "name", "about", "seed", "seeds", "matrix"}, stageKeys()...)
 }
 
 func stageKeys() []string { return []string{"task", "train", "simulate", "fit", "compare"} }

@@ -54,6 +54,8 @@ compare:
 		"flow":            `{version: 1, "task": {use: "task/nbff"}, train: {use: model/noisy-gru}}`,
 		"json":            "{\n\t\"version\": 1,\n\t\"task\": {\"use\": \"task/nbff\", \"params\": {\"n_bits\": 3.0}},\n\t\"train\": {\"use\": \"model/noisy-gru\", \"params\": {\"lr\": 1e-3}}\n}\n",
 		"windows":         "\ufeffversion: 1\r\n# a comment\r\ntask: {use: task/nbff}\r\ntrain:\r\n  use: model/noisy-gru\r\n  params:\r\n    link: softplus\r\nseeds:\r\n  - 1\r\n  - 2\r\n",
+		"about":           head + train + "about: |\n  What is asked: \"is it so?\"\n\n  And # what is expected.\n",
+		"about a study":   head + train + "about: one line\nseeds: [1, 2]\n",
 		"stages left out": head + train + "simulate:\nfit:\ncompare: ~\n",
 		"data set":        head + "simulate: {dataset: wrong_test.go}\nfit:\n  - use: model/sae-gru\n",
 		"loaded":          head + "task: {use: task/nbff}\ntrain: {load: examples}\nsimulate: {use: simulator/spikes, task: {params: {n_bits: 2}, seed: 0x10}}\nfit:\n  - load: examples\n  - {name: b, load: examples}\n",

@@ -110,6 +110,7 @@ func (s *schema) properties() object {
 	return object{
 		"version":  object{"description": "The version of the file's format.", "const": Version},
 		"name":     described("What the experiment is called; by default the file's name.", object{"$ref": "#/$defs/name"}),
+		"about":    object{"description": "What is asked, and what is expected: it stands at the top of the report.", "type": "string", "minLength": 1, "maxLength": maxText},
 		"seed":     described("The seed of every stage that has none of its own; default 0.", seed),
 		"seeds":    object{"description": "Run the experiment once for each of these seeds.", "type": "array", "minItems": 1, "maxItems": maxPoints, "uniqueItems": true, "items": seed},
 		"matrix":   s.matrix(),

@@ -14,7 +14,7 @@ func variable(root *node, parts []string, whole bool) *trouble {
 	switch parts[0] {
 	case "seed", "seeds":
 		return &trouble{"seeds are varied beside matrix, not in it", "write seeds: [0, 1, 2] at the top of the file"}
-	case "version", "name", "matrix":
+	case "version", "name", "about", "matrix":
 		return &trouble{fmt.Sprintf("%s cannot be varied", parts[0]), ""}
 	}
 	w := walk{fixed: slices.Clone(parts)}

@@ -20,6 +20,9 @@ func (e *Experiment) YAML() []byte {
 	w := &writer{}
 	w.line(0, "version", strconv.Itoa(Version))
 	w.line(0, "name", text(e.Name))
+	if e.About != "" {
+		w.line(0, "about", text(e.About))
+	}
 	w.line(0, "seed", strconv.FormatUint(e.Seed, 10))
 	if e.Task != nil {
 		w.line(0, "task", "")

@@ -188,7 +188,7 @@ func wrongStudies() []wrongCase {
 			"x.yaml:6:28: train.params.lr: 0 is not allowed: > 0",
 			"x.yaml:6:34: train.params.lr: \"x\": a float > 0 is needed",
 			"x.yaml:6:38: matrix.tarin.seed: there is no tarin (did you mean \"train.seed\"?)",
-			"--set bogus=1: bogus: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"--set bogus=1: bogus: no such key (keys are version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare)",
 		}},
 	}
 }

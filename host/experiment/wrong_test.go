@@ -37,10 +37,10 @@ func wrongFiles() []wrongCase {
 			"x.yaml: is empty: an experiment needs at least version and one of train, simulate, fit, compare",
 		}},
 		{"a scalar", "hello\n", nil, []string{
-			"x.yaml:1:1: \"hello\": a mapping is needed, with the keys version, name, seed, seeds, matrix, task, train, simulate, fit, compare",
+			"x.yaml:1:1: \"hello\": a mapping is needed, with the keys version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare",
 		}},
 		{"a list", "- 1\n- 2\n", nil, []string{
-			"x.yaml:1:1: a list of 2: a mapping is needed, with the keys version, name, seed, seeds, matrix, task, train, simulate, fit, compare",
+			"x.yaml:1:1: a list of 2: a mapping is needed, with the keys version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare",
 		}},
 		{"unclosed bracket", "version: 1\ntask: {use: task/nbff\n", nil, []string{
 			"x.yaml:2:7: is not YAML: could not find flow mapping end token '}'",
@@ -53,6 +53,9 @@ func wrongFiles() []wrongCase {
 		}},
 		{"tab", "version: 1\n\ttask: 1\n", nil, []string{
 			"x.yaml:2:1: is not YAML: a tab cannot stand here: indent with spaces",
+		}},
+		{"about a number", head + train + "about: 3\n", nil, []string{
+			"x.yaml:4:8: about: 3: a string is needed (write \"3\" in quotes)",
 		}},
 		{"key twice", head + train + "name: b\nseed: 1\nname: c\n", nil, []string{
 			"x.yaml:6:1: name: is given twice, first at line 4",
@@ -121,9 +124,9 @@ func wrongFiles() []wrongCase {
 			"x.yaml:10001:2: more than 10000 keys",
 		}},
 		{"keys that are no names", head + train + "3: 4\n~: 5\n\"a b\": 6\n", nil, []string{
-			"x.yaml:4:1: 3: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
-			"x.yaml:5:1: ~: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
-			"x.yaml:6:1: a b: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:4:1: 3: no such key (keys are version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:5:1: ~: no such key (keys are version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:6:1: a b: no such key (keys are version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare)",
 		}},
 		{"a key that is a list", head + train + "? [a]\n: 1\n", nil, []string{
 			"x.yaml:5:1: is not YAML: found an invalid key for this map",
@@ -153,7 +156,7 @@ func wrongFiles() []wrongCase {
 			"x.yaml:1:1: nothing to do: one of train, simulate, fit, compare is needed (a task alone makes nothing: add train)",
 		}},
 		{"unknown stage", head + train + "evaluate: {}\nsimulat: {}\nsede: [1]\n", nil, []string{
-			"x.yaml:4:1: evaluate: no such key (keys are version, name, seed, seeds, matrix, task, train, simulate, fit, compare)",
+			"x.yaml:4:1: evaluate: no such key (keys are version, name, about, seed, seeds, matrix, task, train, simulate, fit, compare)",
 			"x.yaml:5:1: simulat: no such key (did you mean \"simulate\"?)",
 			"x.yaml:6:1: sede: no such key (did you mean \"seed\"?)",
 		}},

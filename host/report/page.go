@@ -18,6 +18,8 @@ type page struct {
 	// Kind is "run" or "study".
 	Kind          string
 	Title, Status string
+	// About are the paragraphs of what the experiment says of itself.
+	About []string
 	// Lead is the line under the title.
 	Lead     []string
 	Style    template.CSS

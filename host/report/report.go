@@ -146,6 +146,11 @@ func (c *composer) page(kind string) page {
 	if p.Title == "" {
 		p.Title = filepath.Base(c.run.Dir())
 	}
+	for paragraph := range strings.SplitSeq(c.outline.About, "\n\n") {
+		if paragraph = strings.TrimSpace(paragraph); paragraph != "" {
+			p.About = append(p.About, paragraph)
+		}
+	}
 	if d := day(c.provenance.Started); d != "" {
 		p.Lead = append(p.Lead, d)
 	}

@@ -48,7 +48,7 @@ func TestReportOfAFullRun(t *testing.T) {
 	must(t, err)
 	page := string(b)
 	expect(t, page,
-		"<h1>flip-flops</h1>", "23 November 2026", "took 4 min 12 s", "seed 3",
+		"<h1>flip-flops</h1>", `<p class="about">Is it &lt;the same&gt;?</p>`, `<p class="about">It should be.</p>`, "23 November 2026", "took 4 min 12 s", "seed 3",
 		"0.970", "0.958", "0.980", "−0.412", "bits/spike", "1.23e−5", "↑ higher", "not available: flip-flops infers no inputs",
 		"Dimensions that the model invented lower it. (Versteeg et al. 2025)", "100 epochs, 800 steps", "0.750 on 4 validation trials", "200 a trial, of 10 ms",
 		"20, of them 15 held in", "learning_rate", "8d0c6f6de9e1", "OPENBLAS_CORETYPE", "2 min 11 s", "from the store", "comparator/metrics 1.0.0, plugin builtin 0.1.0",

@@ -25,6 +25,7 @@ const (
 // outline is what a report reads from experiment.yaml.
 type outline struct {
 	Name  string `yaml:"name"`
+	About string `yaml:"about"`
 	Seed  any    `yaml:"seed"`
 	Train *struct {
 		Load string `yaml:"load"`

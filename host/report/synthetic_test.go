@@ -253,7 +253,7 @@ func (s *synthetic) full(t *testing.T) *artifact.Run {
 	dir := s.stage(t, "simulate", "simulator/spikes")
 	s.fits(t, s.data(t, filepath.Join(dir, artifact.DatasetFile), true))
 	s.compare(t)
-	yaml := "version: 1\nname: " + "flip-flops" + "\nseed: 3\ntask: {use: task/nbff}\ntrain: {use: model/noisy-gru}\nsimulate: {use: simulator/spikes}\nfit:\n"
+	yaml := "version: 1\nname: " + "flip-flops" + "\nabout: \"Is it <the same>?\\n\\nIt should be.\"\nseed: 3\ntask: {use: task/nbff}\ntrain: {use: model/noisy-gru}\nsimulate: {use: simulator/spikes}\nfit:\n"
 	uses := []artifact.StageUse{{Stage: "train", Key: "0123456789abcdef0123", Status: "done", Seconds: 131}, {Stage: "simulate", Key: "1123456789abcdef", Status: "done", Seconds: 4.2}}
 	for _, m := range s.models {
 		yaml += "  - {name: " + m + ", use: model/sae-gru}\n"
