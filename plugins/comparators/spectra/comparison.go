@@ -86,124 +86,6 @@ func result(metric, subject, unit string, better component.Better) component.Res
 	return component.Result{Metric: metric, Subject: subject, Unit: unit, Better: better, Value: math.NaN(), Low: math.NaN(), High: math.NaN(), Null: math.NaN()}
 }
 
-// scaled is a statistic in another unit.
-type scaled struct {
-	bootstrap.Statistic
-	by float64
-}
-
-func (s scaled) Value(weights []float64) float64 { return s.by * s.Statistic.Value(weights) }
-
-// ofDynamics are the Lyapunov exponents of a subject and what follows from them.
-func (c *comparison) ofDynamics(ctx context.Context, e *examined) ([]component.Result, error) {
-	if c.Exponents == 0 {
-		return nil, nil
-	}
-	var out []component.Result
-	add := func(metric, unit, reason string, s bootstrap.Statistic) error {
-		r := result(metric, e.Label, unit, component.Neither)
-		r.Reason = reason
-		if s != nil {
-			r.N = int64(s.Trials())
-			r.Value = s.Value(bootstrap.Ones(s.Trials()))
-			if r.Value-r.Value != 0 {
-				r.Value = math.NaN()
-			} else {
-				var err error
-				if r.Low, r.High, err = c.interval(ctx, s); err != nil {
-					return err
-				}
-			}
-		}
-		out = append(out, r)
-		return nil
-	}
-	if e.err != nil {
-		return out, errors.Join(add("lyapunov/1", c.rate, e.err.Error(), nil), add("kaplan_yorke_dimension", "", e.err.Error(), nil))
-	}
-	for j := range min(c.Reported, len(e.exponents)) {
-		s := e.sums.statistic(j)
-		reason := ""
-		if j == 0 {
-			reason = e.limits
-		}
-		if err := add(fmt.Sprintf("lyapunov/%d", j+1), c.rate, reason, scaled{s, 1 / c.dt}); err != nil {
-			return nil, err
-		}
-		if c.rate != perBin {
-			if err := add(fmt.Sprintf("lyapunov_per_bin/%d", j+1), perBin, "", s); err != nil {
-				return nil, err
-			}
-		}
-	}
-	sum := e.sums.function(func(l []float64) float64 {
-		total := 0.0
-		for _, v := range l {
-			total += v
-		}
-		return total
-	})
-	reason := ""
-	if !e.all {
-		reason = fmt.Sprintf("of the leading %d exponents of a state of %d elements", len(e.exponents), e.layout.Size)
-	}
-	if err := add("lyapunov_sum", c.rate, reason, scaled{sum, 1 / c.dt}); err != nil {
-		return nil, err
-	}
-	dimension := e.sums.function(func(l []float64) float64 { return kaplanYorke(l, e.all) })
-	reason = ""
-	if v := dimension.Value(bootstrap.Ones(dimension.Trials())); math.IsNaN(v) {
-		reason = fmt.Sprintf("the sum of the first %d exponents is not negative: more are needed (exponents)", len(e.exponents))
-	}
-	if err := add("kaplan_yorke_dimension", "", reason, dimension); err != nil {
-		return nil, err
-	}
-	drift := result("lyapunov_drift", e.Label, c.rate, component.Neither)
-	if early, late, ok := e.halves(); ok {
-		drift.Value, drift.N = math.Abs(late-early)/c.dt, int64(len(e.sums.bins))
-	} else {
-		drift.Reason = "trials are too short for two halves"
-	}
-	return append(out, drift), nil
-}
-
-// halves are the first exponent before and after the middle of what counts of the longest trial.
-func (e *examined) halves() (early, late float64, ok bool) {
-	if len(e.sums.at) < 2 {
-		return 0, 0, false
-	}
-	middle, last := len(e.sums.at)-1, len(e.sums.at)-1
-	begin := e.sums.counted(e.drive.steps, last)
-	for middle > 0 && e.sums.counted(e.drive.steps, middle) > begin/2 {
-		middle--
-	}
-	nEarly, nLate := e.sums.counted(e.drive.steps, middle), begin-e.sums.counted(e.drive.steps, middle)
-	if nEarly == 0 || nLate == 0 {
-		return 0, 0, false
-	}
-	a, b := e.sums.summed(middle, 0), e.sums.summed(last, 0)
-	return a / nEarly, (b - a) / nLate, true
-}
-
-// counted is the number of bins that count until a mark, over all trials.
-func (e *exponents) counted(steps []int, mark int) float64 {
-	total := 0.0
-	for k, n := range steps {
-		begin := n - int(e.bins[k])
-		total += float64(max(0, min(e.at[mark], n)-begin))
-	}
-	return total
-}
-
-// summed is the sum of exponent j until a mark, over all trials.
-func (e *exponents) summed(mark, j int) float64 {
-	n, total := len(e.bins), 0.0
-	for k := range n {
-		total += e.running[(mark*n+k)*e.count+j]
-	}
-	return total
-}
-
 // comparisonOf is one of the distances between two subjects.
 type comparisonOf struct {
 	name, unit string
@@ -266,45 +148,10 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 			}
 			return nil
 		}, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
-			return exponentsApart{x.sums, y.sums, min(len(x.exponents), len(y.exponents)), c.dt}, nil, nil
+			return exponentsApart{x, y, min(len(x.exponents), len(y.exponents)), c.dt}, nil, nil
 		}})
 	}
 	return out
-}
-
-// exponentsApart is the mean difference of the n leading exponents of two subjects whose trials are the same where their numbers are.
-type exponentsApart struct {
-	x, y *exponents
-	n    int
-	dt   float64
-}
-
-// Trials implements [bootstrap.Statistic]: there is no interval where the trials are not the same.
-func (a exponentsApart) Trials() int {
-	if len(a.x.bins) != len(a.y.bins) {
-		return 1
-	}
-	return len(a.x.bins)
-}
-
-// Value implements [bootstrap.Statistic].
-func (a exponentsApart) Value(weights []float64) float64 {
-	of := func(e *exponents) (out []float64) {
-		w := weights
-		if len(w) != len(e.bins) {
-			w = bootstrap.Ones(len(e.bins))
-		}
-		e.function(func(l []float64) float64 {
-			out = l
-			return 0
-		}).Value(w)
-		return out
-	}
-	x, y, sum := of(a.x), of(a.y), 0.0
-	for j := range a.n {
-		sum += math.Abs(x[j]-y[j]) / a.dt
-	}
-	return sum / float64(a.n)
 }
 
 // pairs compares each two subjects: all are in the matrices, results those that trials.Pairs says.
@@ -388,15 +235,15 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 			r.Null = v
 		}
 	}
-	if c.Resamples == 0 {
-		return nil
-	}
-	if r.N < 2 {
+	if r.N < 2 && c.Resamples > 0 {
 		r.Reason = trials.Join(r.Reason, fmt.Sprintf("no interval, which needs 2 trials: %d of validation", n))
-		return nil
+	} else if c.Resamples > 0 {
+		if r.Low, r.High, err = bootstrap.Distance(ctx, value, c.resamples(n)); err == nil && r.Low-r.Low != 0 {
+			r.Reason = trials.Join(r.Reason, "no interval: the distance is defined on fewer than half of the resamples")
+		}
 	}
-	if r.Low, r.High, err = bootstrap.Distance(ctx, value, c.resamples(n)); err == nil && r.Low-r.Low != 0 {
-		r.Reason = trials.Join(r.Reason, "no interval: the distance is defined on fewer than half of the resamples")
+	if e, ok := value.(exponentsApart); ok {
+		e.unsettled(r)
 	}
 	return err
 }
@@ -409,10 +256,10 @@ func (c *comparison) matrices(e *examined) tensor.Set {
 	if e.sums != nil && len(e.exponents) > 0 {
 		n := len(e.exponents)
 		t, of := tensor.New64(name("lyapunov"), n), tensor.New64(name("lyapunov_by_trial"), len(e.sums.bins), n)
-		for j, l := range falling(e.exponents) {
-			t.F64[j] = l / c.dt
+		for j, direction := range e.sums.order() {
+			t.F64[j] = e.exponents[j] / c.dt
 			for k, b := range e.sums.bins {
-				of.F64[k*n+j] = e.sums.logs[k*e.sums.count+j] / b / c.dt
+				of.F64[k*n+j] = e.sums.logs[k*e.sums.count+direction] / b / c.dt
 			}
 		}
 		out = append(out, t.With(c.rate, "exponent"), of.With(c.rate, tensor.Trial, "exponent"))

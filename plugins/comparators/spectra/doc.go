@@ -7,12 +7,15 @@
 // carried along by the exact Jacobians, V' = J V = Q R, and orthonormalised in each bin (Benettin et al. 1980; Shimada & Nagashima 1979): exponent i is the mean of ln R_ii over bins and trials,
 // per bin, or divided by the bin width per second. The first part of each trial (transient) turns the directions only. Positive exponents mean chaos, exponents near 0 a direction that
 // remembers, as along a line of attractors, negative ones a direction that forgets: -1/exponent is its time constant. Trials are short: what is found are finite-time exponents along the
-// trajectories that the data visits, and the figure shows whether they have settled. Exponents do not depend on coordinates, up to an end effect that falls with the trials' length.
+// trajectories that the data visits, and the figure shows whether they have settled. Over infinite time exponents do not depend on coordinates; over T bins they do, by up to the logarithm of how unlike
+// lengths in these are, over T, and directions that have not parted share their exponents. All intervals are therefore widened by how much the exponent changes from the first half of what counts to the second, or, if
+// that is more, by how far its running sum leaves a straight line, over T; where that is as much as the exponent, its sign is not known and a reason says so. The Kaplan-Yorke dimension is left out where a
+// sum of exponents by whose sign it jumps is not settled.
 //
 //	lyapunov/1 ...          the leading exponents, 1/s (1/bin where the bin width is not known), and lyapunov_per_bin/1 ...
 //	lyapunov_sum            of those computed: the rate at which volumes of that dimension grow
 //	kaplan_yorke_dimension  j + (l_1 + ... + l_j)/|l_j+1| for the largest j with a sum that is not negative; 0 where all exponents are (Kaplan & Yorke 1979)
-//	lyapunov_drift          how far the first exponent over the second half of the trials is from that over the first, in the exponents' unit
+//	lyapunov_drift          by how much the interval of the first exponent is widened, in the exponents' unit
 //	lyapunov_distance       the mean difference of the leading exponents that both subjects have, in falling order: the 1-Wasserstein distance of the two sets
 //
 // # Power spectra

@@ -33,7 +33,7 @@ func (c *comparison) exponentFigure(ctx context.Context) (component.Figure, bool
 	f := component.Figure{
 		Name: "lyapunov", Title: "Lyapunov exponents", Columns: 2,
 		Caption: "Left: exponents of each subject's dynamics along validation trials, in falling order; above 0 nearby states part, below they meet, at 0 differences last. " +
-			"Bands: 95% intervals over trials. Then, of each subject, the running mean of its first exponents since the transient: what still moves at the end has not settled.",
+			"Bands: 95% intervals over trials, widened by what has not settled. Then, of each subject, the running mean of its first exponents since the transient: what still moves at the end has not settled.",
 	}
 	spectrum := component.Panel{Title: "exponents", X: component.Axis{Label: "exponent"}, Y: component.Axis{Label: "rate", Unit: c.rate}}
 	for _, e := range c.found {
@@ -41,11 +41,11 @@ func (c *comparison) exponentFigure(ctx context.Context) (component.Figure, bool
 			continue
 		}
 		m := component.Mark{Kind: component.Line, Label: e.Label, Group: e.Label, Dashed: e.Role == comparator.Fitted}
-		for j, l := range falling(e.exponents) {
+		for j, l := range e.exponents {
 			m.X, m.Y = append(m.X, float64(j+1)), append(m.Y, l/c.dt)
 			low, high, err := c.interval(ctx, e.sums.statistic(j))
-			if err == nil && low-low == 0 {
-				m.Low, m.High = append(m.Low, low/c.dt), append(m.High, high/c.dt)
+			if left := e.left(j, j+1); err == nil && low-low == 0 && left-left == 0 {
+				m.Low, m.High = append(m.Low, (low-left)/c.dt), append(m.High, (high+left)/c.dt)
 			}
 		}
 		if len(m.Low) != len(m.Y) {
@@ -53,12 +53,12 @@ func (c *comparison) exponentFigure(ctx context.Context) (component.Figure, bool
 		}
 		spectrum.Marks = append(spectrum.Marks, m)
 		p := component.Panel{Title: e.Label + ", convergence", X: component.Axis{Label: "time", Unit: "bin"}, Y: component.Axis{Label: "running mean", Unit: c.rate}}
-		for j := range min(drawn, len(e.exponents)) {
+		for j, direction := range e.sums.order()[:min(drawn, len(e.exponents))] {
 			label := fmt.Sprintf("exponent %d", j+1)
 			line := component.Mark{Kind: component.Line, Label: label, Group: label}
 			for mark, at := range e.sums.at {
 				if n := e.sums.counted(e.drive.steps, mark); n > 0 {
-					line.X, line.Y = append(line.X, float64(at)), append(line.Y, e.sums.summed(mark, j)/n/c.dt)
+					line.X, line.Y = append(line.X, float64(at)), append(line.Y, e.sums.summed(mark, direction)/n/c.dt)
 				}
 			}
 			p.Marks = append(p.Marks, line)

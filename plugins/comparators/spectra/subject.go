@@ -135,14 +135,15 @@ func (e *exponents) statistic(j int) bootstrap.Statistic {
 	return e.function(func(l []float64) float64 { return l[j] })
 }
 
-// function is one of the finite exponents in falling order, per bin.
+// function is one of the finite exponents in their order over all trials, per bin.
 func (e *exponents) function(f func(exponents []float64) float64) bootstrap.Statistic {
+	order := e.order()
 	s := bootstrap.Sums{Of: make([][]float64, len(e.bins)), Function: func(sums []float64) float64 {
 		out := make([]float64, e.finite)
-		for j := range out {
-			out[j] = sums[1+j] / sums[0]
+		for j, direction := range order {
+			out[j] = sums[1+direction] / sums[0]
 		}
-		return f(falling(out))
+		return f(out)
 	}}
 	for k, n := range e.bins {
 		s.Of[k] = append([]float64{n}, e.logs[k*e.count:k*e.count+e.finite]...)
@@ -150,7 +151,7 @@ func (e *exponents) function(f func(exponents []float64) float64) bootstrap.Stat
 	return s
 }
 
-// falling sorts exponents, which come in that order but for those that are nearly equal.
+// falling sorts exponents.
 func falling(l []float64) []float64 {
 	out := slices.Clone(l)
 	slices.Sort(out)
