@@ -151,15 +151,15 @@ ARM_CC   ?= aarch64-linux-gnu-gcc
 ARM_EXEC ?= qemu-aarch64-static -L /usr/aarch64-linux-gnu
 
 .PHONY: arm64
-arm64: ## cross-compile all but HDF5 for arm64, and run the engine's tests there under qemu (5 minutes)
+arm64: ## cross-compile all but HDF5 for arm64, and run the engine's tests there under qemu (half an hour)
 	@for tool in $(ARM_CC) $(firstword $(ARM_EXEC)); do command -v $$tool >/dev/null || { echo "arm64: $$tool is not installed (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)" >&2; exit 1; }; done
 	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) build ./sdk/... ./plugins/... ./registry/...
-	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -exec '$(ARM_EXEC)' ./sdk/nn/... ./sdk/train ./sdk/random ./sdk/tensor ./sdk/param
-	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -exec '$(ARM_EXEC)' -run 'TestManifest|TestTheSameBytesEveryWay' ./plugins/builtin
+	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -timeout 3h -exec '$(ARM_EXEC)' ./sdk/nn/... ./sdk/train ./sdk/random ./sdk/tensor ./sdk/param
+	CGO_ENABLED=1 GOARCH=arm64 CC=$(ARM_CC) $(GO) test -timeout 3h -exec '$(ARM_EXEC)' -run 'TestManifest|TestTheSameBytesEveryWay' ./plugins/builtin
 
 .PHONY: old-processor
 old-processor: ## run the kernels' tests as on a processor without AVX2, under qemu, where they choose the generic ones themselves
-	$(GO) test -exec 'qemu-x86_64-static -cpu Nehalem' ./sdk/nn/kernel
+	$(GO) test -timeout 3h -exec 'qemu-x86_64-static -cpu Nehalem' ./sdk/nn/kernel
 
 .PHONY: lint
 lint: deps ## gofmt, vet, staticcheck, buf, and generated code that is out of date
