@@ -19,7 +19,9 @@ type Record struct {
 	PluginVersion    string `json:"plugin_version"`
 	// Params are the resolved parameters; read back, their numbers are int64 where written as whole ones, else float64.
 	Params param.Values `json:"params"`
-	Seed   uint64       `json:"seed"`
+	// Defaults are what the component's schema says where nothing is given; absent from records of earlier versions, and of parameters that must be given.
+	Defaults param.Values `json:"defaults,omitempty"`
+	Seed     uint64       `json:"seed"`
 	// Key is the store's key, made of KeyParts.
 	Key      string            `json:"key"`
 	KeyParts map[string]string `json:"key_parts"`
@@ -59,6 +61,9 @@ func (r Record) Write(dir string) error {
 	if params, ok := finite(map[string]any(r.Params)).(map[string]any); ok {
 		r.Params = params
 	}
+	if defaults, ok := finite(map[string]any(r.Defaults)).(map[string]any); ok && len(defaults) > 0 {
+		r.Defaults = defaults
+	}
 	return WriteJSON(filepath.Join(dir, RecordFile), r)
 }
 
@@ -74,6 +79,9 @@ func ReadRecord(dir string) (Record, error) {
 	}
 	for k, v := range r.Params {
 		r.Params[k] = plain(v)
+	}
+	for k, v := range r.Defaults {
+		r.Defaults[k] = plain(v)
 	}
 	return r, nil
 }

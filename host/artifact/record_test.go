@@ -45,8 +45,9 @@ func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	r := Record{
 		Stage: "fit", Component: "model/sae-gru", ComponentVersion: "1.0.0", Plugin: "builtin", PluginVersion: "0.1.0",
-		Params: param.Values{"latent": int64(64), "lr": 2e-3, "link": "<exp>", "on": true, "limit": math.Inf(1), "window": []float64{1, math.NaN()}},
-		Seed:   math.MaxUint64, Key: "ab", KeyParts: map[string]string{"seed": "1", "component": "2"}, Deterministic: true,
+		Params:   param.Values{"latent": int64(64), "lr": 2e-3, "link": "<exp>", "on": true, "limit": math.Inf(1), "window": []float64{1, math.NaN()}},
+		Defaults: param.Values{"latent": int64(8), "limit": math.Inf(1)},
+		Seed:     math.MaxUint64, Key: "ab", KeyParts: map[string]string{"seed": "1", "component": "2"}, Deterministic: true,
 		Train: Summarize(model.TrainResult{Steps: 10, Epochs: 2, BestEpoch: 1, BestLoss: 0.5, KeptBest: true, LastLoss: math.NaN(), Stopped: "epochs"}),
 	}
 	if err := r.Write(dir); err != nil {
@@ -65,7 +66,7 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back.Seed != r.Seed || back.Params["latent"] != int64(64) || back.Params["lr"] != 2e-3 || back.Params["on"] != true || back.Params["limit"] != nil || !math.IsNaN(float64(back.Train.LastLoss)) || back.Train.BestEpoch != 1 {
+	if back.Seed != r.Seed || back.Params["latent"] != int64(64) || back.Params["lr"] != 2e-3 || back.Params["on"] != true || back.Params["limit"] != nil || back.Defaults["latent"] != int64(8) || back.Defaults["limit"] != nil || !math.IsNaN(float64(back.Train.LastLoss)) || back.Train.BestEpoch != 1 {
 		t.Errorf("read back: %+v", back)
 	}
 	if err := back.Write(dir); err != nil {

@@ -43,17 +43,24 @@ func Remarks(results []Result) (remarks []Remark, of []int) {
 		}
 		of[i] = at
 	}
-	// Subjects that lack the same for the same reason share a remark.
+	// Subjects that lack the same for the same reason share a remark, also where the reason begins with the subject's name: it is then said of each.
 	joined := make([]int, len(one))
 	shared := map[key]int{}
 	for i, r := range one {
-		k := key{r.Comparator, strings.Join(r.Metrics, "\n"), r.Reference, r.Reason, r.Missing}
+		said, named := r.Reason, false
+		if rest, ok := strings.CutPrefix(r.Reason, r.Subjects[0]+" "); ok {
+			said, named = "each "+rest, true
+		}
+		k := key{r.Comparator, strings.Join(r.Metrics, "\n"), r.Reference, said, r.Missing}
 		at, ok := shared[k]
 		if !ok {
 			at = len(remarks)
 			shared[k], remarks = at, append(remarks, r)
 		} else {
 			remarks[at].Subjects = append(remarks[at].Subjects, r.Subjects...)
+			if named {
+				remarks[at].Reason = said
+			}
 		}
 		joined[i] = at
 	}

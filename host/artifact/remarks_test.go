@@ -44,6 +44,18 @@ func TestRemarks(t *testing.T) {
 			t.Errorf("%s: missing %v", r, r.Missing)
 		}
 	}
+	remarks, of = Remarks([]Result{
+		{Comparator: "m", Metric: "r2", Subject: "a", Value: nan, Reason: "a infers no inputs"}, {Comparator: "m", Metric: "r2", Subject: "b", Value: nan, Reason: "b infers no inputs"},
+		{Comparator: "m", Metric: "r2", Subject: "c", Value: nan, Reason: "a infers no inputs"}, {Comparator: "m", Metric: "bps", Subject: "d", Value: nan, Reason: "d infers no inputs"},
+	})
+	got = nil
+	for _, r := range remarks {
+		got = append(got, r.String())
+	}
+	if want := []string{"r2 of a, b: each infers no inputs", "r2 of c: a infers no inputs", "bps of d: d infers no inputs"}; !slices.Equal(got, want) || !slices.Equal(of, []int{0, 0, 1, 2}) {
+		t.Errorf("remarks\n%q %v, want\n%q", got, of, want)
+	}
+	remarks, of = Remarks(results)
 	// None of the values gets lost, whatever is grouped.
 	for i, r := range results {
 		if r.Reason == "" {

@@ -69,6 +69,9 @@ func TestTrainingBeginsWithWeights(t *testing.T) {
 			t.Errorf("provenance %+v, %v", prov.Stages, err)
 		}
 		record, err := artifact.ReadRecord(filepath.Join(out, "train"))
+		if record.Defaults["latent"] != int64(2) || len(record.Defaults) != len(record.Params) {
+			t.Errorf("the record has the defaults %v of the parameters %v", record.Defaults, record.Params)
+		}
 		sum, sumErr := artifact.HashFile(trainFrom)
 		if err != nil || sumErr != nil || record.Inputs["from"] != sum {
 			t.Errorf("inputs %v, want %s: %v, %v", record.Inputs, sum, err, sumErr)

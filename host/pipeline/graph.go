@@ -17,6 +17,7 @@ import (
 	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/host/store"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 var nan = math.NaN()
@@ -214,6 +215,15 @@ func (s *stage) newRecord(key string, parts KeyParts) (artifact.Record, error) {
 	rec := artifact.Record{
 		Stage: s.kind, Component: c.Component, Plugin: c.Plugin, PluginVersion: c.PluginVersion, ComponentVersion: c.Version,
 		Params: c.Params, Seed: c.Seed, Key: key, KeyParts: flat, Numerics: c.Numerics, Inputs: parts.Inputs, Deterministic: true,
+	}
+	for _, f := range s.uses[s.lead()].found.Params {
+		if f.Default == nil {
+			continue
+		}
+		if rec.Defaults == nil {
+			rec.Defaults = param.Values{}
+		}
+		rec.Defaults[f.Name] = f.Default
 	}
 	for _, ro := range slices.Sorted(maps.Keys(s.uses)) {
 		if u := s.uses[ro]; !u.found.Can(component.Deterministic) {

@@ -25,6 +25,8 @@ type composer struct {
 	// reaches are animated in the section with that number; nil where there are none.
 	reaches   *reaches
 	reachesIn int
+	// comparisons are in the sections with these numbers.
+	comparisons []int
 }
 
 // placed is a figure and the section that it stands in.
@@ -154,6 +156,7 @@ func (c *composer) draw(ctx context.Context, asFiles bool) (files map[string][]b
 			files[filepath.Join(artifact.FiguresDir, f.Name+".png")] = png.Bytes()
 		}
 		s := &c.sections[p.section]
+		d.Under = s.Comparison != nil
 		s.Figures = append(s.Figures, d)
 	}
 	if c.reaches != nil {

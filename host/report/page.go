@@ -30,14 +30,18 @@ type page struct {
 // section is one part of the page, in the table of contents.
 type section struct {
 	ID, Title string
-	Intro     string
-	Notes     []string
-	Tables    []metricTable
-	Readings  []pair
-	Facts     []facts
-	Figures   []drawing
-	Folds     []fold
-	Lists     []list
+	// Short is the title in the table of contents, where it is another one.
+	Short   string
+	Intro   string
+	Notes   []string
+	Facts   []facts
+	Figures []drawing
+	Folds   []fold
+	Lists   []list
+	// Overview has a few numbers of every comparison; nil elsewhere than in the first section of a run.
+	Overview *overviewTable
+	// Comparison is set in the section of a comparison alone.
+	Comparison *comparison
 	// What follows is of studies.
 	Spread   *spreadTable
 	Runs     *runTable
@@ -56,8 +60,10 @@ type facts struct {
 // drawing is a figure as set on the page.
 type drawing struct {
 	ID, Title, Caption string
-	SVG                template.HTML
-	Problem            string
+	// Under is true where the figure stands under a heading of its own.
+	Under   bool
+	SVG     template.HTML
+	Problem string
 }
 
 // fold is something long that opens on demand.
@@ -76,64 +82,6 @@ type list struct {
 	Right []bool
 }
 
-// metricTable holds the results of one comparator.
-type metricTable struct {
-	Comparator string
-	Rows       []metricRow
-}
-
-type metricRow struct {
-	Metric string
-	// Span is the number of rows of this metric, 0 where an earlier row has its name.
-	Span                                 int
-	Subject, Reference                   string
-	Value, Low, High, Null, Unit, Better string
-	N                                    string
-	Reason                               string
-	Missing                              bool
-	Colour                               template.CSS
-}
-
-// metricTables groups results by comparator, in order of appearance, and within it by metric.
-func metricTables(results []artifact.Result, colour func(string) string) []metricTable {
-	var out []metricTable
-	for _, r := range results {
-		i := slices.IndexFunc(out, func(t metricTable) bool { return t.Comparator == r.Comparator })
-		if i < 0 {
-			i = len(out)
-			out = append(out, metricTable{Comparator: r.Comparator})
-		}
-		row := metricRow{
-			Metric: r.Metric, Subject: r.Subject, Reference: r.Reference,
-			Value: counted(float64(r.Value), r.Unit), Low: number(float64(r.Low)), High: number(float64(r.High)), Null: number(float64(r.Null)),
-			Unit: r.Unit, Better: direction(r.Better), Reason: r.Reason, Missing: number(float64(r.Value)) == "",
-			Colour: template.CSS("background:" + colour(r.Subject)),
-		}
-		if r.N > 0 {
-			row.N = fmt.Sprint(r.N)
-		}
-		out[i].Rows = append(out[i].Rows, row)
-	}
-	for i := range out {
-		first := map[string]int{}
-		for k, r := range out[i].Rows {
-			if _, ok := first[r.Metric]; !ok {
-				first[r.Metric] = k
-			}
-		}
-		slices.SortStableFunc(out[i].Rows, func(a, b metricRow) int { return first[a.Metric] - first[b.Metric] })
-		for k := 0; k < len(out[i].Rows); {
-			n := 1
-			for k+n < len(out[i].Rows) && out[i].Rows[k+n].Metric == out[i].Rows[k].Metric {
-				n++
-			}
-			out[i].Rows[k].Span = n
-			k += n
-		}
-	}
-	return out
-}
-
 func direction(b component.Better) string {
 	switch b {
 	case component.Higher:
@@ -142,20 +90,6 @@ func direction(b component.Better) string {
 		return "↓ lower"
 	}
 	return ""
-}
-
-// readings explains the metrics of some tables, each once, as their comparators do.
-func readings(tables []metricTable, results artifact.Results) []pair {
-	var out []pair
-	for _, t := range tables {
-		for _, r := range t.Rows {
-			reading, ok := results.Reading(t.Comparator, r.Metric)
-			if ok && r.Span > 0 && !slices.ContainsFunc(out, func(p pair) bool { return p.Name == reading.Metric }) {
-				out = append(out, pair{reading.Metric, explained(reading)})
-			}
-		}
-	}
-	return out
 }
 
 // explained is a reading with its source.

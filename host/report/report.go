@@ -24,6 +24,11 @@ var pageHTML string
 //go:embed study.html
 var studyHTML string
 
+// comparisonHTML defines the page of a comparison, and the table of all.
+//
+//go:embed comparison.html
+var comparisonHTML string
+
 //go:embed page.css
 var pageCSS string
 
@@ -70,7 +75,7 @@ func render(ctx context.Context, w io.Writer, run *artifact.Run, asFiles bool) (
 	if err != nil {
 		return fail(err)
 	}
-	t, err := template.New("report").Parse(pageHTML + studyHTML)
+	t, err := template.New("report").Parse(pageHTML + studyHTML + comparisonHTML)
 	if err != nil {
 		return fail(err)
 	}
@@ -99,20 +104,27 @@ func composeRun(ctx context.Context, run *artifact.Run, asFiles bool) (*composer
 	return c, files, nil
 }
 
-// fillResults fills the first section, whose colours are known last.
+// fillResults fills the first section and the tables of the comparisons, whose colours are known last.
 func (c *composer) fillResults(palette figure.Palette) {
-	s := &c.sections[0]
-	s.Tables = metricTables(c.results.Metrics, func(subject string) string {
+	colour := func(subject string) template.CSS {
 		if subject == experiment.Truth {
-			return palette.CSS(figure.Truth)
+			subject = figure.Truth
 		}
-		return palette.CSS(subject)
-	})
-	s.Readings = readings(s.Tables, c.results)
+		return template.CSS("background:" + palette.CSS(subject))
+	}
+	for _, at := range c.comparisons {
+		c.sections[at].Comparison.fill(c.results, colour)
+	}
+	s := &c.sections[0]
+	s.Overview = c.headlines(colour)
 	if note := unfinished(c.run.Status()); note != "" {
 		s.Notes = append([]string{note}, s.Notes...)
 	}
-	if len(s.Tables) == 0 {
+	switch {
+	case len(c.results.Metrics) > 0:
+	case len(c.comparisons) == 0:
+		s.Notes = append(s.Notes, "There are no results: the experiment compares nothing.")
+	default:
 		s.Notes = append(s.Notes, "There are no results: no comparison is complete.")
 	}
 }

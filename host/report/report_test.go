@@ -49,12 +49,12 @@ func TestReportOfAFullRun(t *testing.T) {
 	page := string(b)
 	expect(t, page,
 		"<h1>flip-flops</h1>", `<p class="about">Is it &lt;the same&gt;?</p>`, `<p class="about">It should be.</p>`, "23 November 2026", "took 4 min 12 s", "seed 3",
-		"0.970", "0.958", "0.980", "−0.412", "bits/spike", "1.23e−5", "↑ higher", "not available: flip-flops infers no inputs",
+		"0.970", "0.958", "0.980", "−0.412", "bits/spike", "1.23e−5", "↑ higher", "input_r2 of gru-64, lds-8 against truth: flip-flops infers no inputs",
 		"Dimensions that the model invented lower it. (Versteeg et al. 2025)", "100 epochs, 800 steps", "0.750 on 4 validation trials", "200 a trial, of 10 ms",
 		"20, of them 15 held in", "learning_rate", "8d0c6f6de9e1", "OPENBLAS_CORETYPE", "2 min 11 s", "from the store", "comparator/metrics 1.0.0, plugin builtin 0.1.0",
 	)
-	for _, id := range []string{"results", "train", "simulate", "fit", "compare", "parameters", "provenance"} {
-		expect(t, page, `<section id="`+id+`">`, `href="#`+id+`"`)
+	for _, id := range []string{"results", "train", "simulate", "fit", "compare-metrics", "parameters", "provenance"} {
+		expect(t, page, `<section id="`+id+`"`, `href="#`+id+`"`)
 	}
 	figures := []string{"train-learning-curves", "train-scores", "train-optimisation", "learning-curves", "optimisation", "example-trials", "success", "spikes", "rates", "latents", "train-weights"}
 	for _, name := range figures {
@@ -123,7 +123,7 @@ func TestRecordingWithoutATruth(t *testing.T) {
 	expect(t, page,
 		"<h1>recorded</h1>", "The experiment trains no network.", given, "neither true rates nor true latents",
 		"Observed counts and inferred rates", "there are no true latents to lay them over", "old was not fitted here but loaded from /somewhere/else",
-		"No comparison is complete.", "There is no provenance.json", "There are no results",
+		"This comparison is not complete.", "There is no provenance.json", "There are no results: no comparison is complete.",
 	)
 }
 
@@ -145,7 +145,7 @@ func TestFailedStagesAreNamed(t *testing.T) {
 func TestRunWithNothingInIt(t *testing.T) {
 	s := newSynthetic(t)
 	s.experiment(t, "version: 1\n")
-	expect(t, rendered(t, opened(t, s.dir)), "The experiment trains no network.", "The experiment has no spikes", "The experiment fits no models.", "The experiment compares nothing.")
+	expect(t, rendered(t, opened(t, s.dir)), "The experiment trains no network.", "The experiment has no spikes", "The experiment fits no models.", "the experiment compares nothing.")
 }
 
 func TestDamagedFilesAreRemarkedOn(t *testing.T) {

@@ -33,11 +33,18 @@ type outline struct {
 	Simulate *struct {
 		Dataset string `yaml:"dataset"`
 	} `yaml:"simulate"`
-	Fit []struct {
-		Name string `yaml:"name"`
-		Load string `yaml:"load"`
-	} `yaml:"fit"`
-	Compare []any `yaml:"compare"`
+	Fit     []fitOutline `yaml:"fit"`
+	Compare []struct {
+		Name     string   `yaml:"name"`
+		Use      string   `yaml:"use"`
+		Subjects []string `yaml:"subjects"`
+	} `yaml:"compare"`
+}
+
+type fitOutline struct {
+	Name string `yaml:"name"`
+	Use  string `yaml:"use"`
+	Load string `yaml:"load"`
 }
 
 // source is a run as the report sees it.
@@ -52,6 +59,8 @@ type source struct {
 
 	data   *recording
 	models []*inference
+	// networks are the labels of those among the experiment's fits that are no models of the data: networks that were trained on the task and loaded.
+	networks map[string]bool
 }
 
 // recording is the data set of a run: some trials of each split.
@@ -106,6 +115,7 @@ func read(ctx context.Context, run *artifact.Run) (*source, error) {
 	if s.results, err = run.Results(); err != nil {
 		s.collectResults()
 	}
+	s.findNetworks()
 	s.openData(ctx)
 	for _, st := range s.stages(artifact.FitStage) {
 		m, err := s.openFit(ctx, st)

@@ -20,6 +20,7 @@ func (c *composer) train(ctx context.Context) {
 			why = "The network was not trained here but loaded from " + c.outline.Train.Load + "."
 		}
 		s.Notes = append(s.Notes, c.missing(artifact.TrainStage, why))
+		c.further(s)
 		return
 	}
 	f := facts{Pairs: []pair{{"component", componentOf(st.Record)}}}
@@ -45,6 +46,7 @@ func (c *composer) train(ctx context.Context) {
 	}
 	s.Facts = append(s.Facts, f)
 	s.Notes = append(s.Notes, st.Record.Notes...)
+	c.further(s)
 	c.attempt("Successes", func() {
 		score, err := st.Score()
 		if err != nil {
@@ -78,6 +80,24 @@ func (c *composer) train(ctx context.Context) {
 	})
 	c.reach(ctx, st)
 	c.own(st)
+}
+
+// further names the other networks that were trained on the task and loaded to be compared.
+func (c *composer) further(s *section) {
+	for _, f := range c.outline.Fit {
+		if c.networks[f.Name] {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s is another network that was trained on the task%s: loaded from %s, and run over the trials that the spikes were simulated from.",
+				f.Name, within(c.componentBehind(f.Name)), f.Load))
+		}
+	}
+}
+
+// within puts something into brackets, where it is anything.
+func within(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
 }
 
 // curves adds what trainings reported of themselves.
@@ -201,7 +221,12 @@ func meanCount(c *cube) float64 {
 func (c *composer) fit() {
 	s := c.begin(artifact.FitStage, "Data-trained models", "")
 	stages := c.stages(artifact.FitStage)
+	models := 0
 	for _, f := range c.outline.Fit {
+		if c.networks[f.Name] {
+			continue
+		}
+		models++
 		if _, ok := c.run.Stage(artifact.FitStage + "/" + f.Name); ok || f.Name == "" {
 			continue
 		}
@@ -212,7 +237,7 @@ func (c *composer) fit() {
 		s.Notes = append(s.Notes, c.missing(artifact.FitStage+"/"+f.Name, why))
 	}
 	if len(stages) == 0 {
-		if len(c.outline.Fit) == 0 {
+		if models == 0 {
 			s.Notes = append(s.Notes, "The experiment fits no models.")
 		}
 		return
@@ -241,29 +266,6 @@ func (c *composer) fit() {
 		})
 	}
 	for _, st := range stages {
-		c.own(st)
-	}
-}
-
-func (c *composer) compare() {
-	s := c.begin(artifact.CompareStage, "Comparisons", "")
-	stages := c.stages(artifact.CompareStage)
-	if len(stages) == 0 {
-		s.Notes = append(s.Notes, "The experiment compares nothing.")
-		if len(c.outline.Compare) > 0 {
-			s.Notes[len(s.Notes)-1] = "No comparison is complete."
-		}
-	}
-	for _, u := range c.provenance.Stages {
-		if _, done := c.run.Stage(u.Stage); strings.HasPrefix(u.Stage, artifact.CompareStage+"/") && !done {
-			s.Notes = append(s.Notes, c.missing(u.Stage, ""))
-		}
-	}
-	for _, st := range stages {
-		s.Facts = append(s.Facts, facts{st.Label, []pair{{"component", componentOf(st.Record)}}})
-		for _, n := range st.Record.Notes {
-			s.Notes = append(s.Notes, st.Label+": "+n)
-		}
 		c.own(st)
 	}
 }

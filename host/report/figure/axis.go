@@ -179,9 +179,27 @@ func (s scale) linearTicks(n int) []tick {
 		if v > s.max+1e-9*step {
 			break
 		}
-		out = append(out, tick{v, number(v, k == 0, large, decimals)})
+		out = append(out, tick{v, number(v, k == 0, large, decimals, 4)})
+	}
+	// Of a range that is narrow for its distance from 0, ticks have as many digits as tell them apart.
+	for digits := 5; digits <= 16 && !toldApart(out); digits++ {
+		for i := range out {
+			out[i].label = number(out[i].at, out[i].label == "0", large, decimals, digits)
+		}
 	}
 	return out
+}
+
+// toldApart reports whether no two ticks have the same label.
+func toldApart(ticks []tick) bool {
+	seen := map[string]bool{}
+	for _, t := range ticks {
+		if seen[t.label] {
+			return false
+		}
+		seen[t.label] = true
+	}
+	return true
 }
 
 // logTicks are the decades, thinned to n; within less than two decades also 2 and 5 times a power of ten.
@@ -201,21 +219,21 @@ func (s scale) logTicks(n int) []tick {
 		for _, f := range factors {
 			v := f * math.Pow(10, float64(e))
 			if v >= s.min*(1-1e-9) && v <= s.max*(1+1e-9) && v > 0 {
-				out = append(out, tick{v, number(v, false, v, max(-e, 0))})
+				out = append(out, tick{v, number(v, false, v, max(-e, 0), 4)})
 			}
 		}
 	}
 	return out
 }
 
-// number writes a tick's value: plain where the axis stays within 1e-4 and 1e5, else with an exponent.
-func number(v float64, zero bool, large float64, decimals int) string {
+// number writes a tick's value: plain where the axis stays within 1e-4 and 1e5, else with an exponent and so many digits.
+func number(v float64, zero bool, large float64, decimals, digits int) string {
 	if zero {
 		return "0"
 	}
 	var s string
 	if large >= 1e5 || large < 1e-3 || decimals > 4 {
-		s = strconv.FormatFloat(v, 'e', 3, 64)
+		s = strconv.FormatFloat(v, 'e', digits-1, 64)
 		mantissa, exponent, _ := strings.Cut(s, "e")
 		mantissa = strings.TrimRight(strings.TrimRight(mantissa, "0"), ".")
 		sign := ""

@@ -3,6 +3,7 @@ package figure
 import (
 	"image/color"
 	"math"
+	"strings"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
@@ -15,7 +16,7 @@ const (
 	Target = "target"
 	// Input is what drives a network.
 	Input = "input"
-	// Null is what chance gives, e.g. with trials shuffled; "shuffled trials" is another name for it.
+	// Null is what chance gives; so are groups whose name says that trials or bins are shuffled, e.g. "shuffled trials" or "bins shuffled".
 	Null = "null"
 )
 
@@ -118,10 +119,14 @@ func reservedShade(group string) (shade, bool) {
 	switch group {
 	case "", Truth:
 		return ink(), true
-	case Target, Null, "shuffled trials":
+	case Target, Null:
 		return grey(), true
 	case Input:
 		return slate(), true
+	}
+	// Labels of models have no blanks, so that none of them is taken for chance.
+	if strings.HasPrefix(group, "shuffled ") || strings.HasSuffix(group, " shuffled") {
+		return grey(), true
 	}
 	return shade{}, false
 }

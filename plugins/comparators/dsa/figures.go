@@ -71,13 +71,18 @@ func (c *comparison) against() (f component.Figure, ok bool) {
 		return f, false
 	}
 	p := component.Panel{Y: component.Axis{Label: "angle", Unit: "rad"}}
-	bars := component.Mark{Kind: component.Bars, Group: "distance"}
 	null := component.Mark{Kind: component.Scatter, Label: "bins shuffled", Group: "bins shuffled"}
-	floor := component.Mark{Kind: component.Scatter, Label: "half of its trials to the other half", Group: "half"}
-	bound := component.Mark{Kind: component.Scatter, Label: "lower bound", Group: "bound"}
+	// Levels, across each bar and beyond it, so that they are seen wherever its end is.
+	floor := component.Mark{Kind: component.Line, Label: "half of its trials to the other half", Group: "half"}
+	bound := component.Mark{Kind: component.Line, Label: "lower bound", Group: "bound", Dashed: true}
 	point := func(m *component.Mark, x, y float64) {
 		if !math.IsNaN(y) {
 			m.X, m.Y = append(m.X, x), append(m.Y, y)
+		}
+	}
+	level := func(m *component.Mark, x, y float64) {
+		if !math.IsNaN(y) {
+			m.X, m.Y = append(m.X, x-0.3, x+0.3, x+0.3), append(m.Y, y, y, math.NaN())
 		}
 	}
 	for j := 1; j < len(c.subjects); j++ {
@@ -91,18 +96,17 @@ func (c *comparison) against() (f component.Figure, ok bool) {
 		if math.IsNaN(low) {
 			low, high = q.Angular, q.Angular
 		}
-		bars.X, bars.Y, bars.Low, bars.High = append(bars.X, x), append(bars.Y, q.Angular), append(bars.Low, low), append(bars.High, high)
+		label := c.subjects[j].Label
+		p.Marks = append(p.Marks, component.Mark{Kind: component.Bars, Group: label, X: []float64{x}, Y: []float64{q.Angular}, Low: []float64{low}, High: []float64{high}})
 		point(&null, x, q.null.angular)
-		// Beside the bar, where they are seen.
-		point(&bound, x+0.2, q.Bound)
+		level(&bound, x, q.Bound)
 		if c.halves != nil {
-			point(&floor, x-0.2, c.halves[j].angular)
+			level(&floor, x, c.halves[j].angular)
 		}
 	}
-	if len(bars.X) == 0 {
+	if len(p.Marks) == 0 {
 		return f, false
 	}
-	p.Marks = []component.Mark{bars}
 	for _, m := range []component.Mark{null, floor, bound} {
 		if len(m.X) > 0 {
 			p.Marks = append(p.Marks, m)
