@@ -135,7 +135,7 @@ func (c *composer) about(label, use string, subjects []string, st *artifact.Stag
 		add("reference", "none for all: each two are compared, and a number says what it is against")
 	}
 	add("compared", c.grouped(slices.DeleteFunc(seen, func(l string) bool { return len(references) == 1 && references[l] })))
-	add("data", c.dataLine())
+	add("data", c.dataLine(st))
 	if st != nil {
 		add("parameters", changed(st.Record))
 	}
@@ -199,8 +199,7 @@ func (c *composer) componentBehind(label string) string {
 		part = "components.truth.component"
 	}
 	for _, st := range c.stages(artifact.CompareStage) {
-		var name string
-		if json.Unmarshal([]byte(st.Record.KeyParts[part]), &name) == nil && name != "" {
+		if name := keyPart(st, part); name != "" {
 			return name
 		}
 	}
@@ -216,6 +215,15 @@ func (c *composer) componentBehind(label string) string {
 		return rec.Component
 	}
 	return ""
+}
+
+// keyPart is a text among the parts of a stage's key; empty where it is none of them.
+func keyPart(st artifact.Stage, part string) string {
+	var text string
+	if json.Unmarshal([]byte(st.Record.KeyParts[part]), &text) != nil {
+		return ""
+	}
+	return text
 }
 
 // findNetworks tells the task-trained networks among the experiment's fits: by what the comparisons have on record, or by the folders that they were loaded from.
@@ -239,13 +247,16 @@ func (s *source) findNetworks() {
 	}
 }
 
-// dataLine says in a line which data the comparison was made on.
-func (c *composer) dataLine() string {
+// dataLine says in a line which data a comparison was made on, empty where that is not known.
+func (c *composer) dataLine(st *artifact.Stage) string {
 	if c.data == nil {
-		if _, simulated := c.run.Stage(artifact.SimulateStage); !simulated && c.outline.Simulate == nil {
-			return "none: the networks alone, their dynamics and their task's score"
+		if _, simulated := c.run.Stage(artifact.SimulateStage); simulated || c.outline.Simulate != nil || st == nil {
+			return ""
 		}
-		return ""
+		if st.Record.KeyParts["settings.networks"] != "" {
+			return "no spikes: the trials of the task" + within(keyPart(*st, "components.trials.component")) + ", which each network was run over"
+		}
+		return "none: the network alone, its dynamics and its task's score"
 	}
 	d := c.data.spec
 	of := "simulated spikes"

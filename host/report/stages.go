@@ -84,10 +84,13 @@ func (c *composer) train(ctx context.Context) {
 
 // further names the other networks that were trained on the task and loaded to be compared.
 func (c *composer) further(s *section) {
+	trials := "the trials that the spikes were simulated from"
+	if c.outline.Simulate == nil {
+		trials = "the trials of the task"
+	}
 	for _, f := range c.outline.Fit {
 		if c.networks[f.Name] {
-			s.Notes = append(s.Notes, fmt.Sprintf("%s is another network that was trained on the task%s: loaded from %s, and run over the trials that the spikes were simulated from.",
-				f.Name, within(c.componentBehind(f.Name)), f.Load))
+			s.Notes = append(s.Notes, fmt.Sprintf("%s is another network that was trained on the task%s: loaded from %s, and run over %s.", f.Name, within(c.componentBehind(f.Name)), f.Load, trials))
 		}
 	}
 }
