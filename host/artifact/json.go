@@ -116,6 +116,17 @@ func decodeJSON(b []byte, into any) error {
 	return fmt.Errorf("line %d: %w", 1+bytes.Count(b[:min(at, int64(len(b)))], []byte("\n")), err)
 }
 
+// DecodeValue reads a value, e.g. one of a record's KeyParts; whole numbers are int64, others float64.
+func DecodeValue(text []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, fmt.Errorf("artifact: %q: %w", text, err)
+	}
+	return plain(v), nil
+}
+
 // plain turns the json.Numbers in a decoded value into int64 where they are whole and written so, else float64.
 func plain(v any) any {
 	switch v := v.(type) {

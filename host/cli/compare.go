@@ -2,10 +2,7 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,8 +20,9 @@ import (
 func (p Program) compareCommand() *cli.Command {
 	return &cli.Command{
 		Name: "compare", Usage: "compare runs, or models of runs, without an experiment file", ArgsUsage: "RUN|MODEL [RUN|MODEL ...]", OnUsageError: onUsage,
-		Description: "Each argument is a run's folder, for all its models, or a model's within it (RUN/train, RUN/fit/NAME). The first run's data set is what is compared on: models that were\n" +
-			"fitted to it stand side by side, and networks that other runs trained on the same task are run over its trials.",
+		Description: "Each argument is a run's folder, for all its models, a stage's within it (RUN/train, RUN/fit/NAME, or RUN/simulate for its data set alone), or a copy of a model's folder.\n" +
+			"The data set of the first that has one is what is compared on: models that were fitted to it stand side by side, and networks that were trained on the same task are run\n" +
+			"over its trials. Where none has one, networks are compared on the trials of their task.",
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "use", Usage: "compare by this `COMPARATOR`, e.g. comparator/dsa (may be repeated)", DefaultText: "those of the runs"},
 			&cli.StringFlag{Name: "name", Usage: "call the comparison `NAME`", DefaultText: "compare"},
@@ -48,174 +46,116 @@ func (p Program) compareCommand() *cli.Command {
 	}
 }
 
-// compared is an argument of the command: a run, with those of its models that are meant.
-type compared struct {
-	run *artifact.Run
-	// label is what the run is called in the names of its models.
-	label string
-	// network says whether the trained network is meant, and fits which fits are.
-	network bool
-	fits    []artifact.Stage
-	exp     *experiment.Experiment
-	// dataset is the file of the run's data set, empty where there is none, and hash that of its contents.
-	dataset, hash string
-}
-
 // comparisonOf is the experiment that a command line of compare comes to, and what is left out of it and why.
 func comparisonOf(c *cli.Context) (data []byte, notes []string, err error) {
 	if c.Args().Len() == 0 {
-		return nil, nil, usagef("compare: a run's folder, or that of a model in one, is needed, got no arguments")
+		return nil, nil, usagef("compare: a run's folder, or that of a model, is needed, got no arguments")
 	}
-	var runs []*compared
+	var all []*compared
 	for _, arg := range c.Args().Slice() {
-		if runs, err = meant(c, runs, arg); err != nil {
+		if all, err = meant(c, all, arg); err != nil {
 			return nil, nil, err
 		}
 	}
-	first := runs[0]
-	if first.dataset == "" {
-		return nil, nil, usagef("%s has no data set, neither simulated nor given, that models could be compared on", first.run.Dir())
+	out := &experiment.Experiment{Name: cmp.Or(c.String("name"), "compare")}
+	first, err := observed(all)
+	if err != nil {
+		return nil, nil, err
 	}
-	name := cmp.Or(c.String("name"), "compare")
-	out := &experiment.Experiment{Name: name, Seed: first.exp.Seed, Simulate: &experiment.Simulate{Dataset: first.dataset}}
-	network := "" // the key of the first run's
-	if st, ok := first.run.Stage(artifact.TrainStage); ok && first.exp.Task != nil {
-		network = st.Record.Key
-		dir, err := filepath.Abs(st.Dir)
+	if first.exp != nil {
+		out.Seed = first.exp.Seed
+	}
+	if first.dataset != "" {
+		out.Simulate = &experiment.Simulate{Dataset: first.dataset}
+	}
+	if task := first.task(); first.own != nil && task != nil {
+		dir, err := filepath.Abs(first.own.Dir)
 		if err != nil {
 			return nil, nil, err
 		}
-		out.Task, out.Train = first.exp.Task, &experiment.Train{Load: dir}
+		out.Task, out.Train = task, &experiment.Train{Load: dir}
+	} else if first.dataset == "" {
+		return nil, nil, usagef("compare: %s: its record does not say what task it was trained on, and there is no data set to compare it on", first.called(*first.own))
 	}
 	taken := map[string]bool{experiment.Truth: true}
-	for _, r := range runs {
-		more, left, err := r.subjects(first, network, taken, len(runs) > 1)
+	for _, r := range all {
+		if r.gone != nil {
+			notes = append(notes, fmt.Sprintf("the data set of %s, which is gone: %s", r.arg, bareError(r.gone)))
+		}
+		more, left, err := r.subjects(first, out.Train != nil, taken, len(all) > 1)
 		if err != nil {
 			return nil, nil, err
 		}
 		out.Fit, notes = append(out.Fit, more...), append(notes, left...)
 	}
 	if len(out.Fit) == 0 && out.Train == nil {
-		return nil, nil, usagef("there is nothing to compare: %s", strings.Join(append(notes, "the runs have no models"), "; "))
+		return nil, nil, usagef("compare: there is nothing to compare on the data set of %s: %s", first.arg, strings.Join(append(notes, "no other models are named"), "; "))
 	}
-	if out.Compare, err = comparators(c.StringSlice("use"), runs); err != nil {
+	if out.Compare, err = comparators(c.StringSlice("use"), all, out.Seed); err != nil {
 		return nil, nil, err
 	}
 	return out.YAML(), notes, nil
 }
 
-// meant adds what an argument names to the runs so far.
-func meant(c *cli.Context, runs []*compared, arg string) ([]*compared, error) {
-	dir, model := arg, ""
-	if rec, err := artifact.ReadRecord(arg); err == nil {
-		// A folder's own name says which of its run's models it is, also where it is called ".".
-		abs, err := filepath.Abs(arg)
-		if err != nil {
-			return nil, err
-		}
-		switch rec.Stage {
-		case artifact.TrainStage:
-			dir, model = filepath.Join(arg, ".."), artifact.TrainStage
-		case artifact.FitStage:
-			dir, model = filepath.Join(arg, "..", ".."), artifact.FitStage+"/"+filepath.Base(abs)
-		default:
-			return nil, usagef("%s holds what the stage %s made: a run's folder, RUN/train or RUN/fit/NAME is needed", arg, rec.Stage)
-		}
-	}
-	run, err := runOf(c, dir)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := run.Study(); ok {
-		return nil, usagef("%s is a study: name folders of its points, %s", arg, filepath.Join(arg, artifact.PointsDir, "NAME"))
-	}
-	i := slices.IndexFunc(runs, func(r *compared) bool { return sameFolder(r.run.Dir(), run.Dir()) })
+// observed is the argument whose data set all are compared on, the first that has one, or, where none has, the first with a network, on whose task's trials networks are compared.
+func observed(all []*compared) (*compared, error) {
+	i := slices.IndexFunc(all, func(r *compared) bool { return r.dataset != "" })
 	if i < 0 {
-		r, err := openCompared(run)
-		if err != nil {
-			return nil, err
-		}
-		i, runs = len(runs), append(runs, r)
+		i = slices.IndexFunc(all, func(r *compared) bool { return r.network })
 	}
-	r := runs[i]
-	for _, st := range run.Stages() {
-		if model != "" && st.Name != model {
-			continue
+	if i >= 0 {
+		return all[i], nil
+	}
+	var fits []string
+	for _, r := range all {
+		if r.gone != nil {
+			return nil, usagef("compare: %s: its data set is gone: %s", r.arg, bareError(r.gone))
 		}
-		switch {
-		case st.Kind == artifact.TrainStage:
-			r.network = true
-		case st.Kind == artifact.FitStage && !slices.ContainsFunc(r.fits, func(have artifact.Stage) bool { return have.Name == st.Name }):
-			r.fits = append(r.fits, st)
+		for _, st := range r.fits {
+			fits = append(fits, r.called(st))
 		}
 	}
-	return runs, nil
+	if len(fits) == 0 {
+		return nil, usagef("compare: %s has no models that are trained, and no data set", all[0].arg)
+	}
+	return nil, usagef("compare: none of the arguments has a data set, and %s can be compared only on the one that it was fitted to: name the run with that data set too, RUN or RUN/simulate", few(fits))
 }
 
-func sameFolder(a, b string) bool {
-	one, err1 := os.Stat(a)
-	other, err2 := os.Stat(b)
-	return errors.Join(err1, err2) == nil && os.SameFile(one, other)
-}
-
-// openCompared reads a run's experiment and finds its data set.
-func openCompared(run *artifact.Run) (*compared, error) {
-	r := &compared{run: run}
-	data, err := run.Experiment()
-	if err != nil {
-		return nil, usageError{err}
-	}
-	study, err := experiment.Parse(filepath.Join(run.Dir(), artifact.ExperimentFile), data, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.exp = study.Points[0].Experiment
-	dir, err := filepath.Abs(run.Dir())
-	if err != nil {
-		return nil, err
-	}
-	r.label = filepath.Base(dir)
-	if st, ok := run.Stage(artifact.SimulateStage); ok {
-		r.dataset, err = filepath.Abs(st.Path(artifact.DatasetFile))
-	} else if r.exp.Simulate != nil {
-		r.dataset = r.exp.Simulate.Dataset
-	}
-	if err != nil || r.dataset == "" {
-		return r, err
-	}
-	r.hash, err = artifact.HashFile(r.dataset)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("%s: its data set is gone: %w", run.Dir(), err)
-	}
-	return r, err
-}
-
-// subjects are the models of a run that can be compared on the first one's data set, and why others cannot.
-func (r *compared) subjects(first *compared, network string, taken map[string]bool, several bool) (fits []experiment.Fit, left []string, err error) {
+// subjects are the models of a run that can be compared where the first one's are, and why others cannot. trials is true where it is known which trials networks are run over.
+func (r *compared) subjects(first *compared, trials bool, taken map[string]bool, several bool) (fits []experiment.Fit, left []string, err error) {
 	add := func(label string, st artifact.Stage) error {
 		dir, err := filepath.Abs(st.Dir)
 		fits = append(fits, experiment.Fit{Name: unique(label, taken), Load: dir})
 		return err
 	}
+	leave := func(st artifact.Stage, format string, args ...any) {
+		left = append(left, fmt.Sprintf("%s: %s", r.called(st), fmt.Sprintf(format, args...)))
+	}
 	if r.network && r != first {
-		st, _ := r.run.Stage(artifact.TrainStage)
 		switch {
-		case st.Record.Key == network: // the first one's own, which is the truth
-		case network == "" || r.exp.Task == nil || r.exp.Task.Ref.Name != first.exp.Task.Ref.Name:
-			left = append(left, fmt.Sprintf("%s: it was trained on another task than the first run's network", st.Dir))
+		case first.own != nil && r.own.Record.Key != "" && r.own.Record.Key == first.own.Record.Key:
+			leave(*r.own, "it is the network of %s, which is the truth", first.arg)
+		case !trials:
+			leave(*r.own, "it was trained on a task, and the data set of %s is not one that a network was run for, over whose trials this one could be run", first.arg)
+		case otherTask(r.own.Record, first.own.Record, first.arg) != "":
+			leave(*r.own, "%s", otherTask(r.own.Record, first.own.Record, first.arg))
 		default:
-			if err := add(r.label, st); err != nil {
+			if err := add(r.label, *r.own); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
 	for _, st := range r.fits {
-		if st.Record.Inputs["dataset"] != first.hash {
-			left = append(left, fmt.Sprintf("%s: it was fitted to another data set than the first run's", st.Dir))
+		switch {
+		case first.dataset == "":
+			leave(st, "it was fitted to a data set that none of the arguments has: name its run too")
+			continue
+		case st.Record.Inputs["dataset"] != first.hash:
+			leave(st, "it was fitted to another data set than that of %s", first.arg)
 			continue
 		}
 		label := st.Label
-		if several && r != first {
+		if several && r != first && r.dir != st.Dir {
 			label = r.label + "-" + st.Label
 		}
 		if err := add(label, st); err != nil {
@@ -240,7 +180,7 @@ func unique(label string, taken map[string]bool) string {
 }
 
 // comparators are those that are asked for, or those of the runs, each once; where they have none, the metrics.
-func comparators(asked []string, runs []*compared) ([]experiment.Compare, error) {
+func comparators(asked []string, runs []*compared, seed uint64) ([]experiment.Compare, error) {
 	taken := map[string]bool{}
 	var out []experiment.Compare
 	add := func(u *experiment.Use, name string) {
@@ -249,10 +189,13 @@ func comparators(asked []string, runs []*compared) ([]experiment.Compare, error)
 	if len(asked) == 0 {
 		seen := map[string]bool{}
 		for _, r := range runs {
+			if r.exp == nil {
+				continue
+			}
 			for _, c := range r.exp.Compare {
 				// Runs of one experiment with other seeds have the same comparators but for the seed.
 				same := *c.Use
-				same.Seed = runs[0].exp.Seed
+				same.Seed = seed
 				one := (&experiment.Experiment{Seed: same.Seed, Compare: []experiment.Compare{{Name: "c", Use: &same}}}).YAML()
 				if !seen[string(one)] {
 					seen[string(one)] = true
@@ -273,7 +216,7 @@ func comparators(asked []string, runs []*compared) ([]experiment.Compare, error)
 		if err != nil {
 			return nil, usagef("--use: %w", err)
 		}
-		add(&experiment.Use{Ref: ref, Params: param.Values{}, Seed: runs[0].exp.Seed}, ref.Name.Short)
+		add(&experiment.Use{Ref: ref, Params: param.Values{}, Seed: seed}, ref.Name.Short)
 	}
 	return out, nil
 }
