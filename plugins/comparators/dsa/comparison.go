@@ -29,6 +29,8 @@ type comparison struct {
 	// driven holds what the known inputs add, nil where they are not asked for.
 	driven []driven
 	sweeps []sweep
+	// foresights are how well operators foresee validation trials.
+	foresights []foresight
 	// halves are the subjects' distances to themselves, nil where they are not wanted.
 	halves []half
 }
@@ -120,6 +122,13 @@ func (c *comparison) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	c.foresights = make([]foresight, n)
+	if err := c.each(ctx, "prediction", n, func(ctx context.Context, i int) (err error) {
+		c.foresights[i], err = c.foresee(ctx, i)
+		return err
+	}); err != nil {
+		return err
+	}
 	if err := c.spread(ctx); err != nil {
 		return err
 	}
@@ -170,6 +179,9 @@ func (c *comparison) run(ctx context.Context) error {
 func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *dmd.Model, trials int, err error) {
 	x, err := c.trials(s, false, comparator.Latents)
 	if err != nil {
+		return nil, nil, 0, err
+	}
+	if err := c.reach(s, x, c.Delays); err != nil {
 		return nil, nil, 0, err
 	}
 	o := c.options(s)

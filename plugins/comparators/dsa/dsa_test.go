@@ -174,11 +174,13 @@ func TestSweepAndInputs(t *testing.T) {
 			t.Errorf("nothing says how to read %s", r.Metric)
 		}
 	}
-	if r := opened.Find(t, o, "dsa_prediction_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") {
+	if r := opened.Find(t, o, "dsa_sweep_mase", "truth"); !(r.Value < 0.8) || !strings.Contains(r.Reason, "rank") || r.N != 4 {
 		t.Errorf("%+v", r)
 	}
-	if r := opened.Find(t, o, "dsa_prediction_mase", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
-		t.Errorf("%+v", r)
+	for _, metric := range []string{"dsa_prediction_mase", "dsa_sweep_mase"} {
+		if r := opened.Find(t, o, metric, "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
+			t.Errorf("%+v", r)
+		}
 	}
 	if m := o.Matrices.Get("dsa_sweep_mase"); m.F64[0] < m.F64[1] || !math.IsNaN(m.F64[3]) {
 		t.Errorf("rank 2 predicts better than 4, or rank 400 at all: %v", m.F64)
@@ -220,7 +222,7 @@ func TestOmissions(t *testing.T) {
 		reason string
 	}{
 		"none":           {nil, small, "has no latents"},
-		"one bin":        {latents(8, 1, 4, noise), small, "more than 3 are needed"},
+		"one bin":        {latents(8, 1, 4, noise), small, "the longest trial of same has 1 bins: at least 2"},
 		"constant":       {latents(8, 120, 4, func(int) float32 { return 2 }), small, "constant"},
 		"NaN":            {latents(8, 120, 4, func(i int) float32 { return float32(math.Log(float64(100 - i))) }), small, "not finite in trial"},
 		"empty":          {latents(0, 120, 4, noise), small, "holds nothing"},

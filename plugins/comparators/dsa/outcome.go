@@ -45,7 +45,7 @@ func (c *comparison) results() []component.Result {
 	n := len(c.subjects)
 	var out []component.Result
 	if n == 1 {
-		return []component.Result{c.result("dsa", 0, 0, math.NaN(), math.NaN(), "rad", "one subject: a distance needs 2")}
+		return append(c.foreseen(), c.result("dsa", 0, 0, math.NaN(), math.NaN(), "rad", "one subject: a distance needs 2"))
 	}
 	pairs := c.reported()
 	for i := range n - 1 {
@@ -54,15 +54,17 @@ func (c *comparison) results() []component.Result {
 				continue
 			}
 			p := c.pairs[i*n+j]
-			reason, spectra := "", ""
+			reason, spectra, blind := "", "", c.blind(i, j)
 			if p.err != nil {
 				reason = p.err.Error()
 				p.Angular, p.Euclidean, p.Bound = math.NaN(), math.NaN(), math.NaN()
 			} else {
-				reason = trials.Join(c.limit(), pairs.Note(i, j, c.subjects[i].Label))
+				reason = trials.Join(trials.Join(c.limit(), pairs.Note(i, j, c.subjects[i].Label)), blind)
 			}
 			if p.spectraErr != nil {
 				spectra = p.spectraErr.Error()
+			} else {
+				spectra = blind
 			}
 			add := func(metric string, value, low, high, null float64, unit, reason string) {
 				r := c.result(metric, j, i, value, null, unit, reason)
@@ -84,7 +86,7 @@ func (c *comparison) results() []component.Result {
 			}
 		}
 	}
-	return append(out, c.floors()...)
+	return append(append(out, c.floors()...), c.foreseen()...)
 }
 
 // chord is the Euclidean distance of two matrices of norm 1 at an angle.

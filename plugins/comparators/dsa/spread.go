@@ -45,7 +45,6 @@ func (c *comparison) splitHalf(ctx context.Context, i int) (half, error) {
 	out := half{angular: math.NaN(), wasserstein: math.NaN()}
 	s, sys := &c.subjects[i], &c.systems[i]
 	if sys.err != nil {
-		out.reason = sys.err.Error()
 		return out, nil
 	}
 	x, err := c.trials(s, false, comparator.Latents)
@@ -73,7 +72,7 @@ func (c *comparison) splitHalf(ctx context.Context, i int) (half, error) {
 			sides[k], err = distance.NewOperator(m.A)
 		}
 		if err != nil {
-			out.reason = fmt.Sprintf("half of the trials of %s: %v", s.Label, err)
+			out.reason = "of half of the trials, " + why(s, err).Error()
 			return out, nil
 		}
 	}
@@ -192,6 +191,9 @@ func (c *comparison) spread(ctx context.Context) error {
 func (c *comparison) floors() []component.Result {
 	var out []component.Result
 	for i, h := range c.halves {
+		if c.systems[i].err != nil {
+			continue
+		}
 		angular := c.result("dsa_split_half", i, i, h.angular, math.NaN(), "rad", h.reason)
 		spectra := c.result("dsa_split_half_wasserstein", i, i, h.wasserstein, math.NaN(), "", h.reason)
 		angular.Better, spectra.Better = component.Neither, component.Neither

@@ -2,8 +2,9 @@ package dsa
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 
+	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -111,11 +112,30 @@ func (c *comparison) options(s *comparator.Subject) dmd.Options {
 	return o
 }
 
-// why turns a failed fit into the reason of an omission.
+// reach says which number of delays trials have room for, where it is less than wanted.
+func (c *comparison) reach(s *comparator.Subject, x []dmd.Trial, delays int) error {
+	longest := 0
+	for _, t := range x {
+		longest = max(longest, t.Bins())
+	}
+	// A row of the embedding, and the bin after it.
+	if most := 1 + (longest-2)/c.Interval; longest < 2 {
+		return trials.Omit("n_delays %d: the longest trial of %s has %d bins: at least 2 are needed", delays, s.Label, longest)
+	} else if delays > most {
+		return trials.Omit("n_delays %d: the longest trial of %s has %d bins: at most %d are possible with delay_interval %d", delays, s.Label, longest, most, c.Interval)
+	}
+	return nil
+}
+
+// why turns a failed fit into the reason of an omission, without what the fit calls its errors.
 func why(s *comparator.Subject, err error) error {
 	var o trials.Omission
 	if errors.As(err, &o) {
 		return err
 	}
-	return trials.Omission(fmt.Sprintf("%s: %v", s.Label, err))
+	text := err.Error()
+	for _, kind := range []error{dmd.ErrData, dmd.ErrOption, distance.ErrOperator, distance.ErrDriven} {
+		text = strings.TrimPrefix(text, kind.Error()+": ")
+	}
+	return trials.Omission(s.Label + ": " + strings.TrimPrefix(text, "x: "))
 }

@@ -15,13 +15,15 @@ import (
 // sweep holds a subject's errors of prediction on validation trials, (delays, ranks), NaN where the latents hold no such rank.
 type sweep struct {
 	mase, aic []float64
-	err       error
+	// trials are the validation trials that are long enough, of each setting.
+	trials []int
+	err    error
 }
 
 // sweep fits a subject with each number of delays once and reduces it to each rank.
 func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, error) {
 	n, m := len(c.SweepDelays), len(c.SweepRanks)
-	out := sweep{mase: make([]float64, n*m), aic: make([]float64, n*m)}
+	out := sweep{mase: make([]float64, n*m), aic: make([]float64, n*m), trials: make([]int, n*m)}
 	for i := range out.mase {
 		out.mase[i], out.aic[i] = math.NaN(), math.NaN()
 	}
@@ -34,6 +36,11 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 		return sweep{err: err}, nil
 	}
 	for i, delays := range c.SweepDelays {
+		for _, part := range [][]dmd.Trial{x, held} {
+			if err := c.reach(s, part, delays); err != nil {
+				out.err = err
+			}
+		}
 		o := c.options(s)
 		o.Delays, o.Rank = delays, dmd.Rank{Number: slices.Max(c.SweepRanks), AtMost: true, Floor: o.Rank.Floor}
 		model, err := dmd.Fit(ctx, x, o)
@@ -41,7 +48,9 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 			return sweep{}, ctx.Err()
 		}
 		if err != nil {
-			out.err = why(s, err)
+			if out.err == nil {
+				out.err = why(s, err)
+			}
 			continue
 		}
 		for k, rank := range c.SweepRanks {
@@ -52,13 +61,13 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 			if err == nil {
 				var p dmd.Prediction
 				if p, err = reduced.Predict(ctx, held); err == nil {
-					out.mase[i*m+k], out.aic[i*m+k] = p.MASE, p.AIC
+					out.mase[i*m+k], out.aic[i*m+k], out.trials[i*m+k] = p.MASE, p.AIC, len(p.Errors)
 				}
 			}
 			if ctx.Err() != nil {
 				return sweep{}, ctx.Err()
 			}
-			if err != nil {
+			if err != nil && out.err == nil {
 				out.err = why(s, err)
 			}
 		}
@@ -66,7 +75,7 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 	return out, nil
 }
 
-// swept reports each subject's best setting, all errors as arrays (subjects, delays, ranks), and a figure.
+// swept reports each subject's best setting, whatever the setting that is compared, all errors as arrays (subjects, delays, ranks), and a figure.
 func (c *comparison) swept(out *comparator.Outcome) {
 	if !c.Sweep {
 		return
@@ -95,11 +104,13 @@ func (c *comparison) swept(out *comparator.Outcome) {
 			if s.err != nil {
 				reason = s.err.Error()
 			}
-			out.Results = append(out.Results, c.result("dsa_prediction_mase", i, i, math.NaN(), math.NaN(), "", reason))
+			out.Results = append(out.Results, c.result("dsa_sweep_mase", i, i, math.NaN(), math.NaN(), "", reason))
 			continue
 		}
-		out.Results = append(out.Results, c.result("dsa_prediction_mase", i, i, s.mase[best], math.NaN(), "",
-			fmt.Sprintf("the lowest of the sweep, at %d delays and rank %d", c.SweepDelays[best/m], c.SweepRanks[best%m])))
+		r := c.result("dsa_sweep_mase", i, i, s.mase[best], math.NaN(), "",
+			fmt.Sprintf("the lowest of the sweep, at %d delays and rank %d, and so without an interval", c.SweepDelays[best/m], c.SweepRanks[best%m]))
+		r.N = int64(s.trials[best])
+		out.Results = append(out.Results, r)
 		p := component.Panel{Title: c.subjects[i].Label, X: component.Axis{Label: "delays", Unit: "bin"}, Y: component.Axis{Label: "error of prediction, MASE"}}
 		for k, rank := range c.SweepRanks {
 			mark := component.Mark{Kind: component.Line, Label: fmt.Sprintf("rank %d", rank), Group: fmt.Sprintf("rank %d", rank)}

@@ -19,6 +19,8 @@ type Prediction struct {
 	R2 float64
 	// AIC is N log(SSE / N) + 2 r^2 over the N predicted numbers (Akaike 1974): lower is better; the operator's elements are its parameters.
 	AIC float64
+	// Errors are, of each trial that is long enough, the sums of absolute errors and of those of persistence: MASE is the ratio of their sums over trials.
+	Errors [][2]float64
 	// N is the number of predicted numbers: bins times dimensions.
 	N int
 }
@@ -44,6 +46,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 	var w product.Workspace
 	var predicted []float64
 	var wrong, persistence, sse float64
+	var each [][2]float64
 	n, sum, squares := 0, make([]float64, m.width), 0.0
 	var first []float64
 	for k, t := range trials {
@@ -56,6 +59,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 		}
 		predicted = append(predicted[:0], make([]float64, rows*m.width)...)
 		w.Mul(predicted, rows, m.width, r, product.Operand{Data: z[k].Data, Stride: r}, product.Operand{Data: out.RawMatrix().Data, Stride: out.RawMatrix().Stride})
+		before := [2]float64{wrong, persistence}
 		for i := range rows {
 			now, next := t.row(i+lost), t.row(i+lost+m.opt.Steps)
 			if first == nil {
@@ -72,6 +76,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 				squares += c * c
 			}
 		}
+		each = append(each, [2]float64{wrong - before[0], persistence - before[1]})
 		n += rows
 	}
 	sst := squares
@@ -84,5 +89,5 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 	count := n * m.width
 	// An error of 0 would have an AIC of minus infinity.
 	mean := max(sse/float64(count), 1e-300)
-	return Prediction{MASE: wrong / persistence, R2: 1 - sse/sst, AIC: float64(count)*math.Log(mean) + 2*float64(r*r), N: count}, nil
+	return Prediction{MASE: wrong / persistence, R2: 1 - sse/sst, AIC: float64(count)*math.Log(mean) + 2*float64(r*r), Errors: each, N: count}, nil
 }
