@@ -32,6 +32,8 @@ const mostOpenRows = 150
 
 type metricRow struct {
 	Metric string
+	// Parts are the metric's name where it may be broken.
+	Parts []string
 	// Span is the number of rows of this metric, 0 where an earlier row has its name.
 	Span                                 int
 	Subject, Reference                   string
@@ -291,6 +293,22 @@ func changed(r artifact.Record) string {
 	return strings.Join(out, "; ") + "; the others are the defaults"
 }
 
+// breakable parts a long name after underscores and slashes.
+func breakable(name string) []string {
+	const short = 18
+	if len(name) <= short {
+		return []string{name}
+	}
+	var out []string
+	for {
+		i := strings.IndexAny(name, "_/")
+		if i < 0 || i == len(name)-1 {
+			return append(out, name)
+		}
+		out, name = append(out, name[:i+1]), name[i+1:]
+	}
+}
+
 // fill adds the numbers of the comparison, its remarks and readings. Results are grouped by metric, in order of appearance.
 func (c *comparison) fill(results artifact.Results, colour func(string) template.CSS) {
 	own := slices.DeleteFunc(slices.Clone(results.Metrics), func(r artifact.Result) bool { return r.Comparator != c.Label })
@@ -306,6 +324,13 @@ func (c *comparison) fill(results artifact.Results, colour func(string) template
 		}
 	}
 	slices.SortStableFunc(own, func(a, b artifact.Result) int { return order[a.Metric] - order[b.Metric] })
+	// Where all are measured against one subject, it is said once, of the comparison.
+	references := map[string]bool{}
+	for _, r := range own {
+		references[r.Reference] = true
+	}
+	delete(references, "")
+	several := len(references) > 1
 	remarks, of := artifact.Remarks(own)
 	marks := make([]int, len(remarks))
 	for i, r := range remarks {
@@ -324,7 +349,7 @@ func (c *comparison) fill(results artifact.Results, colour func(string) template
 			continue
 		}
 		row := metricRow{
-			Metric: r.Metric, Subject: r.Subject, Reference: r.Reference,
+			Metric: r.Metric, Parts: breakable(r.Metric), Subject: r.Subject, Reference: r.Reference,
 			Value: counted(float64(r.Value), r.Unit), Low: number(float64(r.Low)), High: number(float64(r.High)), Null: number(float64(r.Null)),
 			Unit: r.Unit, Better: direction(r.Better), Colour: colour(r.Subject),
 		}
@@ -333,6 +358,9 @@ func (c *comparison) fill(results artifact.Results, colour func(string) template
 		}
 		if of[i] >= 0 {
 			row.Mark = marks[of[i]]
+		}
+		if !several {
+			row.Reference = ""
 		}
 		if first < 0 || c.Rows[first].Metric != r.Metric {
 			first = len(c.Rows)

@@ -94,7 +94,7 @@ func TestComparisonIsAPageOfItsOwn(t *testing.T) {
 		"gru-64, lds-8: data-trained (model/sae-gru); net2: another network trained on the task (model/vanilla-rnn)",
 		"simulated spikes: 48 trials to fit on and 12 to validate on, of 200 bins of 10 ms; 20 neurons, of them 15 held in",
 		"n_delays: 20 (10 by default); the others are the defaults",
-		"Numbers", "0.234", "0.111", "0.345", "0.876", "rad", "↓ lower",
+		"Numbers", `dsa<wbr> <span class="unit">rad</span>`, "0.234", "0.111", "0.345", "0.876", "↓ lower",
 		"dsa of gru-64, lds-8, net2 against truth: rank 5 in place of 50", "Not computed", "dsa_split_half of gru-64, lds-8, net2: too few trials",
 		"<h3>Figures</h3>", `<figure id="figure-compare-dsa-map">`, "<h4>Dynamics on a map</h4>", "Where subjects lie.",
 		"How to read the numbers", "<dt>dsa</dt>", "Angle between operators: 0 is the same dynamics. (Ostrow et al. 2023) _insample: on the training trials, which flatters.")
@@ -114,7 +114,7 @@ func TestComparisonIsAPageOfItsOwn(t *testing.T) {
 	}
 	// The overview has a few numbers, without intervals, and leads to the pages.
 	results := sectionOf(t, page, "results")
-	inOrder(t, results, `<a href="#compare-metrics">metrics</a>`, "rate_r2", "0.970", `<a href="#compare-dsa">dsa</a>`, "against truth", "0.234", "1.234")
+	inOrder(t, results, `<a href="#compare-metrics">metrics</a>`, "rate_r2", "0.970", `<a href="#compare-dsa">dsa</a>`, "0.234", "1.234")
 	for _, w := range []string{"0.958", ">0.876<", "0.555", "dsa_insample", "Angle between"} {
 		if strings.Contains(results, w) {
 			t.Errorf("the overview has %q, which is for the comparison's page", w)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -29,8 +30,10 @@ type subjectHead struct {
 type overviewRow struct {
 	Comparison, Link string
 	// Span is the number of rows of this comparison, 0 where an earlier row has its name.
-	Span                            int
-	Metric, Reference, Unit, Better string
+	Span                    int
+	Reference, Unit, Better string
+	// Parts are the metric's name where it may be broken.
+	Parts []string
 	// Values by subject; or the lowest and the highest, Low and High being whose they are.
 	Values    []string
 	Low, High string
@@ -46,7 +49,10 @@ func (c *composer) headlines(colour func(string) template.CSS) *overviewTable {
 		chosen := chooseHeadlines(c.results, s.Comparison.Label)
 		for i, results := range chosen {
 			r := results[0]
-			row := overviewRow{Comparison: s.Short, Link: "#" + s.ID, Metric: r.Metric, Reference: r.Reference, Unit: r.Unit, Better: direction(r.Better)}
+			row := overviewRow{Comparison: s.Short, Link: "#" + s.ID, Parts: breakable(r.Metric), Reference: r.Reference, Unit: r.Unit, Better: direction(r.Better)}
+			if r.Reference == experiment.Truth || r.Reference == experiment.Recording {
+				row.Reference = "" // what comparisons are against where nothing else is said
+			}
 			if i == 0 {
 				row.Span = len(chosen)
 			}
@@ -61,6 +67,7 @@ func (c *composer) headlines(colour func(string) template.CSS) *overviewTable {
 	if len(out.Rows) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(out.Subjects, func(a, b subjectHead) int { return first(a.Label) - first(b.Label) })
 	if len(out.Subjects) > headlineSubjects {
 		out.Subjects = nil
 	}
@@ -86,6 +93,14 @@ func (c *composer) headlines(colour func(string) template.CSS) *overviewTable {
 		}
 	}
 	return &out
+}
+
+// first is 0 of the truth or recording, which comes before the others, which are 1.
+func first(subject string) int {
+	if subject == experiment.Truth || subject == experiment.Recording {
+		return 0
+	}
+	return 1
 }
 
 // chooseHeadlines are the values of a comparison's headlines, by metric: against the first reference of each.
