@@ -27,8 +27,9 @@ type comparison struct {
 	// pairs holds row i, column j, i < j, of all subjects, at i*n+j.
 	pairs []pair
 	// driven holds what the known inputs add, nil where they are not asked for.
-	driven []driven
-	sweeps []sweep
+	driven      []driven
+	drivenPairs []drivenPair
+	sweeps      []sweep
 	// foresights are how well operators foresee validation trials.
 	foresights []foresight
 	// halves are the subjects' distances to themselves, nil where they are not wanted.
@@ -42,8 +43,9 @@ type system struct {
 	trials   int
 	// null is the operator of shuffled bins, nil where there is none.
 	null *distance.Operator
-	// resampled are the operators of draws of the trials, spectra their eigenvalues; nil where there are none.
+	// resampled are the operators of draws of the trials, spectra their eigenvalues; nil where there are none, of which unsampled is the reason.
 	resampled []*mat.Dense
+	unsampled string
 	spectra   [][]complex128
 	err       error
 }
@@ -164,6 +166,16 @@ func (c *comparison) run(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
+		c.drivenPairs = make([]drivenPair, n*n)
+		pairs := c.reported()
+		if err := c.each(ctx, "driven pair", len(list), func(ctx context.Context, k int) (err error) {
+			if i, j := list[k][0], list[k][1]; pairs.Reported(i) {
+				c.drivenPairs[i*n+j], err = c.drivePair(ctx, i, j)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
 	}
 	if c.Sweep {
 		c.sweeps = make([]sweep, n)
@@ -260,6 +272,9 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	p.wasserstein, p.spectraErr = distance.Wasserstein(a.operator.Eigenvalues(), b.operator.Eigenvalues())
 	if a.operator.Size() != b.operator.Size() {
 		p.err = trials.Omit("%s has an operator of rank %d, %s of %d: only equal ranks can be rotated onto each other (common_rank lowers them)", c.subjects[i].Label, a.operator.Size(), c.subjects[j].Label, b.operator.Size())
+		if c.reported().Reported(i) {
+			c.spectraInterval(i, j, &p)
+		}
 		return p, nil
 	}
 	var err error
@@ -270,7 +285,8 @@ func (c *comparison) compare(ctx context.Context, i, j int) (pair, error) {
 	if !c.reported().Reported(i) {
 		return p, nil
 	}
-	if err := c.intervals(ctx, i, j, &p); err != nil {
+	c.spectraInterval(i, j, &p)
+	if err := c.interval(ctx, i, j, &p); err != nil {
 		return p, err
 	}
 	if b.null != nil && b.null.Size() == a.operator.Size() {

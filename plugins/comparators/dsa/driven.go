@@ -3,10 +3,12 @@ package dsa
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
+	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
@@ -18,7 +20,16 @@ type driven struct {
 	system *dmd.Driven
 	// null is that of shuffled bins, nil where there is none.
 	null *dmd.Driven
-	err  error
+	// resampled are those of draws of the trials; nil where there are none, of which unsampled is the reason.
+	resampled []*dmd.Driven
+	unsampled string
+	err       error
+}
+
+// drivenPair compares two subjects as driven systems: joint, state, input.
+type drivenPair struct {
+	values, low, high, null [3]float64
+	reason                  string
 }
 
 // drive fits a subject's latents together with the known inputs of the truth or recording. Latents of a bin have already felt the inputs of that bin, so inputs
@@ -43,22 +54,41 @@ func (c *comparison) drive(ctx context.Context, s *comparator.Subject) (driven, 
 		copy(t.Data, t.Data[min(t.Width, len(t.Data)):])
 		u[k] = t
 	}
+	o := c.options(s)
+	o.ReducedRank, o.Rank = false, dmd.Rank{Number: c.rank, Floor: o.Rank.Floor}
 	identify := func(x []dmd.Trial) (*dmd.Driven, error) {
 		if c.Identify == "subspace" {
-			y := leading(x, subspaceOutputs)
+			y, u := leading(x, subspaceOutputs), slices.Clone(u)
+			// Of the last bin it is not known what inputs follow.
+			for k := range y {
+				n := max(0, y[k].Bins()-1)
+				y[k].Data, u[k].Data = y[k].Data[:n*y[k].Width], u[k].Data[:n*u[k].Width]
+			}
 			return dmd.Subspace(ctx, y, u, dmd.SubspaceOptions{Horizon: c.Horizon, Rank: dmd.Rank{Number: c.States, Floor: rounding}})
 		}
-		o := c.options(s)
-		o.ReducedRank, o.Rank = false, dmd.Rank{Number: c.rank, Floor: o.Rank.Floor}
 		return dmd.FitDriven(ctx, x, u, o)
 	}
 	var out driven
 	out.system, err = identify(x)
 	if err != nil {
 		out.err = why(s, err)
-	} else if c.nulled(s) {
+		return out, ctx.Err()
+	}
+	if c.nulled(s) {
 		// Where shuffled bins give no system there is no null.
 		out.null, _ = identify(c.shuffled(x))
+	}
+	switch {
+	case !c.thorough() || c.Resamples == 0:
+	case c.Identify == "subspace":
+		out.unsampled = "no interval: identify subspace is not resampled, dmd is"
+	case len(x) < 2:
+		out.unsampled = oneTrial(s)
+	default:
+		o.Spare = spare(c.rank)
+		if out.resampled, err = dmd.ResampleDriven(ctx, x, u, o, c.weights(len(x))); err != nil {
+			out.resampled, out.unsampled = nil, "no interval: "+why(s, err).Error()
+		}
 	}
 	return out, ctx.Err()
 }
@@ -115,32 +145,67 @@ func leading(x []dmd.Trial, most int) []dmd.Trial {
 	return centred
 }
 
-// drivenResults compare two subjects as driven systems.
-func (c *comparison) drivenResults(i, j int) []component.Result {
-	values, reason := [3]float64{math.NaN(), math.NaN(), math.NaN()}, ""
-	null := values
-	a, b := c.driven[i], c.driven[j]
-	switch {
-	case a.err != nil:
-		reason = a.err.Error()
-	case b.err != nil:
-		reason = b.err.Error()
-	default:
-		s, err := distance.Controllability(distance.Driven{A: a.system.A, B: a.system.B}, distance.Driven{A: b.system.A, B: b.system.B})
+// drivePair compares two subjects as driven systems.
+func (c *comparison) drivePair(ctx context.Context, i, j int) (drivenPair, error) {
+	nan := math.NaN()
+	none := [3]float64{nan, nan, nan}
+	out := drivenPair{values: none, low: none, high: none, null: none}
+	a, b := &c.driven[i], &c.driven[j]
+	between := func(x, y *dmd.Driven) ([3]float64, error) {
+		s, err := distance.Controllability(distance.Driven{A: x.A, B: x.B}, distance.Driven{A: y.A, B: y.B})
 		if err != nil {
-			reason = err.Error()
-		} else {
-			values = [3]float64{s.Joint.Angular, s.State.Angular, s.Input.Angular}
-			if b.null != nil {
-				if s, err := distance.Controllability(distance.Driven{A: a.system.A, B: a.system.B}, distance.Driven{A: b.null.A, B: b.null.B}); err == nil {
-					null = [3]float64{s.Joint.Angular, s.State.Angular, s.Input.Angular}
-				}
-			}
+			return none, err
+		}
+		return [3]float64{s.Joint.Angular, s.State.Angular, s.Input.Angular}, nil
+	}
+	for _, d := range []*driven{a, b} {
+		if d.err != nil {
+			out.reason = d.err.Error()
+			return out, nil
 		}
 	}
+	var err error
+	if out.values, err = between(a.system, b.system); err != nil {
+		out.reason = why(&c.subjects[j], err).Error()
+		return out, nil
+	}
+	if b.null != nil {
+		if null, err := between(a.system, b.null); err == nil {
+			out.null = null
+		}
+	}
+	if a.resampled == nil || b.resampled == nil {
+		if out.reason = a.unsampled; out.reason == "" {
+			out.reason = b.unsampled
+		}
+		return out, nil
+	}
+	var draws [3][]float64
+	for k := range a.resampled {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
+		// A draw that cannot be compared is left out.
+		v, _ := between(a.resampled[k], b.resampled[k])
+		for q := range draws {
+			draws[q] = append(draws[q], v[q])
+		}
+	}
+	for q := range draws {
+		out.low[q], out.high[q] = bootstrap.DistanceBounds(out.values[q], draws[q])
+		out.high[q] = min(out.high[q], math.Pi)
+	}
+	return out, nil
+}
+
+// drivenResults are those of a pair.
+func (c *comparison) drivenResults(i, j int) []component.Result {
+	p := &c.drivenPairs[i*len(c.subjects)+j]
 	var out []component.Result
 	for k, metric := range []string{"input_dsa_joint", "input_dsa_state", "input_dsa_input"} {
-		out = append(out, c.result(metric, j, i, values[k], null[k], "rad", reason))
+		r := c.result(metric, j, i, p.values[k], p.null[k], "rad", p.reason)
+		r.Low, r.High = p.low[k], p.high[k]
+		out = append(out, r)
 	}
 	return out
 }

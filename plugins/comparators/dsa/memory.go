@@ -34,5 +34,8 @@ func memory(p Params, s comparator.Sizes, threads int) component.Memory {
 		models = 8
 	}
 	perOperator := tensor.Total(tensor.Elements(s.Subjects, int(tensor.Total(32, int64(p.Resamples))), rank, rank, double), tensor.Elements(s.Subjects, models, columns, kept, double))
+	if p.Inputs {
+		perOperator = tensor.Total(perOperator, tensor.Elements(s.Subjects, p.Resamples, rank, rank, double))
+	}
 	return component.Memory{Bytes: tensor.Total(trials.Memory(s), tensor.Elements(busy, int(each)), perOperator), Params: []string{"n_delays", "rank"}}
 }

@@ -64,7 +64,11 @@ func (c *comparison) results() []component.Result {
 			if p.spectraErr != nil {
 				spectra = p.spectraErr.Error()
 			} else {
-				spectra = blind
+				spectra = trials.Join(blind, c.unsampled(i, j))
+			}
+			sampled := reason
+			if p.err == nil {
+				sampled = trials.Join(reason, c.unsampled(i, j))
 			}
 			add := func(metric string, value, low, high, null float64, unit, reason string) {
 				r := c.result(metric, j, i, value, null, unit, reason)
@@ -72,10 +76,10 @@ func (c *comparison) results() []component.Result {
 				out = append(out, r)
 			}
 			nan := math.NaN()
-			add("dsa", p.Angular, p.low, p.high, p.null.angular, "rad", reason)
+			add("dsa", p.Angular, p.low, p.high, p.null.angular, "rad", sampled)
 			add("dsa_lower_bound", p.Bound, nan, nan, nan, "rad", reason)
 			add("dsa_gap", p.Angular-p.Bound, nan, nan, nan, "rad", reason)
-			add("dsa_euclidean", p.Euclidean, chord(p.low), chord(p.high), p.null.euclidean, "", reason)
+			add("dsa_euclidean", p.Euclidean, chord(p.low), chord(p.high), p.null.euclidean, "", sampled)
 			add("dsa_wasserstein", p.wasserstein, p.wassersteinLow, p.wassersteinHigh, p.null.wasserstein, "", spectra)
 			if c.Compat {
 				square := func(v float64) float64 { return v * v }

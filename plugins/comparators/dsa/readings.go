@@ -18,7 +18,7 @@ func readings() []component.Reading {
 		{Metric: "dsa_split_half_wasserstein", Text: "The same for dsa_wasserstein."},
 		{Metric: "dsa_prediction_mase", Source: "Hyndman & Koehler 2006", Text: "Error of foreseeing the next bin of validation trials with the very operator that is compared, in units of taking the present bin for the next: from 1 on the operator is no better than no dynamics, and distances of it mean little."},
 		{Metric: "dsa_sweep_mase", Source: "Hyndman & Koehler 2006", Text: "The lowest such error over the delays and ranks of the sweep, where its note says: an operator that would foresee better than the one compared, if it is well below dsa_prediction_mase."},
-		{Metric: "input_dsa_joint", Source: huang, Text: "Angle between two driven systems, how state and input act taken together, under the best common change of coordinates. The inputs must move the state for it to mean anything."},
+		{Metric: "input_dsa_joint", Source: huang, Text: "Angle between two driven systems, how state and input act taken together, under the best common change of coordinates. The inputs must move the state for it to mean anything. " + sampled},
 		{Metric: "input_dsa_state", Source: huang, Text: "The part of it that is the state's own dynamics."},
 		{Metric: "input_dsa_input", Source: huang, Text: "The part of it that is what inputs do to the state."},
 	}

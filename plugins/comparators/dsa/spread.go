@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -16,9 +17,10 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
-// anchored tells whether models are measured against a truth: the first subject is one, or a recording, and has latents. Of a recording without, the models are compared with each other.
+// anchored tells whether models are measured against a truth: the first subject is one, or a recording, and has an operator. Of a recording whose latents are not known, or of a truth that stands still, the models are
+// compared with each other.
 func (c *comparison) anchored() bool {
-	return c.subjects[0].Role != comparator.Fitted && c.subjects[0].Train.Get(comparator.Latents) != nil
+	return c.subjects[0].Role != comparator.Fitted && c.systems[0].err == nil
 }
 
 // reported tells which pairs are results of their own, beside the matrix.
@@ -97,29 +99,46 @@ func (c *comparison) spare() int {
 
 func spare(rank int) int { return max(4, rank/2) }
 
-// resample keeps a subject's operators on each draw of trials, nil where there are none.
-func (c *comparison) resample(ctx context.Context, i int) ([]*mat.Dense, error) {
+// weights are how often each of so many trials is in each draw.
+func (c *comparison) weights(n int) [][]float64 {
+	var out [][]float64
+	for w := range bootstrap.NewResamples(c.seed, "dsa/bootstrap", c.Resamples, n).All {
+		out = append(out, slices.Clone(w))
+	}
+	return out
+}
+
+func oneTrial(s *comparator.Subject) string {
+	return fmt.Sprintf("no interval, which needs 2 trials: %s has 1 of train", s.Label)
+}
+
+// resample keeps a subject's operators on each draw of trials, or why there are none.
+func (c *comparison) resample(ctx context.Context, i int) error {
 	s, sys := &c.subjects[i], &c.systems[i]
-	if sys.err != nil || c.ReducedRank || sys.trials < 2 {
-		return nil, nil
+	switch {
+	case sys.err != nil:
+		return nil
+	case c.ReducedRank:
+		sys.unsampled = "no interval: operators of reduced_rank_regression are not resampled"
+		return nil
+	case sys.trials < 2:
+		sys.unsampled = oneTrial(s)
+		return nil
 	}
 	x, err := c.trials(s, false, comparator.Latents)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var weights [][]float64
-	for w := range bootstrap.NewResamples(c.seed, "dsa/bootstrap", c.Resamples, len(x)).All {
-		weights = append(weights, append([]float64(nil), w...))
-	}
-	a, err := sys.model.Resample(ctx, x, weights)
+	sys.resampled, err = sys.model.Resample(ctx, x, c.weights(len(x)))
 	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if err != nil {
 		// Draws that do not hold the rank leave the value without an interval.
-		return nil, nil
+		sys.resampled, sys.unsampled = nil, "no interval: "+why(s, err).Error()
 	}
-	return a, nil
+	sys.spectra = spectrumOf(sys.resampled)
+	return nil
 }
 
 // spectrumOf are the eigenvalues of each resample.
@@ -132,14 +151,21 @@ func spectrumOf(a []*mat.Dense) [][]complex128 {
 	return out
 }
 
-// intervals finds those of a pair from the resamples of both: of the distance without what sampling alone adds to it.
-func (c *comparison) intervals(ctx context.Context, i, j int, p *pair) error {
+// unsampled is why a pair has no interval.
+func (c *comparison) unsampled(i, j int) string {
+	if a := c.systems[i].unsampled; a != "" {
+		return a
+	}
+	return c.systems[j].unsampled
+}
+
+// interval finds that of a pair's angle from the resamples of both: of the distance without what sampling alone adds to it.
+func (c *comparison) interval(ctx context.Context, i, j int, p *pair) error {
 	a, b := &c.systems[i], &c.systems[j]
-	p.low, p.high, p.wassersteinLow, p.wassersteinHigh = math.NaN(), math.NaN(), math.NaN(), math.NaN()
-	if a.resampled == nil || len(a.resampled) != len(b.resampled) {
+	if a.resampled == nil || b.resampled == nil {
 		return nil
 	}
-	angles, spectra := make([]float64, len(a.resampled)), make([]float64, len(a.resampled))
+	angles := make([]float64, len(a.resampled))
 	for k := range a.resampled {
 		v, err := distance.Follow(ctx, a.resampled[k], b.resampled[k], p.C)
 		if ctx.Err() != nil {
@@ -149,15 +175,27 @@ func (c *comparison) intervals(ctx context.Context, i, j int, p *pair) error {
 			v = math.NaN()
 		}
 		angles[k] = v
-		if v, err = distance.Wasserstein(a.spectra[k], b.spectra[k]); err != nil {
-			v = math.NaN()
-		}
-		spectra[k] = v
 	}
 	p.low, p.high = bootstrap.DistanceBounds(p.Angular, angles)
 	p.high = min(p.high, math.Pi)
-	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, spectra)
 	return nil
+}
+
+// spectraInterval finds that of a pair's spectra.
+func (c *comparison) spectraInterval(i, j int, p *pair) {
+	a, b := &c.systems[i], &c.systems[j]
+	if a.resampled == nil || b.resampled == nil {
+		return
+	}
+	values := make([]float64, len(a.spectra))
+	for k := range values {
+		v, err := distance.Wasserstein(a.spectra[k], b.spectra[k])
+		if err != nil {
+			v = math.NaN()
+		}
+		values[k] = v
+	}
+	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, values)
 }
 
 // spread makes floors and resamples of all subjects.
@@ -178,13 +216,7 @@ func (c *comparison) spread(ctx context.Context) error {
 	if c.Resamples == 0 {
 		return nil
 	}
-	return c.each(ctx, "resample", n, func(ctx context.Context, i int) (err error) {
-		sys := &c.systems[i]
-		if sys.resampled, err = c.resample(ctx, i); err == nil {
-			sys.spectra = spectrumOf(sys.resampled)
-		}
-		return err
-	})
+	return c.each(ctx, "resample", n, c.resample)
 }
 
 // floors are the results of the subjects' halves.

@@ -71,8 +71,47 @@ func TestSpread(t *testing.T) {
 	if r := opened.Find(t, o, "dsa_split_half", "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "two halves need 2") {
 		t.Errorf("%+v", r)
 	}
-	if r := opened.Find(t, o, "dsa", "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) {
-		t.Errorf("%+v", r)
+	for _, metric := range []string{"dsa", "dsa_euclidean", "dsa_wasserstein"} {
+		if r := opened.Find(t, o, metric, "same"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !strings.Contains(r.Reason, "no interval, which needs 2 trials: truth has 1") {
+			t.Errorf("%+v", r)
+		}
+	}
+	if o, err = open(t, 2, with("reduced_rank_regression", true)).Compare(t.Context(), request(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"dsa", "dsa_wasserstein"} {
+		if r := opened.Find(t, o, metric, "other"); math.IsNaN(r.Value) || !math.IsNaN(r.Low) || !strings.Contains(r.Reason, "no interval: operators of reduced_rank_regression") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestStillTruth: of a truth whose latents are constant, which has no operator, models are compared with each other.
+func TestStillTruth(t *testing.T) {
+	req := request()
+	still := tensor.New32(comparator.Latents, 8, 120, 4)
+	for i := range still.F32 {
+		still.F32[i] = 2
+	}
+	req.Subjects[0].Train = tensor.Set{still}
+	o, err := open(t, 2, with("bootstrap", 20)).Compare(t.Context(), req, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := 0
+	for _, r := range o.Results {
+		if r.Metric != "dsa" {
+			continue
+		}
+		if r.Reference == "truth" && (!math.IsNaN(r.Value) || !strings.Contains(r.Reason, "constant")) {
+			t.Errorf("%+v", r)
+		}
+		if r.Reference == "same" && r.Subject == "other" && r.Value > 0.2 && r.Low > 0 && !math.IsNaN(r.Null) {
+			between++
+		}
+	}
+	if between != 1 {
+		t.Errorf("%d distances between the models, want 1 of: %+v", between, o.Results)
 	}
 }
 

@@ -45,6 +45,87 @@ func checkInputs(x, u []Trial) (int, error) {
 // FitDriven estimates the operator of a recording together with what known inputs do, in the whitened coordinates of [Fit]: a row and the inputs of its newest
 // bin predict the next row of the same trial. Options.ReducedRank and Steps beyond 1 are refused.
 func FitDriven(ctx context.Context, x, u []Trial, opt Options) (*Driven, error) {
+	opt.Spare = 0
+	d, err := newDriving(ctx, x, u, opt)
+	if err != nil {
+		return nil, err
+	}
+	var sums [3][]float64
+	d.zero(&sums)
+	for k := range x {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		d.add(&sums, k)
+	}
+	p := d.p + d.inputs
+	return d.solve(mat.NewDense(p, p, sums[1]), mat.NewDense(p, d.p, sums[2]))
+}
+
+// ResampleDriven estimates a driven system anew for each row of weights, in which trial k counts weights[b][k] times, as [Model.Resample] does an operator.
+func ResampleDriven(ctx context.Context, x, u []Trial, opt Options, weights [][]float64) ([]*Driven, error) {
+	d, err := newDriving(ctx, x, u, opt)
+	if err != nil {
+		return nil, err
+	}
+	sums := make([][3][]float64, len(weights))
+	for b, w := range weights {
+		if len(w) != len(x) {
+			return nil, fmt.Errorf("%w: weights %d: %d for %d trials", ErrOption, b, len(w), len(x))
+		}
+		d.zero(&sums[b])
+	}
+	var one [3][]float64
+	for k := range x {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		d.zero(&one)
+		d.add(&one, k)
+		for b := range sums {
+			if v := weights[b][k]; v != 0 {
+				for q := range one {
+					axpy(v, one[q], sums[b][q])
+				}
+			}
+		}
+	}
+	out := make([]*Driven, len(weights))
+	for b, s := range sums {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		turned, err := d.basis.lead(s[0], d.basis.rank)
+		if err != nil {
+			return nil, fmt.Errorf("resample %d: %w", b, err)
+		}
+		// Inputs stay what they are.
+		r, p := d.basis.rank, d.p+d.inputs
+		joint := mat.NewDense(p, r+d.inputs, nil)
+		joint.Slice(0, d.p, 0, r).(*mat.Dense).Copy(turned)
+		for i := range d.inputs {
+			joint.Set(d.p+i, r+i, 1)
+		}
+		var past, cross mat.Dense
+		past.Product(joint.T(), mat.NewDense(p, p, s[1]), joint)
+		cross.Product(joint.T(), mat.NewDense(p, d.p, s[2]), turned)
+		if out[b], err = d.solve(&past, &cross); err != nil {
+			return nil, fmt.Errorf("resample %d: %w", b, err)
+		}
+	}
+	return out, nil
+}
+
+// driving is a recording in the p whitened coordinates of its basis, with the inputs that go with its rows.
+type driving struct {
+	opt             Options
+	basis           *basis
+	z, u            []Trial
+	p, inputs, lost int
+	w               product.Workspace
+}
+
+func newDriving(ctx context.Context, x, u []Trial, opt Options) (*driving, error) {
 	opt = opt.withDefaults()
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -68,23 +149,40 @@ func FitDriven(ctx context.Context, x, u []Trial, opt Options) (*Driven, error) 
 	if err != nil {
 		return nil, err
 	}
-	r, lost := b.rank, (opt.Delays-1)*opt.Interval
-	p := r + inputs
-	past, cross := mat.NewDense(p, p, nil), mat.NewDense(p, r, nil)
-	var w product.Workspace
-	for k, t := range z {
-		n := t.Bins() - 1
-		if n <= 0 {
-			continue
-		}
-		joint := make([]float64, n*p)
-		for i := range n {
-			copy(joint[i*p:], t.row(i))
-			copy(joint[i*p+r:], u[k].row(i+lost))
-		}
-		w.Add(past.RawMatrix().Data, p, p, n, product.Operand{Data: joint, Stride: p, T: true}, product.Operand{Data: joint, Stride: p})
-		w.Add(cross.RawMatrix().Data, p, r, n, product.Operand{Data: joint, Stride: p, T: true}, product.Operand{Data: t.Data[r:], Stride: r})
+	return &driving{opt: opt, basis: b, z: z, u: u, p: len(b.kept), inputs: inputs, lost: (opt.Delays - 1) * opt.Interval}, nil
+}
+
+// zero makes room for sums: the moments of all rows, of rows that have a next one with their inputs, and of these with the next ones.
+func (d *driving) zero(sums *[3][]float64) {
+	p := d.p + d.inputs
+	*sums = [3][]float64{make([]float64, d.p*d.p), make([]float64, p*p), make([]float64, p*d.p)}
+}
+
+// add adds those of a trial.
+func (d *driving) add(sums *[3][]float64, k int) {
+	t, p := d.z[k], d.p+d.inputs
+	if t.Bins() == 0 {
+		return
 	}
+	all := product.Operand{Data: t.Data, Stride: d.p}
+	d.w.Add(sums[0], d.p, d.p, t.Bins(), product.Operand{Data: t.Data, Stride: d.p, T: true}, all)
+	n := t.Bins() - 1
+	if n == 0 {
+		return
+	}
+	joint := make([]float64, n*p)
+	for i := range n {
+		copy(joint[i*p:], t.row(i))
+		copy(joint[i*p+d.p:], d.u[k].row(i+d.lost))
+	}
+	left := product.Operand{Data: joint, Stride: p, T: true}
+	d.w.Add(sums[1], p, p, n, left, product.Operand{Data: joint, Stride: p})
+	d.w.Add(sums[2], p, d.p, n, left, product.Operand{Data: t.Data[d.p:], Stride: d.p})
+}
+
+// solve finds the system from the moments of states with inputs, and of these with next states.
+func (d *driving) solve(past, cross *mat.Dense) (*Driven, error) {
+	p, r := cross.Dims()
 	// Inputs at the scale of whitened rows, so that one ridge suits both; one that is always 0 has no column in B to be found.
 	scale := mat.NewDiagDense(p, nil)
 	for i := range p {
@@ -101,10 +199,10 @@ func FitDriven(ctx context.Context, x, u []Trial, opt Options) (*Driven, error) 
 	var scaledPast, scaledCross mat.Dense
 	scaledPast.Product(scale, past, scale)
 	scaledCross.Mul(scale, cross)
-	both, err := ridge(&scaledPast, &scaledCross, opt.Ridge)
+	both, err := ridge(&scaledPast, &scaledCross, d.opt.Ridge)
 	if err != nil {
 		return nil, fmt.Errorf("%w (inputs that are functions of each other, or of the state, cannot be told apart)", err)
 	}
 	both.Mul(scale, both)
-	return &Driven{A: mat.DenseCopyOf(both.Slice(0, r, 0, r).T()), B: mat.DenseCopyOf(both.Slice(r, p, 0, r).T()), Singular: b.singular}, nil
+	return &Driven{A: mat.DenseCopyOf(both.Slice(0, r, 0, r).T()), B: mat.DenseCopyOf(both.Slice(r, p, 0, r).T()), Singular: d.basis.singular}, nil
 }

@@ -1,6 +1,7 @@
 package dmd
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -127,6 +128,48 @@ func TestDrivenIsRecovered(t *testing.T) {
 	diff.Sub(&want, d.B)
 	if n := mat.Norm(&diff, 2); n > 1e-10 {
 		t.Errorf("B differs by %v", n)
+	}
+}
+
+// TestResampleDriven: weights of 1 give the fitted system back, and weights that drop trials that fitted to the others, up to a rotation of states.
+func TestResampleDriven(t *testing.T) {
+	rng := random.New(8, "dmd/driven")
+	_, _, x, u := linear(6, 60)
+	for k := range x {
+		for i := range x[k].Data {
+			x[k].Data[i] += 0.3 * rng.NormFloat64()
+		}
+	}
+	opt := Options{Delays: 2, Rank: Rank{Number: 5}, Ridge: 1e-8}
+	all, err := FitDriven(t.Context(), x, u, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half, err := FitDriven(t.Context(), x[:3], u[:3], opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Spare = 3
+	d, err := ResampleDriven(t.Context(), x, u, opt, [][]float64{{1, 1, 1, 1, 1, 1}, {1, 1, 1, 0, 0, 0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !mat.EqualApprox(d[0].A, all.A, 1e-9) || !mat.EqualApprox(d[0].B, all.B, 1e-9) {
+		t.Errorf("with weights of 1: %v, want %v", mat.Formatted(d[0].A), mat.Formatted(all.A))
+	}
+	for i, pair := range [][2]*mat.Dense{{d[1].A, half.A}, {d[1].B, half.B}} {
+		if x, y := mat.Norm(pair[0], 2), mat.Norm(pair[1], 2); math.Abs(x-y) > 1e-5*y {
+			t.Errorf("matrix %d: norm %v of half the trials by weights, %v fitted", i, x, y)
+		}
+	}
+	if x, y := mat.Trace(d[1].A), mat.Trace(half.A); math.Abs(x-y) > 1e-5 {
+		t.Errorf("trace %v of half the trials by weights, %v fitted", x, y)
+	}
+	if _, err := ResampleDriven(t.Context(), x, u, opt, [][]float64{make([]float64, 6)}); !errors.Is(err, ErrData) {
+		t.Errorf("no trials at all: error %v", err)
+	}
+	if _, err := ResampleDriven(t.Context(), x, u, opt, [][]float64{{1}}); !errors.Is(err, ErrOption) {
+		t.Errorf("one weight: error %v", err)
 	}
 }
 

@@ -83,28 +83,43 @@ func (m *Model) Resample(ctx context.Context, trials []Trial, weights [][]float6
 
 // resampled is the operator of rows with the given moments of the basis' coordinates.
 func (m *Model) resampled(s [3][]float64) (*mat.Dense, error) {
-	r, p := m.Rank(), len(m.basis.kept)
-	// The moments of the embedding along the basis: its coordinates are these over the singular values.
+	p := len(m.basis.kept)
+	turned, err := m.basis.lead(s[0], m.Rank())
+	if err != nil {
+		return nil, err
+	}
+	var past, cross mat.Dense
+	past.Product(turned.T(), mat.NewDense(p, p, s[1]), turned)
+	cross.Product(turned.T(), mat.NewDense(p, p, s[2]), turned)
+	a, err := ridge(&past, &cross, m.opt.Ridge)
+	if err != nil {
+		return nil, err
+	}
+	return mat.DenseCopyOf(a.T()), nil
+}
+
+// lead (kept, r) takes the basis' coordinates to those of rows with the given moments along them: white, along the r leading directions, and turned to lie as near the basis' own as they can.
+func (b *basis) lead(moments []float64, r int) (*mat.Dense, error) {
+	p := len(b.kept)
+	// The moments of the embedding: the basis' coordinates are its own over the singular values.
 	along := make([]float64, p*p)
-	for i, x := range m.basis.kept {
-		for j, y := range m.basis.kept {
-			along[i*p+j] = s[0][i*p+j] * x * y
+	for i, x := range b.kept {
+		for j, y := range b.kept {
+			along[i*p+j] = moments[i*p+j] * x * y
 		}
 	}
 	values, vectors, ok := symmetric.Decompose(along, p)
 	if !ok || !(values[p-r] > 1e-14*values[p-1]) {
 		return nil, fmt.Errorf("%w: the trials that were drawn do not hold %d coordinates", ErrData, r)
 	}
-	// From the basis' coordinates to white ones along the leading directions: (p, r).
 	white := mat.NewDense(p, r, nil)
 	for j := range r {
-		for i, x := range m.basis.kept {
+		for i, x := range b.kept {
 			white.Set(i, j, x*vectors[(p-1-j)*p+i]/math.Sqrt(values[p-1-j]))
 		}
 	}
-	// The rotation of these that is nearest to the model's coordinates.
 	var common mat.Dense
-	common.Mul(mat.NewDense(p, p, s[0]).Slice(0, r, 0, p), white)
+	common.Mul(mat.NewDense(p, p, moments).Slice(0, r, 0, p), white)
 	var svd mat.SVD
 	if !svd.Factorize(&common, mat.SVDFull) {
 		return nil, fmt.Errorf("%w: the directions of a draw were not found", ErrData)
@@ -113,12 +128,5 @@ func (m *Model) resampled(s [3][]float64) (*mat.Dense, error) {
 	svd.UTo(&u)
 	svd.VTo(&v)
 	turned.Product(white, &v, u.T())
-	var past, cross mat.Dense
-	past.Product(turned.T(), mat.NewDense(p, p, s[1]), &turned)
-	cross.Product(turned.T(), mat.NewDense(p, p, s[2]), &turned)
-	a, err := ridge(&past, &cross, m.opt.Ridge)
-	if err != nil {
-		return nil, err
-	}
-	return mat.DenseCopyOf(a.T()), nil
+	return &turned, nil
 }
