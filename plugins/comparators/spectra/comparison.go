@@ -89,6 +89,8 @@ func result(metric, subject, unit string, better component.Better) component.Res
 // comparisonOf is one of the distances between two subjects.
 type comparisonOf struct {
 	name, unit string
+	// oneWay is true where the distance of y from x is not that of x from y.
+	oneWay bool
 	// halves is the distance of a subject from itself; nil where it has none.
 	halves func(e *examined) ([2]*power, func(p, q []float64) float64)
 	// has says what a subject lacks for it.
@@ -107,7 +109,7 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 			p, _ := get(e)
 			return p, distance(1 / (float64(p[0].segment) * c.dt))
 		}
-		return comparisonOf{name, unit, itself, has, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
+		return comparisonOf{name, unit, false, itself, has, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
 			a, _ := get(x)
 			b, _ := get(y)
 			switch {
@@ -134,7 +136,7 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 		powers("power_hellinger_rates", "", rates, same), powers("power_wasserstein_rates", c.frequency, rates, moved),
 	}
 	if c.Rank > 0 {
-		out = append(out, comparisonOf{"sgot", "", nil, func(e *examined) error {
+		out = append(out, comparisonOf{"sgot", "", true, nil, func(e *examined) error {
 			_, err := c.Both(e.Subject, comparator.Latents)
 			return err
 		}, func(x, y *examined) (value, null bootstrap.Statistic, err error) {
@@ -142,7 +144,7 @@ func (c *comparison) distances(ctx context.Context) []comparisonOf {
 		}})
 	}
 	if c.Exponents > 0 {
-		out = append(out, comparisonOf{"lyapunov_distance", c.rate, nil, func(e *examined) error {
+		out = append(out, comparisonOf{"lyapunov_distance", c.rate, false, nil, func(e *examined) error {
 			if e.err != nil {
 				return trials.Omit("%s: %v", e.Label, e.err)
 			}
@@ -182,6 +184,14 @@ func (c *comparison) pairs(ctx context.Context, out *comparator.Outcome) error {
 					return err
 				}
 				m.F64[i*n+j], m.F64[j*n+i] = r.Value, r.Value
+				if d.oneWay {
+					m.F64[j*n+i] = math.NaN()
+					if back, _, err := d.of(c.found[j], c.found[i]); r.Value-r.Value == 0 && err == nil {
+						m.F64[j*n+i] = back.Value(bootstrap.Ones(back.Trials()))
+					} else if err != nil && !errors.As(err, &why) {
+						return err
+					}
+				}
 				if reported.Reported(i) {
 					r.Reason = trials.Join(r.Reason, reported.Note(i, j, c.found[i].Label))
 					out.Results = append(out.Results, r)

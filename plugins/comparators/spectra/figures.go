@@ -163,7 +163,7 @@ func (c *comparison) distanceFigures(out *comparator.Outcome) []component.Figure
 	if n < 3 {
 		return figures
 	}
-	f := component.Figure{Name: "spectra", Title: "Distances between spectra of each two", Columns: 3, Caption: "0 for the same spectrum. The Hellinger distance is 1 where no frequency is shared."}
+	f := component.Figure{Name: "spectra", Title: "Distances between spectra of each two", Columns: 3, Caption: "0 for the same spectrum. The Hellinger distance is 1 where no frequency is shared. Of sgot, which takes one subject to the other, rows are those in whose axes both are compared, columns those that are taken there."}
 	var labels []string
 	for _, e := range c.found {
 		labels = append(labels, e.Label)

@@ -128,6 +128,12 @@ func TestSGOT(t *testing.T) {
 	if !(other.Value > 0.2) || !(other.Low <= other.Value && other.Value <= other.High) {
 		t.Errorf("%+v", other)
 	}
+	// The matrix has both ways, of which the way back is that of the subjects in the other order.
+	back := compare(t, param.Values{"operator_variance": 1.0, "bootstrap": 0}, as("other", comparator.Truth, spirals(2, 70, 60, [2]float64{0.2, 0.9}, through)),
+		as("truth", comparator.Fitted, spirals(1, 70, 60, [2]float64{0.1, 0.5}, plain)))
+	if m, r := o.Matrices.Get("sgot"), opened.Find(t, back, "sgot", "truth"); m.F64[2] != other.Value || m.F64[6] != r.Value || m.F64[2] == m.F64[6] {
+		t.Errorf("other taken onto the truth is at %v, the truth taken onto the other at %v; the matrix has %v", other.Value, r.Value, m.F64)
+	}
 	// The operator's eigenvalues are those of the system: 0.95 exp(+-i w).
 	x := spirals(1, 300, 60, [2]float64{0.1, 0.5}, plain)
 	sums := make([]float64, 32)

@@ -21,6 +21,6 @@ func readings() []component.Reading {
 		{Metric: "power_wasserstein_split_half", Text: "The same for power_wasserstein."},
 		{Metric: "power_hellinger_rates_split_half", Text: "The same for power_hellinger_rates."},
 		{Metric: "power_wasserstein_rates_split_half", Text: "The same for power_wasserstein_rates."},
-		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen; nor is what no linear operator holds."},
+		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. It is taken from the subject to its reference, and the other way is another number; both are in the matrix. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen; nor is what no linear operator holds."},
 	}
 }
