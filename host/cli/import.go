@@ -18,7 +18,7 @@ func (p Program) importCommand() *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "make a data set of a recording", ArgsUsage: "FILE", OnUsageError: onUsage,
 		Description: "FILE is a NumPy archive (.npz) with spikes (trials, bins, neurons), or, for trials of unequal length, (bins of all trials, neurons) and lengths; or a table of text\n" +
-			"with the columns neuron and time (s), and trial where times are on the trial's own clock. What comes of it goes into an experiment as simulate: {dataset: FILE.h5}.",
+			"(commas, semicolons or tabs between) with the columns neuron and time (s), and trial where times are on the trial's own clock. What comes of it goes into an experiment as simulate: {dataset: FILE.h5}.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the data set to `FILE`", DefaultText: "the name of what is read, with .h5"},
 			&cli.BoolFlag{Name: "force", Usage: "write over a file that is there"},
@@ -42,14 +42,18 @@ func (p Program) importRecording(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	switch info, err := os.Stat(in); {
+	case err != nil:
+		return usagef("import: %s: %w", in, pathless(err))
+	case info.IsDir():
+		return usagef("import: %s is a folder: a NumPy archive (.npz) or a table of spikes is needed", in)
+	}
 	out := c.String("out")
 	if out == "" {
 		out = strings.TrimSuffix(in, filepath.Ext(in)) + ".h5"
 	}
-	if _, err := os.Lstat(out); err == nil && !c.Bool("force") {
-		return usagef("--out %s: it is there: give another name, or --force to write over it", out)
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return usageError{err}
+	if err := writable(out, c.Bool("force")); err != nil {
+		return err
 	}
 	if w := c.Float64("bin-width"); c.IsSet("bin-width") && !(w > 0 && w <= 3600) {
 		return usagef("--bin-width %v: seconds above 0 and at most 3600 are needed, e.g. 0.02", w)
@@ -69,12 +73,41 @@ func (p Program) importRecording(c *cli.Context) error {
 	return nil
 }
 
+// writable checks that a file can come where it is to be written.
+func writable(out string, force bool) error {
+	info, err := os.Stat(out)
+	switch {
+	case err == nil && info.IsDir():
+		return usagef("--out %s: it is a folder: the name of a file is needed, e.g. %s", out, filepath.Join(out, "FILE.h5"))
+	case err == nil && !force:
+		return usagef("--out %s: it is there: give another name, or --force to write over it", out)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return usagef("--out %s: %w", out, pathless(err))
+	}
+	dir := filepath.Dir(out)
+	if info, err := os.Stat(dir); err != nil {
+		return usagef("--out %s: there is no folder %s to write it into (%w)", out, dir, pathless(err))
+	} else if !info.IsDir() {
+		return usagef("--out %s: %s is a file, no folder", out, dir)
+	}
+	return nil
+}
+
+// pathless is an error without the path, and what was done with it, where the message names it already.
+func pathless(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
 // readRecording reads the file by what it is.
 func (p Program) readRecording(c *cli.Context, in string) (*recording.Recording, error) {
 	columns := map[string]string{}
 	for _, pair := range c.StringSlice("column") {
 		column, name, ok := strings.Cut(pair, "=")
-		if !ok || name == "" {
+		if !ok || name == "" || column == "" {
 			return nil, usagef("--column %s: COLUMN=NAME is needed, e.g. neuron=unit_id", pair)
 		}
 		columns[column] = name
@@ -86,6 +119,9 @@ func (p Program) readRecording(c *cli.Context, in string) (*recording.Recording,
 			}
 		}
 		return recording.ReadArchive(in, recording.ArchiveOptions{Spikes: c.String("spikes"), BinWidth: c.Float64("bin-width")})
+	}
+	if strings.EqualFold(filepath.Ext(in), ".npy") {
+		return nil, usagef("%s is a single NumPy array: an archive is needed, as numpy.savez(\"FILE.npz\", spikes=...) makes it", in)
 	}
 	if c.IsSet("spikes") {
 		return nil, usagef("--spikes is for archives, and %s is taken for a table: an archive's name ends with .npz", in)
@@ -99,7 +135,13 @@ func (p Program) readRecording(c *cli.Context, in string) (*recording.Recording,
 // wrongRecording is an error of the one who calls where the file, or what is to be made of it, is wrong.
 func wrongRecording(err error) error {
 	var wrong *recording.Error
-	if errors.As(err, &wrong) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &wrong):
+		return usageError{err}
+	case errors.As(err, &path) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)):
+		return usagef("%s: %w", path.Path, path.Err)
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
 		return usageError{err}
 	}
 	return err

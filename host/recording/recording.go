@@ -221,7 +221,7 @@ func (r *Recording) divideNeurons(d Division, problems *Error) (order []int, hel
 	case given == "":
 	case err == nil && !named && fraction > 0 && fraction < 1:
 		if n < 2 {
-			problems.add("held-out %s: of %d neuron none can be held out", given, n)
+			problems.add("--held-out %s: of %d neuron none can be held out", given, n)
 			break
 		}
 		some := min(max(int(math.Round(fraction*float64(n))), 1), n-1)
@@ -232,18 +232,22 @@ func (r *Recording) divideNeurons(d Division, problems *Error) (order []int, hel
 		for name := range strings.SplitSeq(given, ",") {
 			name = strings.TrimSpace(name)
 			i := slices.Index(r.Neurons, name)
+			if name == "" {
+				problems.add("--held-out %q: a name is missing at a comma", given)
+				continue
+			}
 			if i < 0 {
 				hint := param.DidYouMean(name, r.Neurons)
 				if hint == "" {
 					hint = fmt.Sprintf("the neurons are %s", few(r.Neurons))
 				}
-				problems.add("held-out %q: there is no neuron of that name, nor is it a fraction above 0 and below 1 (%s)", name, hint)
+				problems.add("--held-out %q: there is no neuron of that name, nor is it a fraction above 0 and below 1 (%s)", name, hint)
 				continue
 			}
 			out[i] = true
 		}
 		if !slices.Contains(out, false) {
-			problems.add("held-out %q: these are all neurons: at least one must be held in", given)
+			problems.add("--held-out %q: these are all neurons: at least one must be held in", given)
 		}
 	}
 	for i := range out {
@@ -263,11 +267,11 @@ func (r *Recording) divideNeurons(d Division, problems *Error) (order []int, hel
 // divideTrials returns the trials in the order of the file, of which the first ones are for training.
 func (r *Recording) divideTrials(d Division, problems *Error) (order []int, train int) {
 	if !(d.Valid > 0 && d.Valid < 1) {
-		problems.add("valid %v: a fraction above 0 and below 1 is needed", d.Valid)
+		problems.add("--valid %v: a fraction above 0 and below 1 is needed", d.Valid)
 		return nil, 0
 	}
 	if r.Trials < 2 {
-		problems.add("there is %d trial: at least 2 are needed, one for training and one for validation; a long one can be cut into several by a table of trials", r.Trials)
+		problems.add("%s: there is %d trial: at least 2 are needed, one for training and one for validation; a long one can be cut into several by a table of trials", r.Files[0], r.Trials)
 		return nil, 0
 	}
 	train = min(max(r.Trials-int(math.Round(d.Valid*float64(r.Trials))), 1), r.Trials-1)

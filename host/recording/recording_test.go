@@ -223,6 +223,26 @@ func TestReadTable(t *testing.T) {
 	}
 }
 
+// Semicolons and tabs between values are as good as commas.
+func TestSeparators(t *testing.T) {
+	if _, err := ReadTable(file(t, "a.csv", "neuron\ttime\ttrial\n\t0.1\t1\n"), TableOptions{BinWidth: 0.5, Duration: 1}); err == nil || !strings.Contains(err.Error(), `neuron ""`) {
+		t.Errorf("an empty value between tabs: %v", err)
+	}
+	want, err := ReadTable(file(t, "a.csv", "neuron,time,trial\na b,0.1,1\nc,0.7,2\na b,1.2,2\n"), TableOptions{BinWidth: 0.5, Duration: 1.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, separator := range []string{";", "\t", "; "} {
+		got, err := ReadTable(file(t, "a.csv", strings.ReplaceAll("neuron,time,trial\na b,0.1,1\nc,0.7,2\na b,1.2,2\n", ",", separator)), TableOptions{BinWidth: 0.5, Duration: 1.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Counts, want.Counts) || !slices.Equal(got.Neurons, want.Neurons) || !slices.Equal(got.Lengths, want.Lengths) {
+			t.Errorf("with %q: %+v, want %+v", separator, got, want)
+		}
+	}
+}
+
 func TestTablesThatAreWrong(t *testing.T) {
 	good := TableOptions{BinWidth: 0.02, Duration: 1}
 	for _, c := range []struct {
@@ -234,14 +254,23 @@ func TestTablesThatAreWrong(t *testing.T) {
 		{"no spikes", "trial,neuron,time\n", "", good, []string{"no spikes"}},
 		{"column", "trial,cell,time\n1,a,2\n", "", good, []string{"line 1", `"neuron"`, "trial, cell, time", "--column neuron=NAME"}},
 		{"time", "trial,neuron,time\n1,a,2\n1,,nan\n1,b,x\n", "", good, []string{"line 3", `time "nan"`, `neuron ""`, "line 4", `time "x"`}},
-		{"fields", "trial,neuron,time\n1,a\n", "", good, []string{"line 2", "fields"}},
+		{"fields", "trial,neuron,time\n1,a\n", "", good, []string{"line 2: 2 values: 3 are needed"}},
+		{"quotation marks", "trial,neuron,time\n1,\"a,2\n", "", good, []string{"line 2", "quotation mark"}},
+		{"decimal commas", "trial;neuron;time\n1;a;0,5\n", "", good, []string{`line 2: time "0,5"`, "decimal point"}},
+		{"no names", "1,a,2\n", "", good, []string{`no column "neuron" and no "time", the columns are 1, a, 2 (another name`}},
+		{"an array", "\x93NUMPY\x01\x00v\x00{'descr'", "", good, []string{"single NumPy array", "savez"}},
+		{"an archive of another name", "PK\x03\x04", "", good, []string{"zip archive", ".npz"}},
+		{"UTF-16", "\xff\xfen\x00e\x00", "", good, []string{"UTF-8"}},
+		{"own name", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 1, Columns: map[string]string{"neuron": "unit"}},
+			[]string{`--column neuron=unit: there is no column "unit", the columns are trial, neuron, time`}},
+		{"own name turned round", "trial,unit,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 1, Columns: map[string]string{"unit": "neuron"}}, []string{"--column unit=neuron", "--column neuron=unit"}},
 		{"width", "trial,neuron,time\n1,a,2\n", "", TableOptions{}, []string{"--bin-width 0"}},
 		{"duration", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--duration", "--trials"}},
 		{"too short", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 0.01}, []string{"--duration", "0.01", "0.02"}},
 		{"one clock", "neuron,time\na,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--trials"}},
 		{"trial unknown", "trial,neuron,time\n1,a,2\n", "trial,stop\n2,1\n", TableOptions{BinWidth: 0.02}, []string{`trial "1"`}},
 		{"trial twice", "trial,neuron,time\n1,a,2\n", "trial,stop\n1,1\n1,2\n", TableOptions{BinWidth: 0.02}, []string{"line 3", `trial "1"`, "twice"}},
-		{"backwards", "trial,neuron,time\n1,a,2\n", "trial,start,stop\n1,2,1\n", TableOptions{BinWidth: 0.02}, []string{"line 2", "from 2 to 1"}},
+		{"backwards", "trial,neuron,time\n1,a,2\n", "trial,start,stop\n1,2,1\n", TableOptions{BinWidth: 0.02}, []string{"line 2: stop 1 s is not after start 2 s"}},
 		{"endless", "trial,neuron,time\n1,a,2\n", "trial,start,stop\n1,2,1e300\n", TableOptions{BinWidth: 0.02}, []string{"too many"}},
 		{"column of none", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 1, Columns: map[string]string{"neurons": "x"}}, []string{"neurons=x", `"neuron"`}},
 	} {
@@ -322,10 +351,11 @@ func TestWrite(t *testing.T) {
 		d    Division
 		want []string
 	}{
-		{Division{HeldOut: "a3", Valid: 0.2}, []string{`held-out "a3"`, `"a1"`}},
+		{Division{HeldOut: "a3", Valid: 0.2}, []string{`--held-out "a3"`, `"a1"`}},
 		{Division{HeldOut: "a1,a2,b1", Valid: 0.2}, []string{"all neurons"}},
 		{Division{HeldOut: "1.5", Valid: 0.2}, []string{`"1.5"`, "fraction", "a1, a2, b1"}},
-		{Division{Valid: 1}, []string{"valid 1"}},
+		{Division{HeldOut: "a1,,a2", Valid: 0.2}, []string{`--held-out "a1,,a2": a name is missing`}},
+		{Division{Valid: 1}, []string{"--valid 1:"}},
 	} {
 		_, err := r.Write(t.Context(), filepath.Join(t.TempDir(), "no.h5"), c.d)
 		says(t, err, c.want...)

@@ -47,7 +47,7 @@ type window struct {
 	start, stop     float64
 }
 
-// ReadTable reads a table of spikes, a file of comma-separated values with the columns neuron and time, in seconds, under a line of their names.
+// ReadTable reads a table of spikes, a file of values with commas, semicolons or tabs between, with the columns neuron and time, in seconds, under a line of their names.
 //
 // With a column trial, times are on the trial's own clock, which begins at 0 unless Trials says otherwise. Without one, times are on the recording's clock, and Trials says from when to
 // when each trial is; a spike counts in every trial that it falls into. A trial has as many bins as fit in it; what is left at its end is left out.
@@ -61,7 +61,7 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 	}
 	for name := range o.Columns {
 		if !slices.Contains(Columns(), name) {
-			wrong.add("--column %s: there is no column %q in what is read: %s are (%s)", name+"="+o.Columns[name], name, strings.Join(Columns(), ", "), param.DidYouMean(name, Columns()))
+			wrong.add("--column %s=%s: %q is none of the columns that are read, %s%s", name, o.Columns[name], name, strings.Join(Columns(), ", "), columnHint(name, o.Columns[name]))
 		}
 	}
 	if err := wrong.err(); err != nil {
@@ -79,50 +79,22 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 	return r, s.count(r, path, windows)
 }
 
+// columnHint is what was probably meant by --column COLUMN=NAME, in brackets with a space before them; empty where that is not clear.
+func columnHint(column, name string) string {
+	if slices.Contains(Columns(), name) {
+		return fmt.Sprintf(" (the other way round? --column %s=%s)", name, column)
+	}
+	if h := param.DidYouMean(column, Columns()); h != "" {
+		return " (" + h + ")"
+	}
+	return ""
+}
+
 // table is a file of comma-separated values as it is read.
 type table struct {
 	csv     *csv.Reader
 	columns map[string]int
 	err     *Error
-}
-
-// openTable reads the first line. need are the columns that must be there, may those that may.
-func openTable(path string, in io.Reader, need, may []string, names map[string]string) (*table, error) {
-	t := &table{csv: csv.NewReader(in), columns: map[string]int{}, err: &Error{File: path}}
-	t.csv.ReuseRecord, t.csv.TrimLeadingSpace = true, true
-	first, err := t.csv.Read()
-	if errors.Is(err, io.EOF) {
-		t.err.add("it is empty: a line of names is needed, %s", strings.Join(need, ","))
-		return nil, t.err
-	}
-	if err != nil {
-		t.err.add("%v", err)
-		return nil, t.err
-	}
-	have := make([]string, len(first))
-	for i, n := range first {
-		have[i] = strings.TrimSpace(strings.TrimPrefix(n, "\ufeff"))
-	}
-	for _, column := range append(slices.Clone(need), may...) {
-		name := column
-		if other, ok := names[column]; ok {
-			name = other
-		}
-		i := slices.Index(have, name)
-		switch {
-		case i >= 0 && slices.Contains(have[i+1:], name):
-			t.err.add("line 1: the column %q is there twice", name)
-		case i >= 0:
-			t.columns[column] = i
-		case slices.Contains(need, column) || names[column] != "":
-			hint := param.DidYouMean(name, have)
-			if hint == "" {
-				hint = fmt.Sprintf("another name for it is given by --column %s=NAME", column)
-			}
-			t.err.add("line 1: there is no column %q, the columns are %.200s (%s)", name, few(have), hint)
-		}
-	}
-	return t, t.err.err()
 }
 
 // each calls with every line, until one cannot be read.
@@ -132,8 +104,13 @@ func (t *table) each(with func(line int, get func(column string) string) error) 
 		if errors.Is(err, io.EOF) {
 			return t.err.err()
 		}
+		if errors.Is(err, csv.ErrFieldCount) {
+			line, _ := t.csv.FieldPos(0)
+			t.err.add("line %d: %d values: %d are needed, one for each column of line 1", line, len(fields), t.csv.FieldsPerRecord)
+			return t.err
+		}
 		if err != nil {
-			t.err.add("%v", err)
+			t.err.add("%s", unread(err))
 			return t.err
 		}
 		line, _ := t.csv.FieldPos(0)
@@ -155,6 +132,9 @@ func (t *table) each(with func(line int, get func(column string) string) error) 
 // seconds reads a time.
 func seconds(column, text string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
+	if err != nil && strings.Contains(text, ",") {
+		return 0, fmt.Errorf("%s %q: a time in seconds with a decimal point is needed, not with a comma", column, text)
+	}
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0, fmt.Errorf("%s %q: a time in seconds is needed", column, text)
 	}
@@ -328,6 +308,8 @@ func (s *spikes) readWindows(path string, o TableOptions) ([]window, error) {
 			return fmt.Errorf("trial %q is there twice", w.name)
 		case conditions && w.condition == "":
 			return errors.New("condition is empty: the number or name of one is needed")
+		case w.stop <= w.start:
+			return fmt.Errorf("stop %v s is not after start %v s", w.stop, w.start)
 		case width(w, o.BinWidth) < 1:
 			return fmt.Errorf("from %v to %v s is less than a bin of %v s", w.start, w.stop, o.BinWidth)
 		}
@@ -354,7 +336,7 @@ func (s *spikes) count(r *Recording, path string, windows []window) error {
 	for _, w := range windows {
 		n := width(w, r.BinWidth)
 		if n < 1 {
-			return &Error{Problems: []string{fmt.Sprintf("--duration: from %v to %v s is less than a bin of %v s", w.start, w.stop, r.BinWidth)}}
+			return &Error{Problems: []string{fmt.Sprintf("--duration %v: that is less than a bin, which is %v s wide", w.stop, r.BinWidth)}}
 		}
 		n = min(n, 1<<40)
 		r.Lengths, r.Bins = append(r.Lengths, int64(n)), max(r.Bins, int(n))
@@ -375,7 +357,7 @@ func (s *spikes) count(r *Recording, path string, windows []window) error {
 	for i, name := range s.trials {
 		k, ok := of[name]
 		if !ok {
-			wrong.add("trial %q is not in the table of trials", name)
+			wrong.add("trial %q is not in the table of trials, %s", name, r.Files[len(r.Files)-1])
 		}
 		trials[i] = k
 	}
