@@ -36,6 +36,7 @@
 //	dsa/null                 trial          the order in which the bins of a trial are shuffled for the null
 //	dsa/split                0              which trials are in which half
 //	dsa/bootstrap            resample       the trials of a resample
+//	dsa/foresight            resample       the validation trials of a resample of the error of prediction
 //	fixedpoints/starts       input, start   the states that a start of the search is made of, and its noise
 //	fixedpoints/null         draw           the visited states that take the place of points
 //	fixedpoints/partners     draw           the points that take the place of partners
@@ -51,9 +52,11 @@
 //	shape/null/train         comparison     which training trials are paired for the null
 //	shape/null/valid         comparison     the same for validation trials
 //	spectra/bootstrap        resample       the trials of a resample
+//	spectra/split            -              which trials are in which half
 //	spectra/directions       direction      what the carried directions begin as
 //	spectra/null             trial          the order in which the bins of a trial are shuffled for the null of power spectra
 //	spectra/operators        trial          the same for the null of operators
+//	network noise/NAME       -              the seed of the noise of the network NAME as it is observed for a comparison
 //	recording held-out       -              the neurons that ctdb-host import holds out
 //	recording trials         -              the trials that ctdb-host import keeps for validation
 //
