@@ -44,7 +44,7 @@ quickstart: build ## build, and run a small complete study into runs/
 .PHONY: test
 test: deps lint purity ## everything that CI checks
 	$(GO) test $(TESTFLAGS) ./...
-	GORACE="atexit_sleep_ms=20 $$GORACE" $(GO) test -race $(TESTFLAGS) $(RACE)
+	GORACE="atexit_sleep_ms=20 $${GORACE:-}" $(GO) test -race $(TESTFLAGS) $(RACE)
 	@$(MAKE) --no-print-directory fuzz
 
 .PHONY: fuzz
