@@ -261,7 +261,10 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 		x[i] = m.apply(x[i])
 	}
 	p := match(x, y, m.radius)
-	nulls := c.nulls(x, l, m)
+	nulls, err := c.nulls(ctx, x, l, m)
+	if err != nil {
+		return err
+	}
 	add(matchDistance, p.distance, "", n+l, component.Lower).Null = nulls.distance
 	add(matchedShare, p.share(n, l), "", n+l, component.Higher).Null = nulls.share(n, l)
 	if n == 0 || l == 0 {
@@ -315,12 +318,15 @@ func match(x, y [][]float64, radius float64) matching {
 	}
 	var m matching
 	sum := float64(max(len(x), len(y))) * cutoff
-	for _, p := range transport.Pairs(len(x), len(y), func(i, j int) float64 { return min(d.At(i, j), cutoff) }) {
-		if v := d.At(p[0], p[1]); v < cutoff {
-			m.pairs = append(m.pairs, p)
-			sum += v - cutoff
+	for _, g := range within(d, cutoff) {
+		for _, p := range transport.Pairs(len(g.rows), len(g.cols), func(i, j int) float64 { return min(d.At(g.rows[i], g.cols[j]), cutoff) }) {
+			if i, j := g.rows[p[0]], g.cols[p[1]]; d.At(i, j) < cutoff {
+				m.pairs = append(m.pairs, [2]int{i, j})
+				sum += d.At(i, j) - cutoff
+			}
 		}
 	}
+	slices.SortFunc(m.pairs, func(p, q [2]int) int { return cmp.Compare(p[0], q[0]) })
 	m.distance, m.matched = max(0, sum)/float64(max(len(x), len(y))), float64(len(m.pairs))
 	for i := range x {
 		m.far = max(m.far, mat.Min(d.RowView(i)))
@@ -331,13 +337,60 @@ func match(x, y [][]float64, radius float64) matching {
 	return m
 }
 
-// nulls are the means over draws in which n visited states take the place of the second subject's points; not numbers without draws.
-func (c *fixedPoints) nulls(x [][]float64, n int, m *affine) matching {
+// group are points of two sets that may be each other's partners.
+type group struct{ rows, cols []int }
+
+// within finds the connected groups of points less than limit apart: none of one is the partner of one of another, so that each is a problem of assignment of its own, and a small one where points are
+// far apart. Points that are near none are in none.
+func within(d *mat.Dense, limit float64) []group {
+	n, m := d.Dims()
+	rows, cols := make([]bool, n), make([]bool, m)
+	var out []group
+	for first := range n {
+		if rows[first] {
+			continue
+		}
+		g := group{rows: []int{first}}
+		rows[first] = true
+		// Points are followed in the order in which they were found.
+		for i, j := 0, 0; i < len(g.rows) || j < len(g.cols); {
+			if i < len(g.rows) {
+				for k, v := range d.RawRowView(g.rows[i]) {
+					if v < limit && !cols[k] {
+						cols[k] = true
+						g.cols = append(g.cols, k)
+					}
+				}
+				i++
+				continue
+			}
+			for k := range n {
+				if !rows[k] && d.At(k, g.cols[j]) < limit {
+					rows[k] = true
+					g.rows = append(g.rows, k)
+				}
+			}
+			j++
+		}
+		if len(g.cols) > 0 {
+			slices.Sort(g.rows)
+			slices.Sort(g.cols)
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// nulls are the means over draws in which n visited states take the place of the second subject's points; not numbers without draws. The error is ctx's.
+func (c *fixedPoints) nulls(ctx context.Context, x [][]float64, n int, m *affine) (matching, error) {
 	if c.NullDraws == 0 {
-		return matching{distance: math.NaN(), far: math.NaN(), matched: math.NaN()}
+		return matching{distance: math.NaN(), far: math.NaN(), matched: math.NaN()}, nil
 	}
 	var mean matching
 	for draw := range c.NullDraws {
+		if err := ctx.Err(); err != nil {
+			return mean, err
+		}
 		r := random.New(c.seed, "fixedpoints/null", uint64(draw))
 		y := make([][]float64, n)
 		for i := range y {
@@ -349,7 +402,7 @@ func (c *fixedPoints) nulls(x [][]float64, n int, m *affine) matching {
 		mean.far += one.far / float64(c.NullDraws)
 		mean.matched += one.matched / float64(c.NullDraws)
 	}
-	return mean
+	return mean, nil
 }
 
 // compareMatched compares what the dynamics do around points that have a partner. In the nulls any point is any other's partner: the mean over all for the stability, over draws for the eigenvalues.
