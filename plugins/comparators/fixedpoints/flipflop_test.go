@@ -46,7 +46,7 @@ func flipflopModel(t testing.TB, spec task.Spec, units int) model.Model {
 // TestTrainFlipFlop writes the weights that the other tests read; see [trainEnv].
 func TestTrainFlipFlop(t *testing.T) {
 	if os.Getenv(trainEnv) == "" {
-		t.Skip(trainEnv + " is not set")
+		t.Skip(trainEnv + " is not set: it makes testdata/" + flipflopFile + " anew, which takes minutes")
 	}
 	tk, spec := flipflopTask(t)
 	m := flipflopModel(t, spec, 64)
