@@ -11,10 +11,13 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/distance"
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/dmd"
@@ -25,11 +28,12 @@ import (
 )
 
 // The benchmarks do what peer_dsa.py, which runs the published implementation, does with its defaults: 3 trials of 500 bins of 64 dimensions, 20 delays, rank 50,
-// angular; one thread. $CTDB_DSA_NPZ names recordings that it has saved (--save), for the very same numbers; otherwise they are drawn by the same recipe.
+// angular; as the comparator does, they use the threads of -cpu. $CTDB_DSA_NPZ names recordings that it has saved (--save), for the very same numbers; otherwise
+// they are drawn by the same recipe.
 // Beside the mean they report the smallest time of all and the processor time, which hardly depend on what else the machine does:
 //
-//	python peer_dsa.py --threads 1 --save data.npz
-//	CTDB_DSA_NPZ=data.npz go test -run '^$' -bench . -cpu 1 ./plugins/comparators/dsa
+//	python peer_dsa.py --threads 2 --save data.npz
+//	CTDB_DSA_NPZ=data.npz go test -run '^$' -bench . -cpu 2 ./plugins/comparators/dsa
 func recordings(b *testing.B, systems int) []*tensor.Tensor {
 	if name := os.Getenv("CTDB_DSA_NPZ"); name != "" {
 		out, err := readNPZ(name)
@@ -166,12 +170,15 @@ var published = dmd.Options{Delays: 20, Rank: dmd.Rank{Number: 50}, Ridge: 1e-8}
 func BenchmarkOperators(b *testing.B) {
 	x := recordings(b, 2)
 	measure(b, func() error {
+		g, ctx := errgroup.WithContext(b.Context())
+		g.SetLimit(runtime.GOMAXPROCS(0))
 		for _, x := range x {
-			if _, err := dmd.Fit(b.Context(), trialsOf(x), published); err != nil {
+			g.Go(func() error {
+				_, err := dmd.Fit(ctx, trialsOf(x), published)
 				return err
-			}
+			})
 		}
-		return nil
+		return g.Wait()
 	})
 }
 
@@ -194,7 +201,7 @@ func BenchmarkDistance(b *testing.B) {
 			}
 		}
 		var err error
-		r, err = distance.Align(b.Context(), o[0], o[1], distance.Options{})
+		r, err = distance.Align(b.Context(), o[0], o[1], distance.Options{Threads: runtime.GOMAXPROCS(0)})
 		return err
 	})
 	b.ReportMetric(1e6*r.Angular, "urad")
@@ -206,7 +213,7 @@ func BenchmarkMatrix(b *testing.B) {
 	for i, x := range recordings(b, 8) {
 		req.Subjects = append(req.Subjects, comparator.Subject{Label: strconv.Itoa(i), Role: comparator.Fitted, Train: tensor.Set{x}})
 	}
-	c := open(b, 1, param.Values{"null": false, "split_half": false, "bootstrap": 0})
+	c := open(b, runtime.GOMAXPROCS(0), param.Values{"null": false, "split_half": false, "bootstrap": 0})
 	measure(b, func() error {
 		_, err := c.Compare(b.Context(), req, nil)
 		return err
