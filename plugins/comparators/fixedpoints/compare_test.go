@@ -69,6 +69,13 @@ func sound(t testing.TB, o comparator.Outcome) {
 // trainedFlipFlop is the network in testdata and what it does in trials.
 func trainedFlipFlop(t testing.TB) comparator.Subject {
 	t.Helper()
+	_, spec := flipflopTask(t)
+	return flipflopSubject(t, flipflopModel(t, spec, 64))
+}
+
+// flipflopSubject is a model with the weights in testdata, and what it does in trials.
+func flipflopSubject(t testing.TB, m model.Model) comparator.Subject {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", flipflopFile))
 	if err != nil {
 		t.Fatal(err)
@@ -77,11 +84,10 @@ func trainedFlipFlop(t testing.TB) comparator.Subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk, spec := flipflopTask(t)
-	m := flipflopModel(t, spec, 64)
 	if err := m.Load(t.Context(), weights); err != nil {
 		t.Fatal(err)
 	}
+	tk, _ := flipflopTask(t)
 	d, err := m.Dynamics(t.Context())
 	if err != nil {
 		t.Fatal(err)

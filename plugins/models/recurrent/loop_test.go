@@ -4,24 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-
+	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
-	"github.com/ctdb-host/ctdb/sdk/client"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -30,37 +22,15 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// asPlugin makes the test binary a plugin with the puck.
-const asPlugin = "CTDB_TEST_AS_PLUGIN"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(asPlugin) != "" {
-		serve.Main(serve.Plugin{Name: "puck-test", Version: "1.0.0", Doc: "a puck in a process of its own", Tasks: []task.Factory{puckFactory()}})
-		return
-	}
-	os.Exit(m.Run())
+	opened.Main(m, serve.Plugin{Name: "puck-test", Version: "1.0.0", Doc: "a puck in a process of its own", Tasks: []task.Factory{puckFactory()}})
 }
 
 // elsewhere is the puck in another process.
 func elsewhere(t testing.TB, p puckParams, seed uint64) task.Task {
 	t.Helper()
-	const token = "a secret of this test"
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asPlugin+"=1", client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+t.TempDir())
-	c := plugin.NewClient(&plugin.ClientConfig{HandshakeConfig: client.Handshake(), Plugins: client.PluginSet(), Cmd: cmd, AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		GRPCDialOptions: client.DialOptions(), Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
-	t.Cleanup(c.Kill)
-	protocol, err := c.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := protocol.Dispense(client.PluginName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	remote := raw.(*client.Plugin).At("unix://"+c.ReattachConfig().Addr.(*net.UnixAddr).Name, token)
 	values := param.Values{"axes": p.Axes, "bins": p.Bins, "train": p.Train, "valid": p.Valid, "noise": p.Noise, "fault": p.Fault, "bin": p.Bin, "after": p.After, "marker": p.Marker}
-	k, err := remote.OpenTask(t.Context(), component.Name{Kind: component.Task, Short: "puck"}, values, component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
+	k, err := opened.Elsewhere(t).OpenTask(t.Context(), component.Name{Kind: component.Task, Short: "puck"}, values, component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
