@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
@@ -143,7 +144,7 @@ func (p Program) printBench(r steptime.Report) {
 		if i > 0 {
 			lead = ","
 		}
-		fmt.Fprintf(p.Out, "%s %.1f GFLOP/s with %s", lead, peak.GFLOPs, plural(peak.Threads, "thread"))
+		fmt.Fprintf(p.Out, "%s %.1f GFLOP/s with %s", lead, peak.GFLOPs, english.Plural(peak.Threads, "thread", ""))
 	}
 	fmt.Fprint(p.Out, "; of what multiplications and additions in registers reach that is")
 	for i, peak := range r.Peaks {

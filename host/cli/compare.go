@@ -79,6 +79,9 @@ func comparisonOf(c *cli.Context) (data []byte, notes []string, err error) {
 	}
 	taken := map[string]bool{experiment.Truth: true}
 	for _, r := range all {
+		if r.lost != nil {
+			notes = append(notes, fmt.Sprintf("the network of %s, which is gone: %s", r.arg, bareError(r.lost)))
+		}
 		if r.gone != nil {
 			notes = append(notes, fmt.Sprintf("the data set of %s, which is gone: %s", r.arg, bareError(r.gone)))
 		}

@@ -37,6 +37,8 @@ type compared struct {
 	// dataset is the file of the run's data set, empty where there is none; hash is that of its contents. gone says why it cannot be read.
 	dataset, hash string
 	gone          error
+	// lost says why the network that the run loaded from elsewhere cannot be read.
+	lost error
 }
 
 // called is a stage as the user would.
@@ -89,7 +91,7 @@ func meant(c *cli.Context, all []*compared, arg string) ([]*compared, error) {
 	}
 	if run, err := artifact.OpenRun(filepath.Join(abs, up)); err == nil {
 		for _, st := range run.Stages() {
-			if sameFolder(st.Dir, abs) {
+			if sameFile(st.Dir, abs) {
 				return meantStage(all, arg, filepath.Join(arg, up), run, st)
 			}
 		}
@@ -97,7 +99,7 @@ func meant(c *cli.Context, all []*compared, arg string) ([]*compared, error) {
 	if rec.Stage == artifact.SimulateStage {
 		return nil, usagef("compare: %s holds a data set outside of its run, so that the network behind it is not known: name the run, or compare by an experiment file with simulate: {dataset: %s}", arg, filepath.Join(arg, artifact.DatasetFile))
 	}
-	if slices.ContainsFunc(all, func(r *compared) bool { return sameFolder(r.dir, abs) }) {
+	if slices.ContainsFunc(all, func(r *compared) bool { return sameFile(r.dir, abs) }) {
 		return all, nil
 	}
 	st := artifact.Stage{Name: rec.Stage, Kind: rec.Stage, Label: filepath.Base(abs), Dir: abs, Record: rec}
@@ -161,6 +163,9 @@ func meantRun(all []*compared, arg, path string) ([]*compared, error) {
 	if _, ok := run.Study(); ok {
 		return nil, usagef("compare: %s is a study: name folders of its points, %s", arg, filepath.Join(arg, artifact.PointsDir, "NAME"))
 	}
+	if problems := run.Problems(); len(problems) > 0 {
+		return nil, usagef("compare: %s: %s: name the folders of the models that are whole", arg, bareError(errors.Join(problems...)))
+	}
 	all, r, err := ofRun(all, arg, run)
 	if err != nil {
 		return nil, err
@@ -201,7 +206,7 @@ func (r *compared) addFit(st artifact.Stage) {
 	}
 }
 
-func sameFolder(a, b string) bool {
+func sameFile(a, b string) bool {
 	one, err1 := os.Stat(a)
 	other, err2 := os.Stat(b)
 	return errors.Join(err1, err2) == nil && os.SameFile(one, other)
@@ -209,7 +214,7 @@ func sameFolder(a, b string) bool {
 
 // ofRun finds a run among those so far, or adds it, with its experiment, its network and its data set.
 func ofRun(all []*compared, arg string, run *artifact.Run) ([]*compared, *compared, error) {
-	if i := slices.IndexFunc(all, func(r *compared) bool { return sameFolder(r.dir, run.Dir()) }); i >= 0 {
+	if i := slices.IndexFunc(all, func(r *compared) bool { return sameFile(r.dir, run.Dir()) }); i >= 0 {
 		return all, all[i], nil
 	}
 	dir, err := filepath.Abs(run.Dir())
@@ -231,7 +236,9 @@ func ofRun(all []*compared, arg string, run *artifact.Run) ([]*compared, *compar
 	if st, ok := run.Stage(artifact.TrainStage); ok {
 		r.own = &st
 	} else if r.exp != nil && r.exp.Train != nil && r.exp.Train.Load != "" {
-		if rec, err := artifact.ReadRecord(r.exp.Train.Load); err == nil {
+		if rec, err := artifact.ReadRecord(r.exp.Train.Load); err != nil {
+			r.lost = err
+		} else {
 			r.own = &artifact.Stage{Name: artifact.TrainStage, Kind: artifact.TrainStage, Dir: r.exp.Train.Load, Record: rec}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -123,9 +124,9 @@ func (p Program) printFindings(found []doctor.Finding) {
 	fmt.Fprintln(p.Out)
 	switch {
 	case problems > 0:
-		fmt.Fprintln(p.Out, pg.paint(bad, plural(problems, "problem")+", "+plural(warnings, "warning")))
+		fmt.Fprintln(p.Out, pg.paint(bad, english.Plural(problems, "problem", "")+", "+english.Plural(warnings, "warning", "")))
 	case warnings > 0:
-		fmt.Fprintln(p.Out, pg.paint(doubtful, "no problems, "+plural(warnings, "warning")))
+		fmt.Fprintln(p.Out, pg.paint(doubtful, "no problems, "+english.Plural(warnings, "warning", "")))
 	default:
 		fmt.Fprintln(p.Out, pg.paint(good, "all is well"))
 	}
@@ -140,11 +141,4 @@ func (p Program) hang(lead string, indent int, text string, columns int) {
 		fmt.Fprintf(p.Out, "%s%s\n", lead, line)
 		lead = fmt.Sprintf("%*s", indent, "")
 	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

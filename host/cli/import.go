@@ -17,8 +17,9 @@ import (
 func (p Program) importCommand() *cli.Command {
 	return &cli.Command{
 		Name: "import", Usage: "make a data set of a recording", ArgsUsage: "FILE", OnUsageError: onUsage,
-		Description: "FILE is a NumPy archive (.npz) with spikes (trials, bins, neurons), or, for trials of unequal length, (bins of all trials, neurons) and lengths; or a table of text\n" +
-			"(commas, semicolons or tabs between) with the columns neuron and time (s), and trial where times are on the trial's own clock. What comes of it goes into an experiment as simulate: {dataset: FILE.h5}.",
+		Description: "FILE is a NumPy archive (.npz) with spikes (trials, bins, neurons), or, for trials of unequal length, (bins of all trials, neurons) and lengths; or a table of text (commas, semicolons or tabs between) " +
+			"with the columns neuron and time (s), and trial where times are on the trial's own clock.\n\n" +
+			"An archive may hold besides: bin_width (s), neurons (their names, which --held-out takes), conds (the condition of each trial), and inputs, latents and rates (trials, bins, channels).\n\nWhat comes of it goes into an experiment as simulate: {dataset: FILE.h5}.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the data set to `FILE`", DefaultText: "the name of what is read, with .h5"},
 			&cli.BoolFlag{Name: "force", Usage: "write over a file that is there"},
@@ -28,7 +29,7 @@ func (p Program) importCommand() *cli.Command {
 			&cli.BoolFlag{Name: "in-order", Usage: "validate on the last trials instead of on some drawn by the seed"},
 			&cli.Uint64Flag{Name: "seed", Usage: "draw held-out neurons and validation trials by `N`"},
 			&cli.StringFlag{Name: "spikes", Value: "spikes", Usage: "the `ARRAY` of an archive that holds the counts"},
-			&cli.StringFlag{Name: "trials", Usage: "`FILE` with the columns start and stop (s), and where there are such trial and condition, of the trials of a table of spikes"},
+			&cli.StringFlag{Name: "trials", Usage: "`FILE` with the columns start and stop (s), of the trials of a table of spikes, and trial and condition where they have such"},
 			&cli.Float64Flag{Name: "duration", Usage: "how many `SECONDS` a trial of a table lasts from its start", DefaultText: "until its stop"},
 			&cli.StringSliceFlag{Name: "column", Usage: "a table's own name for a column, `COLUMN=NAME`, e.g. neuron=unit_id (may be repeated)"},
 			jsonFlag(),
@@ -47,10 +48,17 @@ func (p Program) importRecording(c *cli.Context) error {
 		return usagef("import: %s: %w", in, pathless(err))
 	case info.IsDir():
 		return usagef("import: %s is a folder: a NumPy archive (.npz) or a table of spikes is needed", in)
+	case strings.EqualFold(filepath.Ext(in), ".h5"):
+		return usagef("import: %s is an HDF5 file by its name: a data set of this program goes into an experiment as it is, others can be saved as a NumPy archive (.npz)", in)
 	}
 	out := c.String("out")
 	if out == "" {
 		out = strings.TrimSuffix(in, filepath.Ext(in)) + ".h5"
+	}
+	for _, read := range []string{in, c.String("trials")} {
+		if read != "" && sameFile(read, out) {
+			return usagef("import: %s is what is read, and what is made would be written over it: give another name as --out", out)
+		}
 	}
 	if err := writable(out, c.Bool("force")); err != nil {
 		return err

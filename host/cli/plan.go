@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/urfave/cli/v2"
 
@@ -162,7 +163,7 @@ func (p Program) dryRun(c *cli.Context, file source) error {
 		t.AppendRow(table.Row{s.Stage, s.Component, strings.Join(s.Needs, ", "), memory, last, p.outlook(s.Planned)})
 	}
 	t.Render()
-	line := fmt.Sprintf("\n%s is valid: %s, %d of them stored", g.study.Name, plural(len(rows), "stage"), stored)
+	line := fmt.Sprintf("\n%s is valid: %s, %d of them stored", g.study.Name, english.Plural(len(rows), "stage", ""), stored)
 	if n := len(g.study.Points); n > 1 {
 		line += fmt.Sprintf(", in %d points", n)
 	}

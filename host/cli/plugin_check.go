@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
 
@@ -207,5 +208,5 @@ func (s *checked) sum(r plugintest.Report) {
 		how = bad
 	}
 	fmt.Fprintf(s.p.Out, "\n%s %s: %s\n", r.Plugin, r.Version, s.screen.paint(how, fmt.Sprintf("%s passed, %d failed, %d do not apply",
-		plural(r.Count(plugintest.Passed), "check"), failed, r.Count(plugintest.NotApplicable))))
+		english.Plural(r.Count(plugintest.Passed), "check", ""), failed, r.Count(plugintest.NotApplicable))))
 }

@@ -60,7 +60,11 @@ func (p Program) spreadTable(s *studies.Study) table.Writer {
 			}
 		}
 	}
-	head := []any{"subject", "metric"}
+	var of origins
+	for _, series := range s.Series {
+		of.add(series.Comparator, series.Metric, series.Subject, series.Reference)
+	}
+	head := of.row("comparison", "subject", "against", "metric")
 	for _, k := range axes {
 		head = append(head, s.Axes[k].Label)
 	}
@@ -75,7 +79,7 @@ func (p Program) spreadTable(s *studies.Study) table.Writer {
 			if series.Unit != "" {
 				name += " (" + series.Unit + ")"
 			}
-			row := table.Row{series.Subject, name}
+			row := of.row(series.Comparator, series.Subject, series.Reference, name)
 			for _, k := range axes {
 				row = append(row, valueAt(s, own, c.At, k))
 			}

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -41,26 +40,13 @@ func (p Program) printResults(run *artifact.Run) error {
 	if len(r.Metrics) == 0 {
 		return nil
 	}
-	// Several comparisons may have the same metric, and a subject several references: only then is it said which.
-	several, against := false, false
-	type place struct{ metric, subject, reference string }
-	seen := map[place]string{}
+	var of origins
 	comparators := map[string]bool{}
 	for _, m := range r.Metrics {
-		k := place{m.Metric, m.Subject, m.Reference}
-		other, ok := seen[k]
-		several = several || ok && other != m.Comparator
-		seen[k], comparators[m.Comparator] = m.Comparator, true
-		against = against || m.Reference != "" && m.Reference != experiment.Truth
+		of.add(m.Comparator, m.Metric, m.Subject, m.Reference)
+		comparators[m.Comparator] = true
 	}
-	header := table.Row{"subject", "metric", "value", "95% interval", "null", "better", "n"}
-	if against {
-		header = slices.Insert(header, 1, any("against"))
-	}
-	if several {
-		header = slices.Insert(header, 0, any("comparison"))
-	}
-	t := p.table(header...)
+	t := p.table(of.row("comparison", "subject", "against", "metric", "value", "95% interval", "null", "better", "n")...)
 	values := 0
 	for _, m := range r.Metrics {
 		if math.IsNaN(float64(m.Value)) {
@@ -70,14 +56,7 @@ func (p Program) printResults(run *artifact.Run) error {
 		if m.Unit != "" {
 			name += " (" + m.Unit + ")"
 		}
-		row := table.Row{m.Subject, name, number(m.Value), interval(m), number(m.Null), direction(m.Better), m.N}
-		if against {
-			row = slices.Insert(row, 1, any(m.Reference))
-		}
-		if several {
-			row = slices.Insert(row, 0, any(m.Comparator))
-		}
-		t.AppendRow(row)
+		t.AppendRow(of.row(m.Comparator, m.Subject, m.Reference, name, number(m.Value), interval(m), number(m.Null), direction(m.Better), m.N))
 		values++
 	}
 	t.SetColumnConfigs([]table.ColumnConfig{{Name: "value", Align: text.AlignRight}, {Name: "null", Align: text.AlignRight}, {Name: "n", Align: text.AlignRight}})
@@ -88,6 +67,36 @@ func (p Program) printResults(run *artifact.Run) error {
 	p.printRemarks("notes", remarks, false, len(comparators) > 1)
 	p.printRemarks("not computed", remarks, true, len(comparators) > 1)
 	return nil
+}
+
+// origins are the columns that tell numbers of one name apart. Several comparisons may have the same metric, and a subject several references: only then is it said which.
+type origins struct {
+	several, against bool
+	seen             map[[3]string]string
+}
+
+func (o *origins) add(comparator, metric, subject, reference string) {
+	if o.seen == nil {
+		o.seen = map[[3]string]string{}
+	}
+	k := [3]string{metric, subject, reference}
+	other, ok := o.seen[k]
+	o.several = o.several || ok && other != comparator
+	o.seen[k] = comparator
+	o.against = o.against || reference != "" && reference != experiment.Truth
+}
+
+// row is that of a table.
+func (o *origins) row(comparator, subject, reference string, others ...any) table.Row {
+	var row table.Row
+	if o.several {
+		row = append(row, comparator)
+	}
+	row = append(row, subject)
+	if o.against {
+		row = append(row, reference)
+	}
+	return append(row, others...)
 }
 
 // printRemarks prints what there is to say of the values that are there, or of those that are missing.

@@ -181,8 +181,12 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 		}
 		return s, r.lendDynamics(ctx, roleTruth, model.Target{Task: taskSpec}, &s)
 	}
-	s.Why = "recorded data has no model behind it"
-	if s.Role == comparator.Truth && !r.wantsDynamics {
+	switch {
+	case s.Role != comparator.Truth:
+		s.Why = "recorded data has no model behind it"
+	case r.wantsDynamics:
+		s.Why = "the network that the data was simulated from is not among what is compared"
+	default:
 		s.Why = "the comparator does not ask for dynamics"
 	}
 	return s, nil

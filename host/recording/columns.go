@@ -24,6 +24,13 @@ func openTable(path string, in io.Reader, need, may []string, names map[string]s
 		t.err.add("%s", unread(err))
 		return nil, t.err
 	}
+	if mark := []byte("\ufeff"); bytes.HasPrefix(begin, mark) {
+		if _, err := text.Discard(len(mark)); err != nil {
+			t.err.add("%s", unread(err))
+			return nil, t.err
+		}
+		begin = begin[len(mark):]
+	}
 	if not := notText(begin); not != "" {
 		t.err.add("%s", not)
 		return nil, t.err
@@ -49,7 +56,7 @@ func openTable(path string, in io.Reader, need, may []string, names map[string]s
 func (t *table) place(first, need, may []string, names map[string]string) {
 	have := make([]string, len(first))
 	for i, n := range first {
-		have[i] = strings.TrimSpace(strings.TrimPrefix(n, "\ufeff"))
+		have[i] = strings.TrimSpace(n)
 	}
 	var missing []string
 	for _, column := range append(slices.Clone(need), may...) {

@@ -275,7 +275,7 @@ func (s *spikes) readWindows(path string, o TableOptions) ([]window, error) {
 	} else {
 		need, may = append(need, startColumn), append(may, trialColumn)
 	}
-	if o.Duration > 0 { // a stop is the start and this
+	if o.Duration > 0 { // a stop is the start and this, whatever the table says
 		need, may = slices.DeleteFunc(need, func(c string) bool { return c == stopColumn }), append(may, stopColumn)
 	}
 	t, err := openTable(path, f, need, may, only(o.Columns, trialColumn, startColumn, stopColumn, conditionColumn))
@@ -283,7 +283,6 @@ func (s *spikes) readWindows(path string, o TableOptions) ([]window, error) {
 		return nil, err
 	}
 	_, conditions := t.columns[conditionColumn]
-	_, stops := t.columns[stopColumn]
 	var out []window
 	seen := map[string]bool{}
 	err = t.each(func(_ int, get func(string) string) error {
@@ -292,12 +291,12 @@ func (s *spikes) readWindows(path string, o TableOptions) ([]window, error) {
 		if text := get(startColumn); text != "" || !byTrial {
 			w.start, problem = seconds(startColumn, text)
 		}
-		if stops {
+		if o.Duration > 0 {
+			w.stop = w.start + o.Duration
+		} else {
 			stop, err := seconds(stopColumn, get(stopColumn))
 			problem = errors.Join(problem, err)
 			w.stop = stop
-		} else {
-			w.stop = w.start + o.Duration
 		}
 		switch {
 		case problem != nil:

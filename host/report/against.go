@@ -232,7 +232,7 @@ func (n counts) caption(s *summary.Study, seeds bool) string {
 // standard deviation.
 func strip(p slot, t *summary.Series, cells []summary.Cell, n *counts) []component.Mark {
 	runs := component.Mark{Kind: component.Scatter, Group: t.Subject, Faint: true}
-	means := component.Mark{Kind: component.Scatter, Group: t.Subject, Label: t.Subject}
+	means := component.Mark{Kind: component.Scatter, Group: t.Subject, Label: t.Label()}
 	single, total := true, 0
 	for _, c := range cells {
 		single = single && c.N <= 1
@@ -286,7 +286,7 @@ func level(p slot, t *summary.Series, cells []summary.Cell, n *counts) []compone
 	}
 	n.level.add(c)
 	axis := p.bounds()
-	m := component.Mark{Kind: component.Line, Label: t.Subject, Group: t.Subject, Dashed: true, X: []float64{axis.Min, axis.Max}, Y: []float64{c.Mean, c.Mean}}
+	m := component.Mark{Kind: component.Line, Label: t.Label(), Group: t.Subject, Dashed: true, X: []float64{axis.Min, axis.Max}, Y: []float64{c.Mean, c.Mean}}
 	runs := component.Mark{Kind: component.Scatter, Group: t.Subject, Faint: true}
 	low, high := c.Mean-c.SD, c.Mean+c.SD
 	for i, r := range c.Runs {
@@ -330,7 +330,7 @@ func joined(m component.Mark) component.Mark {
 
 // overSeeds draws the runs of a series seed by seed, and behind them the mean and standard deviation over all.
 func overSeeds(p slot, t *summary.Series, cells []summary.Cell, n *counts) []component.Mark {
-	runs := component.Mark{Kind: component.Scatter, Group: t.Subject, Label: t.Subject}
+	runs := component.Mark{Kind: component.Scatter, Group: t.Subject, Label: t.Label()}
 	var all summary.Cell
 	for _, c := range cells {
 		for i, r := range c.Runs {

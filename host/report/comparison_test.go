@@ -157,11 +157,12 @@ func TestReadingsOfVariantsAreFolded(t *testing.T) {
 		r("cycle", "Recovered.", "C"), r("cycle_whitened", "After scaling.", "D"), r("alone_insample", "alone on the training trials.", ""),
 		r("points_1_unstable", "Points with 1 growing directions: 1, 6 and 12.", "E"), r("points_2_unstable", "Points with 2 growing directions: 1, 6 and 12.", "E"),
 		r("lag_1", "The first.", ""), r("lag_2", "The second.", ""), r("r2", "Share.", ""),
+		r("x", "First.", ""), r("x_insample", "x on the training trials.", "A"), r("x_insample_whitened", "Both.", ""),
 	})
 	want := []pair{
 		{"cca", "Mean correlation. (A)"}, {"svcca", "As cca. (B)"}, {"cycle", "Recovered. (C) _whitened: After scaling. (D)"}, {"alone_insample", "alone on the training trials."},
 		{"points_k_unstable", "Points with k growing directions: 1, 6 and 12. (E)"}, {"lag_1", "The first."}, {"lag_2", "The second."}, {"r2", "Share."},
-		{"…_insample", "cca, svcca, on the training trials."},
+		{"x", "First."}, {"x_insample_whitened", "Both."}, {"…_insample", "cca, svcca, x, on the training trials."},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("folded\n%q, want\n%q", got, want)

@@ -19,7 +19,9 @@ func folded(all []component.Reading) []pair {
 	var out []pair
 	for _, r := range all {
 		root, suffix := variantOf(r.Metric)
-		if suffix == "" || !slices.ContainsFunc(all, func(o component.Reading) bool { return o.Metric == root }) {
+		// What a variant is of must be there, and no variant itself: else the reading stands alone.
+		_, again := variantOf(root)
+		if suffix == "" || again != "" || !slices.ContainsFunc(all, func(o component.Reading) bool { return o.Metric == root }) {
 			out = append(out, pair{r.Metric, explained(r)})
 			continue
 		}

@@ -58,7 +58,7 @@ func overview(s *summary.Study, groups []metricGroup) (f sketch, ok bool) {
 		} else {
 			place := place{width: 0.75}
 			for k, t := range g.Series {
-				place.x, place.axis.Ticks = append(place.x, float64(k)), append(place.axis.Ticks, t.Subject)
+				place.x, place.axis.Ticks = append(place.x, float64(k)), append(place.axis.Ticks, t.Label())
 			}
 			p.X = place.bounds()
 			for k, t := range g.Series {
@@ -131,7 +131,7 @@ func heat(s *summary.Study, g metricGroup, down, along int) (f sketch, ok bool) 
 			m.Z[c.At[0]*len(cols)+c.At[1]] = c.Mean
 		}
 		f.Panels = append(f.Panels, component.Panel{
-			Title: t.Subject, X: named(s.Axes[along]), Y: named(s.Axes[down]), Marks: []component.Mark{m},
+			Title: t.Label(), X: named(s.Axes[along]), Y: named(s.Axes[down]), Marks: []component.Mark{m},
 		})
 	}
 	if len(f.Panels) == 0 || n.most == 0 {

@@ -40,16 +40,19 @@ type runTable struct {
 	Rows []runRow
 	// Left is the number of rows that are not shown.
 	Left int
+	// Remarks is true where there is something to say of values that are there.
+	Remarks bool
 }
 
 type runRow struct {
-	Subject          string
-	Colour           template.CSS
-	At               []string
-	Value, Low, High string
-	N, Reason        string
-	Missing          bool
-	Point, Link      string
+	Subject, Reference     string
+	Colour                 template.CSS
+	At                     []string
+	Value, Low, High, Null string
+	// Reason is why there is no value, or what there is to say of it.
+	N, Reason   string
+	Missing     bool
+	Point, Link string
 }
 
 func (c *studyComposer) spreadTable(g metricGroup, colour func(string) template.CSS) *spreadTable {
@@ -105,7 +108,8 @@ func (c *studyComposer) runTable(g metricGroup, colour func(string) template.CSS
 				t.Left++
 				continue
 			}
-			t.Rows = append(t.Rows, c.runRow(series, r, colour))
+			row := c.runRow(series, r, colour)
+			t.Rows, t.Remarks = append(t.Rows, row), t.Remarks || !row.Missing && row.Reason != ""
 		}
 	}
 	return t
@@ -113,7 +117,8 @@ func (c *studyComposer) runTable(g metricGroup, colour func(string) template.CSS
 
 func (c *studyComposer) runRow(series *summary.Series, r summary.Run, colour func(string) template.CSS) runRow {
 	row := runRow{
-		Subject: series.Subject, Colour: colour(series.Subject), At: c.values(r.Point), Value: number(r.Value), Low: number(r.Low), High: number(r.High),
+		Subject: series.Subject, Reference: series.Reference, Colour: colour(series.Subject), At: c.values(r.Point),
+		Value: number(r.Value), Low: number(r.Low), High: number(r.High), Null: number(r.Null),
 		Reason: r.Reason, Missing: math.IsNaN(r.Value), Point: c.study.Points[r.Point].Name,
 	}
 	if r.N > 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
@@ -51,6 +52,14 @@ type Series struct {
 	study *Study
 	// matters is, for each axis, whether the series changes along it.
 	matters []bool
+}
+
+// Label is the subject, and what it is measured against where that is not the truth.
+func (s *Series) Label() string {
+	if s.Reference == "" || s.Reference == experiment.Truth {
+		return s.Subject
+	}
+	return s.Subject + " against " + s.Reference
 }
 
 // Run is what one run of a study gave.

@@ -187,7 +187,7 @@ func (c *comparison) run(ctx context.Context) error {
 	return nil
 }
 
-// fit estimates a subject's operator, and that of its shuffled bins where it is wanted.
+// fit estimates a subject's operator, and that of its shuffled bins where it is wanted; of trials it counts those that are long enough to be used.
 func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *dmd.Model, trials int, err error) {
 	x, err := c.trials(s, false, comparator.Latents)
 	if err != nil {
@@ -210,7 +210,12 @@ func (c *comparison) fit(ctx context.Context, s *comparator.Subject) (m, null *d
 			null, err = nil, nil
 		}
 	}
-	return m, null, len(x), err
+	for _, t := range x {
+		if t.Bins() > (c.Delays-1)*c.Interval+1 {
+			trials++
+		}
+	}
+	return m, null, trials, err
 }
 
 // nulled reports whether a subject has a null: those that are the second of a pair of which the distance is a result.

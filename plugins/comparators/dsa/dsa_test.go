@@ -178,7 +178,7 @@ func TestSweepAndInputs(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for _, metric := range []string{"dsa_prediction_mase", "dsa_sweep_mase"} {
-		if r := opened.Find(t, o, metric, "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of valid trials") {
+		if r := opened.Find(t, o, metric, "same"); !math.IsNaN(r.Value) || !strings.Contains(r.Reason, "no latents of validation trials") {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -28,7 +28,7 @@ func (c *comparison) figures(angular *tensor.Tensor) []component.Figure {
 	}
 	out := []component.Figure{{
 		Name: "dsa", Title: "Distance between dynamics",
-		Caption: fmt.Sprintf("Angle between the operators of each two subjects under the best rotation, on training trials: 0 where the dynamics are the same up to a rotation. %d delays, rank %d.", c.Delays, c.rank),
+		Caption: fmt.Sprintf("Angle between the operators of each two subjects under the best rotation, on training trials: 0 where the dynamics are the same up to a rotation. Delays: %d, rank: %d.", c.Delays, c.rank),
 		Panels:  []component.Panel{panel},
 	}}
 	if f, ok := c.against(); ok {

@@ -63,7 +63,7 @@ func (c *comparison) blind(i, j int) string {
 	reason := ""
 	for _, k := range []int{i, j} {
 		if v := c.foresights[k].mase; v >= 1 {
-			reason = trials.Join(reason, fmt.Sprintf("the operator of %s foresees held-out trials no better than no change does (dsa_prediction_mase %.3g): of %d delays and rank %d it compares noise", c.subjects[k].Label, v, c.Delays, c.systems[k].operator.Size()))
+			reason = trials.Join(reason, fmt.Sprintf("the operator of %s foresees held-out trials no better than no change does (dsa_prediction_mase %.3g): with delays %d and rank %d it holds noise, or leaves out more of the latents than they change in a bin", c.subjects[k].Label, v, c.Delays, c.systems[k].operator.Size()))
 		}
 	}
 	return reason

@@ -48,7 +48,7 @@ func TestForesight(t *testing.T) {
 		t.Fatal(err)
 	}
 	best := opened.Find(t, o, "dsa_sweep_mase", "walk")
-	if r := opened.Find(t, o, "dsa_prediction_mase", "walk"); r.Value != blind.Value || !(best.Value < r.Value) || !strings.Contains(best.Reason, "delays and rank") || best.N != 3 {
+	if r := opened.Find(t, o, "dsa_prediction_mase", "walk"); r.Value != blind.Value || !(best.Value < r.Value) || !strings.Contains(best.Reason, "lowest of the sweep") || best.N != 3 {
 		t.Errorf("with a sweep %+v, its best %+v", r, best)
 	}
 	if m := o.Matrices.Get("dsa_sweep_mase"); m.F64[7] != blind.Value || m.F64[3] != truth.Value {

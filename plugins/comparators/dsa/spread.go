@@ -54,7 +54,7 @@ func (c *comparison) splitHalf(ctx context.Context, i int) (half, error) {
 		return half{}, err
 	}
 	if len(x) < 2 {
-		out.reason = fmt.Sprintf("%s has 1 trial of train: two halves need 2", s.Label)
+		out.reason = fmt.Sprintf("%s has 1 training trial: two halves need 2", s.Label)
 		return out, nil
 	}
 	var sides [2]*distance.Operator
@@ -109,7 +109,7 @@ func (c *comparison) weights(n int) [][]float64 {
 }
 
 func oneTrial(s *comparator.Subject) string {
-	return fmt.Sprintf("no interval, which needs 2 trials: %s has 1 of train", s.Label)
+	return fmt.Sprintf("no interval, which needs 2 training trials that are long enough: %s has 1", s.Label)
 }
 
 // resample keeps a subject's operators on each draw of trials, or why there are none.
@@ -176,7 +176,7 @@ func (c *comparison) interval(ctx context.Context, i, j int, p *pair) error {
 		}
 		angles[k] = v
 	}
-	p.low, p.high = bootstrap.DistanceBounds(p.Angular, angles)
+	p.low, p.high = bootstrap.DistanceBounds(p.Angular, angles, c.sampled(i, j, func(h half) float64 { return h.angular }))
 	p.high = min(p.high, math.Pi)
 	return nil
 }
@@ -195,7 +195,20 @@ func (c *comparison) spectraInterval(i, j int, p *pair) {
 		}
 		values[k] = v
 	}
-	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, values)
+	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, values, c.sampled(i, j, func(h half) float64 { return h.wasserstein }))
+}
+
+// sampled is what sampling adds to a pair's distance by the halves of both, 0 where these are not known. Of a rank far into the noise resamples move the directions at the cut less than other trials would. Operators of
+// n trials that are each sigma from the true one are sqrt(2) sigma from each other, and those of two halves 2 sigma.
+func (c *comparison) sampled(i, j int, of func(half) float64) float64 {
+	if c.halves == nil {
+		return 0
+	}
+	v := math.Hypot(of(c.halves[i]), of(c.halves[j])) / 2
+	if v-v != 0 {
+		return 0
+	}
+	return v
 }
 
 // spread makes floors and resamples of all subjects.

@@ -28,13 +28,13 @@ func checkSubjects(req comparator.Request) error {
 
 // trials takes an array of a subject apart, each trial cut at its length, which is that of the subject or, where it has none, of the first subject.
 func (c *comparison) trials(s *comparator.Subject, valid bool, name string) ([]dmd.Trial, error) {
-	split, set, first := "train", s.Train, c.subjects[0].Train
+	split, set, first := trials.Train, s.Train, c.subjects[0].Train
 	if valid {
-		split, set, first = "valid", s.Valid, c.subjects[0].Valid
+		split, set, first = trials.Valid, s.Valid, c.subjects[0].Valid
 	}
 	a := set.Get(name)
 	if a == nil {
-		return nil, trials.Omit("%s has no %s of %s trials", s.Label, name, split)
+		return nil, trials.Omit("%s has no %s of %s", s.Label, name, split.Trials())
 	}
 	lengths := set.Get(comparator.Lengths)
 	if lengths == nil && c.subjects[0].Role != comparator.Fitted {

@@ -108,7 +108,7 @@ func (c *comparison) swept(out *comparator.Outcome) {
 			continue
 		}
 		r := c.result("dsa_sweep_mase", i, i, s.mase[best], math.NaN(), "",
-			fmt.Sprintf("the lowest of the sweep, at %d delays and rank %d, and so without an interval", c.SweepDelays[best/m], c.SweepRanks[best%m]))
+			fmt.Sprintf("the lowest of the sweep, with delays %d and rank %d, and so without an interval", c.SweepDelays[best/m], c.SweepRanks[best%m]))
 		r.N = int64(s.trials[best])
 		out.Results = append(out.Results, r)
 		p := component.Panel{Title: c.subjects[i].Label, X: component.Axis{Label: "delays", Unit: "bin"}, Y: component.Axis{Label: "error of prediction, MASE"}}

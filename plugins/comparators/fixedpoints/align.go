@@ -433,8 +433,12 @@ func (c *fixedPoints) compareMatched(u, v *under, pairs [][2]int, add func(metri
 		r := random.New(c.seed, "fixedpoints/partners", uint64(draw))
 		anyApart += gap(r.IntN(len(u.fixed)), r.IntN(len(v.fixed)))
 	}
+	anyApart /= float64(c.NullDraws)
+	if len(u.fixed) == 1 && len(v.fixed) == 1 { // there is no other partner
+		anyAgree, anyApart = math.NaN(), math.NaN()
+	}
 	add(sameStability, agree, "", len(pairs), component.Higher).Null = anyAgree
-	add(spectralGap, apart, "", len(pairs), component.Lower).Null = anyApart / float64(c.NullDraws)
+	add(spectralGap, apart, "", len(pairs), component.Lower).Null = anyApart
 }
 
 // spectrumDistance is the mean distance of eigenvalues paired by the optimal assignment, the Wasserstein distance of order 1 of two spectra of one size.

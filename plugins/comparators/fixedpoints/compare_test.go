@@ -173,7 +173,7 @@ func TestLeaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+	linear, err := sys.linearise(t.Context(), set.Fixed, 0, true)
 	if err != nil {
 		t.Fatal(err)
 	}

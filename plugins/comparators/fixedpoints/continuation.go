@@ -84,7 +84,7 @@ func (c *fixedPoints) follow(ctx context.Context, s *system, from, to *under) (*
 		if p, r := final.nearest(x); p != nil && r <= c.TolUnique {
 			out.arrives[i] = slices.Index(final.points, p)
 		}
-		l, err := s.under(to.input).linearise(ctx, []Point{{X: x}}, 0)
+		l, err := s.under(to.input).linearise(ctx, []Point{{X: x}}, 0, false)
 		if err == nil {
 			unstable[i] = l[0].Unstable
 		}

@@ -108,7 +108,7 @@ func goldenSpectra(t *testing.T, c golden.Case, d model.Dynamics, set *Set) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+	linear, err := sys.linearise(t.Context(), set.Fixed, 0, true)
 	if err != nil {
 		t.Fatal(err)
 	}

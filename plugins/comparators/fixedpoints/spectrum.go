@@ -14,7 +14,7 @@ import (
 
 // Linear is the dynamics around a point: x' - p = J (x - p) + B (u' - u).
 type Linear struct {
-	// Jacobian J (state, state) and InputJacobian B (state, inputs), row-major.
+	// Jacobian J (state, state), nil where it is not kept, and InputJacobian B (state, inputs), row-major.
 	Jacobian, InputJacobian []float64
 	// Eigenvalues of J in order of falling modulus, of a conjugate pair the one above the real axis first.
 	Eigenvalues []complex128
@@ -40,8 +40,8 @@ func TimeConstant(lambda complex128, dt float64) float64 {
 	return tau * dt
 }
 
-// linearise computes the spectra of points, with as many eigenvectors.
-func (s *system) linearise(ctx context.Context, points []Point, vectors int) ([]Linear, error) {
+// linearise computes the spectra of points, with as many eigenvectors; Jacobians are kept for [system.basins] alone.
+func (s *system) linearise(ctx context.Context, points []Point, vectors int, keep bool) ([]Linear, error) {
 	out := make([]Linear, len(points))
 	err := each(ctx, s.threads, len(points), 1, func(ctx context.Context, i, _ int) error {
 		js, ju, err := s.jacobians(ctx, points[i].X)
@@ -49,6 +49,9 @@ func (s *system) linearise(ctx context.Context, points []Point, vectors int) ([]
 			return err
 		}
 		out[i], err = linear(js, ju, s.size(), vectors)
+		if !keep {
+			out[i].Jacobian = nil
+		}
 		return err
 	})
 	return out, err

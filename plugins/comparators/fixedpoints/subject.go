@@ -168,9 +168,22 @@ func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 		return trials.Omit("%s has no recorded states, and no initial state to make some from", e.Label)
 	}
 	var inputs *tensor.Tensor
-	for _, set := range []tensor.Set{e.Valid, e.Train, req.Subjects[0].Valid, req.Subjects[0].Train} {
-		if inputs == nil {
-			inputs = e.recorded(set)
+	var lengths []int
+	for _, s := range []*comparator.Subject{e.Subject, &req.Subjects[0]} {
+		for _, valid := range []bool{true, false} {
+			set := s.Train
+			if valid {
+				set = s.Valid
+			}
+			if inputs != nil {
+				continue
+			}
+			if inputs = e.recorded(set); inputs == nil {
+				continue
+			}
+			if lengths, err = lengthsOf(req, s, inputs, valid); err != nil {
+				return err
+			}
 		}
 	}
 	trials, bins := 1, runBins
@@ -203,7 +216,11 @@ func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 			copy(states.F64[(i*bins+bin)*d:(i*bins+bin+1)*d], x[i*d:(i+1)*d])
 		}
 	}
-	e.visited.add(states, slices.Repeat([]int{bins}, trials))
+	used := slices.Repeat([]int{bins}, trials)
+	for i := range min(trials, len(lengths)) { // beyond a trial's end inputs are padding
+		used[i] = min(bins, lengths[i])
+	}
+	e.visited.add(states, used)
 	return nil
 }
 
@@ -255,16 +272,19 @@ func (c *fixedPoints) examine(ctx context.Context, req *comparator.Request, s *c
 		if u.Set, err = search.Find(ctx, u.starts); err != nil {
 			return nil, err
 		}
-		if u.fixed, err = at.linearise(ctx, u.Fixed, c.Vectors); err != nil {
+		if u.fixed, err = at.linearise(ctx, u.Fixed, c.Vectors, c.BasinSteps > 0); err != nil {
 			return nil, err
 		}
-		if u.slow, err = at.linearise(ctx, u.Slow, 0); err != nil {
+		if u.slow, err = at.linearise(ctx, u.Slow, 0, false); err != nil {
 			return nil, err
 		}
 		if c.BasinSteps > 0 {
 			report.Progress(component.Progress{Phase: "basins of " + s.Label, Done: int64(k), Total: int64(len(inputs)), Loss: math.NaN()})
 			if u.basin, err = at.basins(ctx, u.starts, u.Fixed, u.fixed, c.BasinSteps); err != nil {
 				return nil, err
+			}
+			for i := range u.fixed {
+				u.fixed[i].Jacobian = nil // of a large network those of many points are gigabytes
 			}
 		}
 		e.found = append(e.found, u)

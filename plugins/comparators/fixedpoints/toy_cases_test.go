@@ -42,7 +42,7 @@ func TestGoldenTanh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			linear, err := sys.linearise(t.Context(), set.Fixed, 2)
+			linear, err := sys.linearise(t.Context(), set.Fixed, 2, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,7 @@ func TestLinear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	linear, err := sys.linearise(t.Context(), set.Fixed, 3)
+	linear, err := sys.linearise(t.Context(), set.Fixed, 3, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestBasins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		linear, err := sys.linearise(t.Context(), set.Fixed, 0)
+		linear, err := sys.linearise(t.Context(), set.Fixed, 0, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +213,7 @@ func TestBasins(t *testing.T) {
 			t.Fatal(err)
 		}
 		points := []Point{{X: make([]float64, d.size)}}
-		linear, err := sys.linearise(t.Context(), points, 0)
+		linear, err := sys.linearise(t.Context(), points, 0, true)
 		if err != nil {
 			t.Fatal(err)
 		}

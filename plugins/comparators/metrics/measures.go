@@ -329,7 +329,7 @@ func (c *comparison) effective(x trials.Series, which trials.Split) (*tensor.Ten
 		}
 	}
 	if changes == 0 {
-		return nil, trials.Omit("no input changes the state of %s in its %s trials", c.Reference.Label, which)
+		return nil, trials.Omit("no input changes the state of %s in its %s", c.Reference.Label, which.Trials())
 	}
 	return out, nil
 }

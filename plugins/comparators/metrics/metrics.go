@@ -10,6 +10,7 @@ package metrics
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -39,8 +40,13 @@ func Factory() comparator.Factory {
 	}, nil, Open), memory)
 }
 
-// Open makes an instance.
+// Open makes an instance. A number of shots that is named twice is an InvalidArgumentError.
 func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
+	for i, n := range p.Shots {
+		if slices.Contains(p.Shots[:i], n) {
+			return nil, component.Invalid("few_shots", "%d is there twice: each number of trials once", n)
+		}
+	}
 	return &metrics{p, env.Seed, max(1, env.Threads)}, nil
 }
 

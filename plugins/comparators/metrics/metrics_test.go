@@ -366,7 +366,7 @@ func TestOmissions(t *testing.T) {
 		"no inferred inputs":  {edit(func(_, model *comparator.Subject) { drop(model, comparator.Inputs) }), []string{"input_r2", "effective_input_r2"}, "infers no inputs"},
 		"no targets":          {edit(func(truth, _ *comparator.Subject) { drop(truth, comparator.Targets) }), []string{"effective_input_r2"}, "no targets"},
 		"no latents":          {edit(func(_, model *comparator.Subject) { drop(model, comparator.Latents) }), []string{"state_r2", "state_r2_reverse", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "no latents"},
-		"no training trials":  {edit(func(truth, model *comparator.Subject) { truth.Train, model.Train = nil, nil }), []string{"state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "train trials"},
+		"no training trials":  {edit(func(truth, model *comparator.Subject) { truth.Train, model.Train = nil, nil }), []string{"state_r2", "state_r2_reverse", "input_r2", "effective_input_r2", "cycle_con", "cycle_con_whitened", "few_shot_co_bps"}, "training trials"},
 		"other neurons": {edit(func(_, model *comparator.Subject) {
 			model.Valid[1] = tensor.New32(comparator.Rates, 4, 20, 5)
 		}), []string{"rate_r2", "co_bps", "heldin_bps"}, "5"},

@@ -266,7 +266,7 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 			nulls[k] += v / float64(c.nulls)
 		}
 	}
-	low, high, err := c.similarityBounds(ctx, x, y)
+	plain, debiased, err := c.similarityBounds(ctx, x, y)
 	if err != nil {
 		return compared{}, err
 	}
@@ -301,11 +301,9 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 				return compared{}, err
 			}
 		case q.name == "cka":
-			r.Low, r.High = low, high
+			r.Low, r.High = plain[0], plain[1]
 		case q.name == "cka_debiased":
-			// The plain one's interval where this one is; of a few bins that may reach beyond what a similarity can be.
-			moved := m.values[k] - m.values[k-1]
-			r.Low, r.High = max(-1, low+moved), max(r.Value, min(1, high+moved))
+			r.Low, r.High = debiased[0], debiased[1]
 		}
 		if strings.HasPrefix(q.name, "shape_euclidean") && !q.inSample && r.Value > enlarged {
 			r.Reason = trials.Join(r.Reason, fmt.Sprintf("whitened as the %d training trials say, the latents of the validation trials have several times their size: too few trials, or other ones, for this alpha",

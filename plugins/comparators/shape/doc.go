@@ -27,7 +27,8 @@
 //
 // cka is |C|^2 / (|Cx| |Cy|) in Frobenius norms (Kornblith et al. 2019), on validation trials, without a fit. With few rows it is biased upwards; cka_debiased
 // replaces the three terms by their unbiased estimates (Song et al. 2007), which treat rows as independent: bins of one trial are not, so it corrects too little. Its
-// interval is that of cka, moved by the difference of the two: resamples repeat rows, for which the correction is not made.
+// interval is from resamples of trials, on which each term is less twice what resampling adds to it, and so does not take rows for independent: where they hang together, the
+// debiased estimate may lie above it. That of cka is less what resampling adds.
 //
 // # Representational similarity
 //

@@ -14,6 +14,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
@@ -71,6 +72,42 @@ func TestCKA(t *testing.T) {
 	}
 	if got, want := opened.Find(t, o, "cka_debiased", "y").Value, uxy/math.Sqrt(uxx*uyy); math.Abs(got-want) > 1e-10 {
 		t.Errorf("cka_debiased is %v, want %v", got, want)
+	}
+}
+
+// TestSimilarityCoverage: intervals of the debiased similarity hold the true one about as often as they should, whether bins of a trial are independent or not, of a similarity of 1/(1+s^2).
+func TestSimilarityCoverage(t *testing.T) {
+	const trials, bins, d, times = 60, 6, 3, 60
+	for _, s := range []float64{0.5, 3} {
+		for _, together := range []bool{false, true} {
+			covered := 0
+			for seed := range uint64(times) {
+				rng := random.New(seed, "shape/similarity")
+				x, y := tensor.New32(comparator.Latents, trials, bins, d), tensor.New32(comparator.Latents, trials, bins, d)
+				var a, b [d]float64
+				for i := range x.F32 {
+					k := i % d
+					if i%(bins*d) < d || !together {
+						a[k], b[k] = rng.NormFloat64(), rng.NormFloat64()
+					} else {
+						a[k], b[k] = 0.9*a[k]+math.Sqrt(0.19)*rng.NormFloat64(), 0.9*b[k]+math.Sqrt(0.19)*rng.NormFloat64()
+					}
+					x.F32[i], y.F32[i] = float32(a[k]), float32(a[k]+s*b[k])
+				}
+				c := pairOf(t, nil, x, y, 10)
+				_, r, err := c.similarityBounds(t.Context(), &c.latents[0], &c.latents[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := 1 / (1 + s*s); r[0] <= want && want <= r[1] {
+					covered++
+				}
+			}
+			if covered < times*85/100 {
+				t.Errorf("noise %v, bins together %v: %d of %d intervals hold the true similarity", s, together, covered, times)
+			}
+			t.Logf("noise %v, bins together %v: %d of %d", s, together, covered, times)
+		}
 	}
 }
 

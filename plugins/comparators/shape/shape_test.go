@@ -211,7 +211,7 @@ func TestOverfit(t *testing.T) {
 		t.Errorf("angle %v in sample, %v held out", in, held)
 	}
 	plain, debiased := opened.Find(t, o, "cka", "noise"), opened.Find(t, o, "cka_debiased", "noise")
-	if plain.Value < 0.2 || math.Abs(debiased.Value) > 0.1 || math.Abs((plain.High-debiased.High)-(plain.Value-debiased.Value)) > 1e-12 {
+	if plain.Value < 0.2 || math.Abs(debiased.Value) > 0.1 || debiased.Low > 0 || debiased.High < 0 || plain.Low > plain.Value || plain.High < plain.Value {
 		t.Errorf("plain %+v, debiased %+v", plain, debiased)
 	}
 }
@@ -241,9 +241,8 @@ func TestFewTrials(t *testing.T) {
 	}
 }
 
-// TestDebiasedInterval: of a handful of bins the plain interval, moved to the debiased value, would end beyond 1.
-func TestDebiasedInterval(t *testing.T) {
-	beyond := false
+// TestFewBinsInterval: the interval of a similarity of a handful of bins keeps to what a similarity can be.
+func TestFewBinsInterval(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := random.New(seed, "shape/few")
 		x, y := tensor.New32(comparator.Latents, 16, 1, 3), tensor.New32(comparator.Latents, 16, 1, 40)
@@ -257,14 +256,11 @@ func TestDebiasedInterval(t *testing.T) {
 			}
 		}
 		o := compare(t, nil, as("truth", comparator.Truth, x, 8), as("y", comparator.Fitted, y, 8))
-		plain, r := opened.Find(t, o, "cka", "y"), opened.Find(t, o, "cka_debiased", "y")
-		beyond = beyond || plain.High+r.Value-plain.Value > 1
-		if !(r.Low >= -1 && r.Low <= r.Value && r.Value <= r.High && r.High <= max(1, r.Value)) {
-			t.Errorf("%+v", r)
+		for _, name := range []string{"cka", "cka_debiased"} {
+			if r := opened.Find(t, o, name, "y"); !(r.Low >= -1 && r.Low < r.High && r.High <= 1) {
+				t.Errorf("%+v", r)
+			}
 		}
-	}
-	if !beyond {
-		t.Error("no interval came near its end: that proves nothing")
 	}
 }
 

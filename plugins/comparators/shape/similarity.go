@@ -78,10 +78,13 @@ func (c *comparison) similarity(ctx context.Context, x, y trials.Series, pairs t
 	return plain, unbiased(xy, fourth[0], traceX*traceY) / math.Sqrt(ux*uy), nil
 }
 
-// similarityBounds is the interval of linear CKA.
-func (c *comparison) similarityBounds(ctx context.Context, x, y *subject) (low, high float64, err error) {
+// similarityBounds are the intervals of linear CKA and of its debiased estimate. Chance raises the plain one, and resampling does so again: its percentiles are moved down by the latter, so that they
+// are of what so many trials give. For the other each of the three norms is, on each resample, less what chance adds to it, which is what resampling adds and as much again: they are sums of squares. That
+// knows how bins of a trial hang together, as it is trials that are drawn.
+func (c *comparison) similarityBounds(ctx context.Context, x, y *subject) (plain, debiased [2]float64, err error) {
+	none := [2]float64{math.NaN(), math.NaN()}
 	if c.draws == nil {
-		return math.NaN(), math.NaN(), nil
+		return none, none, nil
 	}
 	var of [3][]float64
 	for i, p := range [][2]*subject{{x, x}, {y, y}, {x, y}} {
@@ -90,25 +93,38 @@ func (c *comparison) similarityBounds(ctx context.Context, x, y *subject) (low, 
 			continue
 		}
 		if of[i], err = c.crossNorms(ctx, p[0].valid, p[1].valid); err != nil {
-			return math.NaN(), math.NaN(), err
+			return none, none, err
 		}
 		if i < 2 {
 			c.norms[p[0].Label] = of[i]
 		}
 	}
-	values := make([]float64, len(of[0]))
-	for i := range values {
-		values[i] = math.NaN()
-		if of[0][i] > 0 && of[1][i] > 0 {
-			values[i] = of[2][i] / math.Sqrt(of[0][i]*of[1][i])
+	draws := c.draws.Number()
+	similarities := func(less [3]float64) []float64 {
+		out := make([]float64, len(of[0]))
+		for i := range out {
+			out[i] = math.NaN()
+			if xx, yy := of[0][i]-less[0], of[1][i]-less[1]; xx > 0 && yy > 0 {
+				out[i] = (of[2][i] - less[2]) / math.Sqrt(xx*yy)
+			}
 		}
+		return out
 	}
-	var left []float64
+	values := similarities([3]float64{})
+	resampled := values[1 : 1+draws]
+	low, high := bootstrap.Bounds(values[0], resampled, nil)
+	added := max(0, bootstrap.Mean(resampled)-values[0])
+	plain = [2]float64{max(0, low-added), high - added}
+	var twice [3]float64
+	for i, norms := range of {
+		twice[i] = 2 * max(0, bootstrap.Mean(norms[1:1+draws])-norms[0])
+	}
+	low, high = bootstrap.Bounds(0, similarities(twice)[1:1+draws], nil)
+	debiased = [2]float64{max(-1, low), min(1, high)}
 	if c.Interval == "bca" {
-		left = values[1+c.draws.Number():]
+		plain[0], plain[1] = bootstrap.Bounds(values[0], resampled, values[1+c.draws.Number():])
 	}
-	low, high = bootstrap.Bounds(values[0], values[1:1+c.draws.Number()], left)
-	return low, high, nil
+	return plain, debiased, nil
 }
 
 const (

@@ -27,7 +27,7 @@ func (c *comparison) floors(ctx context.Context) []component.Result {
 			r := result(d.name+"_split_half", e.Label, d.unit, component.Neither)
 			r.N = int64(p[0].used)
 			if r.N < 2 {
-				r.Reason = fmt.Sprintf("%s has %d validation trials that are long enough: two halves need 2", e.Label, r.N)
+				r.Reason = fmt.Sprintf("%s: two halves need 2 validation trials that are long enough, there are %d", e.Label, r.N)
 			} else if r.Value = p[0].halved(distance, c.seed); r.Value-r.Value != 0 {
 				r.Reason = trials.Join(r.Reason, "what is to be compared does not vary over half of the validation trials")
 			}

@@ -7,7 +7,7 @@ func readings() []component.Reading {
 	const sampled = " Its interval is of the distance without what sampling alone adds: a value above it is mostly sampling."
 	const benettin, welch, hellinger = "Benettin et al. 1980", "Welch 1967", "Mikhaeil et al. 2022"
 	return []component.Reading{
-		{Metric: "lyapunov", Source: benettin, Text: "Mean rate at which nearby states part along the trajectories of the data, of the leading directions: above 0 chaos, at 0 a memory, below 0 forgetting with the time constant -1/rate. Trials are short, and until they are long the rate depends on coordinates: the interval is widened by how much it still changes along the trials, and where that is as much as the rate there is a word of it."},
+		{Metric: "lyapunov", Source: benettin, Text: "Mean rate at which nearby states part along the trajectories of the data, of the leading directions: above 0 chaos, at 0 a memory, below 0 forgetting with the time constant -1/rate. Trials are short, and until they are long the rate depends on coordinates: the interval is widened by how much it still changes along the trials, and where that is as much as the rate, a remark says so."},
 		{Metric: "lyapunov_per_bin", Source: benettin, Text: "lyapunov, in units of the bin."},
 		{Metric: "lyapunov_sum", Source: benettin, Text: "Sum of the exponents that were computed: the rate at which volumes of that many dimensions grow or, below 0, shrink."},
 		{Metric: "kaplan_yorke_dimension", Source: "Kaplan & Yorke 1979", Text: "Dimension of the attractor that the exponents suggest: 0 where all are negative, as with fixed points alone. Where a sum of exponents by whose sign it jumps is not settled, as along a line or a ring, there is none. It says nothing of the dimension that inputs and noise make trajectories fill."},
@@ -18,9 +18,9 @@ func readings() []component.Reading {
 		{Metric: "power_hellinger_rates", Source: hellinger, Text: "As power_hellinger, of the rates of each neuron, averaged over neurons. Neurons of hardly any modulation count as much as others."},
 		{Metric: "power_wasserstein_rates", Source: welch, Text: "As power_wasserstein, of the rates of each neuron, averaged over neurons."},
 		{Metric: "power_hellinger_split_half", Text: "power_hellinger of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0. With half the trials it is somewhat larger than with all."},
-		{Metric: "power_wasserstein_split_half", Text: "The same for power_wasserstein."},
-		{Metric: "power_hellinger_rates_split_half", Text: "The same for power_hellinger_rates."},
-		{Metric: "power_wasserstein_rates_split_half", Text: "The same for power_wasserstein_rates."},
+		{Metric: "power_wasserstein_split_half", Text: "power_wasserstein of a subject to itself, from one half of its trials to the other, as power_hellinger_split_half is of power_hellinger."},
+		{Metric: "power_hellinger_rates_split_half", Text: "power_hellinger_rates of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0."},
+		{Metric: "power_wasserstein_rates_split_half", Text: "power_wasserstein_rates of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0."},
 		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. It is taken from the subject to its reference, and the other way is another number; both are in the matrix. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen; nor is what no linear operator holds."},
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel/steptime"
 )
@@ -315,12 +317,12 @@ func printTable(out io.Writer, results []result, p *peers, o options) {
 		doubtful = doubtful || strings.Contains(line, "\\*")
 		fmt.Fprintln(out, line)
 	}
-	fmt.Fprintf(out, "\n%s, %s kernels, %s. Medians of %s of %d steps.", processor(), kernel.Variant(), runtime.Version(), plural(o.rounds, "round"), o.repeat)
+	fmt.Fprintf(out, "\n%s, %s kernels, %s. Medians of %s of %d steps.", processor(), kernel.Variant(), runtime.Version(), english.Plural(o.rounds, "round", ""), o.repeat)
 	said := map[int]bool{}
 	for _, r := range results {
 		if !said[r.Threads] {
 			said[r.Threads] = true
-			fmt.Fprintf(out, " The kernels' own products in the first-level cache reach %.0f GFLOP/s with %s, multiplications and additions in registers %.0f.", r.Peak.GFLOPs, plural(r.Threads, "thread"), r.Peak.FMA)
+			fmt.Fprintf(out, " The kernels' own products in the first-level cache reach %.0f GFLOP/s with %s, multiplications and additions in registers %.0f.", r.Peak.GFLOPs, english.Plural(r.Threads, "thread", ""), r.Peak.FMA)
 		}
 	}
 	for _, one := range p.all {

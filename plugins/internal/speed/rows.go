@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel/steptime"
@@ -106,13 +107,6 @@ func goals(name string, threads int) (ratio, apart float64) {
 	return 0, 0
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // peerArguments are those that a peer takes a case by.
 func peerArguments(c steptime.Case, threads int) []string {
 	s := c.Sequence
@@ -144,7 +138,7 @@ func implementations(cell kernel.Cell) []string {
 }
 
 func kernelRow(c steptime.Case, threads int) row {
-	return row{name: c.Name() + ", " + plural(threads, "thread"), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell), libraries: []string{torch, jax},
+	return row{name: c.Name() + ", " + english.Plural(threads, "thread", ""), threads: threads, flops: c.FLOPs(), peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell), libraries: []string{torch, jax},
 		open: func() (ours, error) {
 			s, err := steptime.New(c, threads)
 			return kernelSteps{s}, err

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ctdb-host/ctdb/plugins/builtin"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -23,7 +25,7 @@ func armRow(trials, bins, hidden, threads int) (row, error) {
 	const name = "random-target"
 	given := map[string]any{"n_trials": withValid(trials), "n_timesteps": bins, "horizon_epochs": 0}
 	return row{
-		name:    fmt.Sprintf("arm/B=%d/T=%d/H=%d, a step of the trainer in closed loop, %s", trials, bins, hidden, plural(threads, "thread")),
+		name:    fmt.Sprintf("arm/B=%d/T=%d/H=%d, a step of the trainer in closed loop, %s", trials, bins, hidden, english.Plural(threads, "thread", "")),
 		threads: threads, libraries: []string{motornet},
 		peer:  []string{"-B", strconv.Itoa(trials), "-T", strconv.Itoa(bins), "-H", strconv.Itoa(hidden), "--threads", strconv.Itoa(threads)},
 		open:  func() (ours, error) { return w.on(name, given, threads) },
@@ -40,7 +42,7 @@ func multitaskRow(batch, bins, hidden, threads int) (row, error) {
 	}
 	c := steptime.Case{Sequence: kernel.SequenceConfig{Cell: kernel.CellGRU, B: batch, T: bins, I: 5 + tasks, H: hidden, O: 3}}
 	return row{
-		name:    "model/" + c.Name() + "/multitask, a step of the trainer, " + plural(threads, "thread"),
+		name:    "model/" + c.Name() + "/multitask, a step of the trainer, " + english.Plural(threads, "thread", ""),
 		threads: threads, flops: c.FLOPs(), libraries: []string{torch, jax}, peer: peerArguments(c, threads), implementations: implementations(c.Sequence.Cell),
 		open: func() (ours, error) {
 			return w.on("multitask", map[string]any{"n_trials": withValid(batch), "n_timesteps": bins}, threads)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ctdb-host/ctdb/plugins/builtin"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -78,7 +80,7 @@ func trainingRow(w training, threads int) (row, error) {
 		r.flops, r.peer, r.implementations = c.FLOPs(), peerArguments(c, threads), implementations(sequence.Cell)
 		r.name = "model/" + c.Name() + ", a step of the trainer"
 	}
-	r.name += ", " + plural(threads, "thread")
+	r.name += ", " + english.Plural(threads, "thread", "")
 	r.open = func() (ours, error) { return w.prepare() }
 	return r, nil
 }

@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
 )
 
@@ -219,6 +220,7 @@ func (s *search) wave(ctx context.Context, units []int, iterations int, toleranc
 	g.SetLimit(s.opt.Threads)
 	for i, k := range units {
 		g.Go(func() (err error) {
+			defer component.Recover(&err)
 			d := s.take()
 			before := d.steps
 			ends[i], err = d.run(ctx, start(d, k), iterations, tolerance)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/dsa/internal/symmetric"
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/product"
+	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
 // directWork is the number of multiplications, rows x columns x the smaller, up to which an embedding is decomposed itself. Beyond it its second moments
@@ -35,7 +36,8 @@ func (e *embedding) moments(ctx context.Context, threads int) (*product.Right, e
 	workers := max(1, min(threads, e.delays))
 	group, ctx := errgroup.WithContext(ctx)
 	for worker := range workers {
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer component.Recover(&err)
 			var lags []int
 			for lag := worker; lag < e.delays; lag += workers {
 				lags = append(lags, lag)

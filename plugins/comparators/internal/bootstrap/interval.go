@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
@@ -107,15 +108,16 @@ func Distance(ctx context.Context, s Statistic, draws *Resamples) (low, high flo
 		}
 		values = append(values, s.Value(w))
 	}
-	low, high = DistanceBounds(s.Value(Ones(s.Trials())), values)
+	low, high = DistanceBounds(s.Value(Ones(s.Trials())), values, 0)
 	return low, high, nil
 }
 
 // DistanceBounds is the 95% interval of a distance from its value and those on the resamples. Chance only enlarges a distance: the square of what is measured, d^2, is about that of the true one and a
 // term b^2, and the square of a resample's about d^2 + b^2 again, as squares are sums of squared differences. The interval holds the middle of the resamples' squares less 2 b^2, with b^2 their mean less
-// d^2: what the value has of it and what resampling adds. It is one of the true distance, and d lies above it where sampling is most of it. It is NaN where fewer than half of the resamples have a
-// finite value.
-func DistanceBounds(value float64, resampled []float64) (low, high float64) {
+// d^2: what the value has of it and what resampling adds. It is one of the true distance, and d lies above it where sampling is most of it. What
+// the value has of it is at least the square of least, where other evidence has that: halves of the trials, of what resamples do not move as other trials would. It is NaN where fewer than half of the
+// resamples have a finite value.
+func DistanceBounds(value float64, resampled []float64, least float64) (low, high float64) {
 	squares := make([]float64, len(resampled))
 	for i, v := range resampled {
 		squares[i] = v * v
@@ -124,13 +126,9 @@ func DistanceBounds(value float64, resampled []float64) (low, high float64) {
 	if from-from != 0 || value-value != 0 {
 		return math.NaN(), math.NaN()
 	}
-	mean, n := 0.0, 0.0
-	for _, v := range finite(squares) {
-		mean, n = mean+v, n+1
-	}
 	// Resamples that are nearer than the value on the average know of no term.
-	added := max(0, mean/n-value*value)
-	of := func(square float64) float64 { return math.Sqrt(max(0, square-2*added)) }
+	added := max(0, Mean(squares)-value*value)
+	of := func(square float64) float64 { return math.Sqrt(max(0, square-added-max(added, least*least))) }
 	return of(from), of(to)
 }
 
@@ -148,6 +146,12 @@ func Bounds(value float64, resampled, left []float64) (low, high float64) {
 		from, to = adjusted(value, values, finite(left))
 	}
 	return quantile(values, from), quantile(values, to)
+}
+
+// Mean is that of the finite values, NaN where there are none.
+func Mean(values []float64) float64 {
+	kept := finite(values)
+	return floats.Sum(kept) / float64(len(kept))
 }
 
 func finite(values []float64) []float64 {

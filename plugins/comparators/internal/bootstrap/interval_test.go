@@ -124,7 +124,7 @@ func TestDistance(t *testing.T) {
 			t.Errorf("%v apart: percentiles hold it %d times of %d: there is nothing to mend", apart, plain, repetitions)
 		}
 	}
-	if low, high := DistanceBounds(1, []float64{math.NaN(), math.NaN(), 1}); !math.IsNaN(low) || !math.IsNaN(high) {
+	if low, high := DistanceBounds(1, []float64{math.NaN(), math.NaN(), 1}, 0); !math.IsNaN(low) || !math.IsNaN(high) {
 		t.Errorf("%v to %v where most resamples have no distance", low, high)
 	}
 }

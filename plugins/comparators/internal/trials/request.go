@@ -18,6 +18,14 @@ const (
 	Valid Split = "valid"
 )
 
+// Trials are the trials of a split in words.
+func (s Split) Trials() string {
+	if s == Train {
+		return "training trials"
+	}
+	return "validation trials"
+}
+
 // Request is what a comparator was asked, checked. It is used by one goroutine.
 type Request struct {
 	Subjects []comparator.Subject
@@ -157,7 +165,7 @@ func (r *Request) Array(s *comparator.Subject, which Split, name string) (Series
 	return r.Cached(s, string(which)+"\x00"+name, func() (Series, error) {
 		a := Arrays(*s, which).Get(name)
 		if a == nil {
-			return Series{}, Omit("%s has no %s of %s trials", s.Label, Title(name), which)
+			return Series{}, Omit("%s has no %s of %s", s.Label, Title(name), which.Trials())
 		}
 		return r.cut(s, which, a)
 	})
@@ -210,7 +218,7 @@ func (r *Request) cut(s *comparator.Subject, which Split, a *tensor.Tensor) (Ser
 		}
 		x.Ragged = x.Ragged || x.Lengths[k] != x.Lengths[0]
 	}
-	what := fmt.Sprintf("%s of %s (%s trials)", Title(a.Name), s.Label, which)
+	what := fmt.Sprintf("%s of %s (%s)", Title(a.Name), s.Label, which.Trials())
 	if a.Shape[2] == 0 || x.Total() == 0 {
 		return Series{}, Omit("%s: shape %v holds nothing", what, a.Shape)
 	}
