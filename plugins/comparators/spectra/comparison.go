@@ -246,14 +246,19 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 		}
 	}
 	if r.N < 2 && c.Resamples > 0 {
-		r.Reason = trials.Join(r.Reason, fmt.Sprintf("no interval, which needs 2 trials: %d of validation", n))
+		r.Reason = trials.Join(r.Reason, fmt.Sprintf("no interval, which needs 2 validation trials, of as many of each subject: there is %d", n))
 	} else if c.Resamples > 0 {
 		if r.Low, r.High, err = bootstrap.Distance(ctx, value, c.resamples(n)); err == nil && r.Low-r.Low != 0 {
 			r.Reason = trials.Join(r.Reason, "no interval: the distance is defined on fewer than half of the resamples")
 		}
 	}
-	if e, ok := value.(exponentsApart); ok {
-		e.unsettled(r)
+	switch v := value.(type) {
+	case exponentsApart:
+		v.unsettled(r)
+	case operators:
+		if v.explained < faint {
+			r.Reason = trials.Join(r.Reason, fmt.Sprintf("the map from the latents of %s explains %.2g of the variance of those of %s on validation trials: what is left is mostly noise", r.Subject, v.explained, r.Reference))
+		}
 	}
 	return err
 }

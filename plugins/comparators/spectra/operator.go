@@ -6,6 +6,7 @@ import (
 	"math/cmplx"
 	"slices"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/bootstrap"
@@ -79,7 +80,12 @@ type operators struct {
 	rank int
 	eta  float64
 	of   [][]float64
+	// explained is the share of the variance of x in the axes that the map from y explains on validation trials.
+	explained float64
 }
+
+// faint is the share explained below which it is told: of what is left the operator of y is mostly that of noise.
+const faint = 0.5
 
 var _ bootstrap.Statistic = operators{}
 
@@ -152,13 +158,19 @@ func (c *comparison) operatorsOf(ctx context.Context, x, y *examined, withNull b
 	// y to the axes in one step.
 	var to mat.Dense
 	to.Mul(mat.NewDense(dy, dx, back.B), axes)
-	o, shuffled := operators{k, c.Eta, make([][]float64, xs[1].Trials())}, operators{k, c.Eta, make([][]float64, xs[1].Trials())}
-	err = trials.InShards(ctx, c.threads, xs[1].Trials(), func(_, from, last int) {
+	n := xs[1].Trials()
+	o, shuffled := operators{rank: k, eta: c.Eta, of: make([][]float64, n)}, operators{rank: k, eta: c.Eta, of: make([][]float64, n)}
+	// The squares of what the map leaves and of all, by trial.
+	left, all := make([]float64, n), make([]float64, n)
+	err = trials.InShards(ctx, c.threads, n, func(_, from, last int) {
 		for t := from; t < last && ctx.Err() == nil; t++ {
 			n := trials.Pairing(nil).Common(xs[1], ys[1], t)
 			zx := coordinates(xs[1], t, n, m.MeanX, axes.RawMatrix().Data, k)
 			zy := coordinates(ys[1], t, n, m.MeanY, to.RawMatrix().Data, k)
 			o.of[t] = slices.Concat(lagged(zx, k), lagged(zy, k))
+			for i, v := range zx {
+				left[t], all[t] = left[t]+(v-zy[i])*(v-zy[i]), all[t]+v*v
+			}
 			other := make([]float64, len(zy))
 			for to, from := range random.New(c.seed, "spectra/operators", uint64(t)).Perm(n) {
 				copy(other[to*k:(to+1)*k], zy[from*k:(from+1)*k])
@@ -166,6 +178,7 @@ func (c *comparison) operatorsOf(ctx context.Context, x, y *examined, withNull b
 			shuffled.of[t] = slices.Concat(lagged(zx, k), lagged(other, k))
 		}
 	})
+	o.explained = 1 - floats.Sum(left)/floats.Sum(all)
 	if err != nil || !withNull {
 		return o, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/cmplx"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -127,6 +128,10 @@ func TestSGOT(t *testing.T) {
 	}
 	if !(other.Value > 0.2) || !(other.Low <= other.Value && other.Value <= other.High) {
 		t.Errorf("%+v", other)
+	}
+	// Recordings that have nothing to do with each other are taken onto each other by a map that explains nothing, and this is told.
+	if same.Reason != "" || !strings.Contains(other.Reason, "the map from the latents of other explains") {
+		t.Errorf("reasons %q and %q", same.Reason, other.Reason)
 	}
 	// The matrix has both ways, of which the way back is that of the subjects in the other order.
 	back := compare(t, param.Values{"operator_variance": 1.0, "bootstrap": 0}, as("other", comparator.Truth, spirals(2, 70, 60, [2]float64{0.2, 0.9}, through)),

@@ -21,6 +21,6 @@ func readings() []component.Reading {
 		{Metric: "power_wasserstein_split_half", Text: "power_wasserstein of a subject to itself, from one half of its trials to the other, as power_hellinger_split_half is of power_hellinger."},
 		{Metric: "power_hellinger_rates_split_half", Text: "power_hellinger_rates of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0."},
 		{Metric: "power_wasserstein_rates_split_half", Text: "power_wasserstein_rates of a subject to itself, from one half of its trials to the other: what sampling alone makes of 0."},
-		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. It is taken from the subject to its reference, and the other way is another number; both are in the matrix. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen; nor is what no linear operator holds."},
+		{Metric: "sgot", Source: "Germain et al. 2025", Text: "Distance between the modes, eigenvalues and directions, of the linear operators that best advance both subjects' latents: 0 the same. It is taken from the subject to its reference, and the other way is another number; both are in the matrix. What a linear map to the other's latents leaves out, such as invented dimensions, is not seen, and where the map explains little of them, a remark says so; nor is what no linear operator holds."},
 	}
 }
