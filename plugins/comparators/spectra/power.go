@@ -151,25 +151,26 @@ type apart struct {
 	distance func(p, q []float64) float64
 }
 
-var _ bootstrap.Statistic = apart{}
+var _ bootstrap.Distances = apart{}
 
 // Trials implements [bootstrap.Statistic].
 func (a apart) Trials() int { return len(a.x.of) }
 
 // Value implements [bootstrap.Statistic].
-func (a apart) Value(weights []float64) float64 {
-	sum, n := 0.0, 0.0
-	for c := range a.x.channels {
+func (a apart) Value(weights []float64) float64 { return bootstrap.Mean(a.Parts(weights)) }
+
+// Parts implements [bootstrap.Distances].
+func (a apart) Parts(weights []float64) []float64 {
+	out := make([]float64, a.x.channels)
+	for c := range out {
+		out[c] = math.NaN()
 		p, ok := a.x.distribution(c, weights)
 		if !ok {
 			continue
 		}
 		if q, ok := a.y.distribution(c, weights); ok {
-			sum, n = sum+a.distance(p, q), n+1
+			out[c] = a.distance(p, q)
 		}
 	}
-	if n == 0 {
-		return math.NaN()
-	}
-	return sum / n
+	return out
 }

@@ -269,7 +269,10 @@ func (a exponentsApart) Trials() int {
 }
 
 // Value implements [bootstrap.Statistic].
-func (a exponentsApart) Value(weights []float64) float64 {
+func (a exponentsApart) Value(weights []float64) float64 { return bootstrap.Mean(a.Parts(weights)) }
+
+// Parts implements [bootstrap.Distances].
+func (a exponentsApart) Parts(weights []float64) []float64 {
 	of := func(e *exponents) (out []float64) {
 		w := weights
 		if len(w) != len(e.bins) {
@@ -281,11 +284,11 @@ func (a exponentsApart) Value(weights []float64) float64 {
 		}).Value(w)
 		return out
 	}
-	x, y, sum := of(a.x.sums), of(a.y.sums), 0.0
-	for j := range a.n {
-		sum += math.Abs(x[j]-y[j]) / a.dt
+	x, y, apart := of(a.x.sums), of(a.y.sums), make([]float64, a.n)
+	for j := range apart {
+		apart[j] = math.Abs(x[j]-y[j]) / a.dt
 	}
-	return sum / float64(a.n)
+	return apart
 }
 
 // left is that of the difference of exponent j: what both have in common, as of the same inputs, is in neither.

@@ -99,17 +99,47 @@ func Interval(ctx context.Context, s Statistic, draws *Resamples, bca bool) (low
 	return low, high, nil
 }
 
-// Distance is the 95% interval of a distance less what sampling alone adds to it, see [DistanceBounds]. The error is ctx's.
+// Distance is the 95% interval of a distance less what sampling alone adds to it, see [DistanceBounds]. What it adds to a mean of [Distances] depends on how they differ, and is not known where some are near 0: then
+// the interval holds both that which takes them for alike and that which takes each for itself. The error is ctx's.
 func Distance(ctx context.Context, s Statistic, draws *Resamples) (low, high float64, err error) {
 	values := make([]float64, 0, draws.number)
+	var parts [][]float64
+	of, several := s.(Distances)
 	for w := range draws.All {
 		if err := ctx.Err(); err != nil {
 			return math.NaN(), math.NaN(), err
 		}
+		if several {
+			p := of.Parts(w)
+			parts, values = append(parts, p), append(values, Mean(p))
+			continue
+		}
 		values = append(values, s.Value(w))
 	}
-	low, high = DistanceBounds(s.Value(Ones(s.Trials())), values, 0)
+	ones := Ones(s.Trials())
+	low, high = DistanceBounds(s.Value(ones), values, 0)
+	if several && low-low == 0 {
+		l, h := partBounds(of.Parts(ones), parts, values)
+		low, high = min(low, l), max(high, h)
+	}
 	return low, high, nil
+}
+
+// partBounds are the bounds of a mean of distances of which each loses what sampling adds to it alone: the middle of the means of resamples, moved to the mean of what is left.
+func partBounds(own []float64, parts [][]float64, means []float64) (low, high float64) {
+	var left []float64
+	squares := make([]float64, len(parts))
+	for c, v := range own {
+		for b, p := range parts {
+			squares[b] = p[c] * p[c]
+		}
+		// What is below 0 stays so, lest parts that are 0 come to something together.
+		square := v*v - max(0, Mean(squares)-v*v)
+		left = append(left, math.Copysign(math.Sqrt(math.Abs(square)), square))
+	}
+	from, to := Bounds(0, means, nil)
+	moved := Mean(left) - Mean(means)
+	return max(0, from+moved), max(0, to+moved)
 }
 
 // DistanceBounds is the 95% interval of a distance from its value and those on the resamples. Chance only enlarges a distance: the square of what is measured, d^2, is about that of the true one and a

@@ -128,3 +128,53 @@ func TestDistance(t *testing.T) {
 		t.Errorf("%v to %v where most resamples have no distance", low, high)
 	}
 }
+
+// unlike is the mean over channels of how far means of them are from 0 in a plane, some of them not at all.
+type unlike [][]float64
+
+func (u unlike) Trials() int { return len(u) }
+
+func (u unlike) Value(weights []float64) float64 { return Mean(u.Parts(weights)) }
+
+func (u unlike) Parts(weights []float64) []float64 {
+	sums := make([]float64, len(u[0]))
+	for k, w := range weights {
+		for i, v := range u[k] {
+			sums[i] += w * v / float64(len(u))
+		}
+	}
+	out := make([]float64, len(sums)/2)
+	for c := range out {
+		out[c] = math.Hypot(sums[2*c], sums[2*c+1])
+	}
+	return out
+}
+
+// TestDistances: a mean of distances has an interval that holds the true one where they are all alike and where half of them are 0.
+func TestDistances(t *testing.T) {
+	const channels, trials, repetitions = 40, 30, 200
+	for _, far := range [][2]float64{{0, 0}, {0.3, 0.3}, {0, 1}} {
+		held, width, whole := 0, 0.0, (far[0]+far[1])/2
+		for rep := range repetitions {
+			rng := random.New(5, "test", uint64(rep))
+			u := make(unlike, trials)
+			for k := range u {
+				for c := range channels {
+					u[k] = append(u[k], far[c%2]+rng.NormFloat64(), rng.NormFloat64())
+				}
+			}
+			low, high, err := Distance(t.Context(), u, NewResamples(uint64(rep), "test/bootstrap", 200, trials))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if low <= whole && whole <= high {
+				held++
+			}
+			width += (high - low) / repetitions
+		}
+		t.Logf("%v apart: held by %d of %d intervals, %.3f wide", far, held, repetitions, width)
+		if held < repetitions*92/100 {
+			t.Errorf("%v apart: held by %d of %d intervals", far, held, repetitions)
+		}
+	}
+}

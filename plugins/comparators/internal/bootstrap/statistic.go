@@ -9,6 +9,13 @@ type Statistic interface {
 	Value(weights []float64) float64
 }
 
+// Distances is the mean of several distances, such as those of each channel.
+type Distances interface {
+	Statistic
+	// Parts are the distances of which [Statistic.Value] is the mean over those that are finite.
+	Parts(weights []float64) []float64
+}
+
 // Ones counts each trial once.
 func Ones(n int) []float64 {
 	w := make([]float64, n)
