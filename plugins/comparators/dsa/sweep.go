@@ -35,6 +35,13 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 	if err != nil {
 		return sweep{err: err}, nil
 	}
+	// All are scored on the bins that those of the longest past can foresee.
+	from := 0
+	for _, delays := range c.SweepDelays {
+		if c.reach(s, held, delays) == nil {
+			from = max(from, (delays-1)*c.Interval)
+		}
+	}
 	for i, delays := range c.SweepDelays {
 		for _, part := range [][]dmd.Trial{x, held} {
 			if err := c.reach(s, part, delays); err != nil {
@@ -60,7 +67,7 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 			reduced, err := model.Reduce(rank)
 			if err == nil {
 				var p dmd.Prediction
-				if p, err = reduced.Predict(ctx, held); err == nil {
+				if p, err = reduced.Predict(ctx, held, from); err == nil {
 					out.mase[i*m+k], out.aic[i*m+k], out.trials[i*m+k] = p.MASE, p.AIC, len(p.Errors)
 				}
 			}
@@ -83,7 +90,7 @@ func (c *comparison) swept(out *comparator.Outcome) {
 	n, m := len(c.SweepDelays), len(c.SweepRanks)
 	mase, aic := tensor.New64("dsa_sweep_mase", len(c.subjects), n, m), tensor.New64("dsa_sweep_aic", len(c.subjects), n, m)
 	figure := component.Figure{Name: "dsa-sweep", Title: "How many delays and ranks the latents need", Columns: 3,
-		Caption: "Mean absolute error of predicting the next bin of validation trials, over that of taking the present bin for it; an operator that knows nothing has 1 or more. The best setting is the smallest from which the curves no longer fall."}
+		Caption: "Mean absolute error of predicting the next bin of validation trials, of all settings from the first bin on that the longest past allows, over that of taking the present bin for it; an operator that knows nothing has 1 or more. The best setting is the smallest from which the curves no longer fall."}
 	for i, s := range c.sweeps {
 		if s.mase == nil {
 			for k := range n * m {

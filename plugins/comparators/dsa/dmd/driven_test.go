@@ -200,9 +200,13 @@ func TestLinearIsRecovered(t *testing.T) {
 				t.Errorf("%+v: eigenvalue %v is not among %v", o, want, eigenvalues(m.A))
 			}
 		}
-		p, err := m.Predict(t.Context(), x)
+		p, err := m.Predict(t.Context(), x, 0)
 		if err != nil || p.MASE > 1e-8 || p.R2 < 1-1e-8 {
 			t.Errorf("%+v: prediction %+v, error %v", o, p, err)
+		}
+		// From bin 10 on whatever the past: 49 bins of 60 have one before them that is scored.
+		if p, err := m.Predict(t.Context(), x, 10); err != nil || p.N != len(x)*49*4 || len(p.Errors) != len(x) {
+			t.Errorf("%+v: from bin 10 prediction of %d numbers, error %v", o, p.N, err)
 		}
 	}
 }

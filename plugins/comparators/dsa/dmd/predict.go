@@ -25,8 +25,9 @@ type Prediction struct {
 	N int
 }
 
-// Predict measures the model's predictions, as many steps ahead as it was fitted for, of trials that it need not have seen.
-func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error) {
+// Predict measures the model's predictions, as many steps ahead as it was fitted for, of trials that it need not have seen, from bin number from of each on, or from the first that has the past that the
+// model needs: models of other delays can be compared on the same bins.
+func (m *Model) Predict(ctx context.Context, trials []Trial, from int) (Prediction, error) {
 	e, err := newEmbedding("held-out trials", trials, m.opt)
 	if err != nil {
 		return Prediction{}, err
@@ -43,6 +44,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 	var out mat.Dense
 	out.Mul(m.A.T(), m.decode.Slice(0, r, 0, m.width))
 	lost := (m.opt.Delays - 1) * m.opt.Interval
+	skipped := max(0, from-lost)
 	var w product.Workspace
 	var predicted []float64
 	var wrong, persistence, sse float64
@@ -51,7 +53,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 	var first []float64
 	for k, t := range trials {
 		rows := z[k].Bins() - m.opt.Steps
-		if rows <= 0 {
+		if rows <= skipped {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -60,7 +62,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 		predicted = append(predicted[:0], make([]float64, rows*m.width)...)
 		w.Mul(predicted, rows, m.width, r, product.Operand{Data: z[k].Data, Stride: r}, product.Operand{Data: out.RawMatrix().Data, Stride: out.RawMatrix().Stride})
 		before := [2]float64{wrong, persistence}
-		for i := range rows {
+		for i := skipped; i < rows; i++ {
 			now, next := t.row(i+lost), t.row(i+lost+m.opt.Steps)
 			if first == nil {
 				first = next
@@ -77,7 +79,7 @@ func (m *Model) Predict(ctx context.Context, trials []Trial) (Prediction, error)
 			}
 		}
 		each = append(each, [2]float64{wrong - before[0], persistence - before[1]})
-		n += rows
+		n += rows - skipped
 	}
 	sst := squares
 	for _, s := range sum {
