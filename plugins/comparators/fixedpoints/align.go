@@ -275,7 +275,9 @@ func (c *fixedPoints) pairUnder(ctx context.Context, a, b *examined, u, v *under
 	if len(p.pairs) == 0 {
 		omit(fmt.Sprintf("no fixed point of %s lies within %v sd of one of %s", a.Label, cutoff, b.Label), sameStability, spectralGap)
 	} else {
-		c.compareMatched(u, v, p.pairs, add)
+		if err := c.compareMatched(ctx, u, v, p.pairs, add); err != nil {
+			return err
+		}
 	}
 	out.figures = append(out.figures, alignedFigure(a, b, u, v, x, y, suffix, m))
 	matrix := tensor.NewInt(fmt.Sprintf("%s.%s.%s.pairs", b.Label, a.Label, u.name), len(p.pairs), 2)
@@ -406,7 +408,7 @@ func (c *fixedPoints) nulls(ctx context.Context, x [][]float64, n int, m *affine
 }
 
 // compareMatched compares what the dynamics do around points that have a partner. In the nulls any point is any other's partner: the mean over all for the stability, over draws for the eigenvalues.
-func (c *fixedPoints) compareMatched(u, v *under, pairs [][2]int, add func(metric string, x float64, unit string, n int, better component.Better) *component.Result) {
+func (c *fixedPoints) compareMatched(ctx context.Context, u, v *under, pairs [][2]int, add func(metric string, x float64, unit string, n int, better component.Better) *component.Result) error {
 	same := func(i, j int) float64 {
 		if u.fixed[i].Unstable == v.fixed[j].Unstable {
 			return 1
@@ -419,9 +421,17 @@ func (c *fixedPoints) compareMatched(u, v *under, pairs [][2]int, add func(metri
 		return spectrumDistance(x[:n], y[:n])
 	}
 	var agree, apart, anyApart float64
-	for _, p := range pairs {
+	gaps := make([]float64, len(pairs))
+	err := each(ctx, c.threads, len(pairs), 1, func(_ context.Context, i, _ int) error {
+		gaps[i] = gap(pairs[i][0], pairs[i][1])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, p := range pairs {
 		agree += same(p[0], p[1]) / float64(len(pairs))
-		apart += gap(p[0], p[1]) / float64(len(pairs))
+		apart += gaps[i] / float64(len(pairs))
 	}
 	anyAgree := 0.0
 	for i := range u.fixed {
@@ -439,11 +449,18 @@ func (c *fixedPoints) compareMatched(u, v *under, pairs [][2]int, add func(metri
 	}
 	add(sameStability, agree, "", len(pairs), component.Higher).Null = anyAgree
 	add(spectralGap, apart, "", len(pairs), component.Lower).Null = anyApart
+	return nil
 }
 
 // spectrumDistance is the mean distance of eigenvalues paired by the optimal assignment, the Wasserstein distance of order 1 of two spectra of one size.
 func spectrumDistance(x, y []complex128) float64 {
-	cost := func(i, j int) float64 { return cmplx.Abs(x[i] - y[j]) }
+	costs := make([]float64, len(x)*len(y))
+	for i, v := range x {
+		for j, w := range y {
+			costs[i*len(y)+j] = cmplx.Abs(v - w)
+		}
+	}
+	cost := func(i, j int) float64 { return costs[i*len(y)+j] }
 	sum := 0.0
 	for i, j := range transport.Assign(len(x), len(y), cost) {
 		sum += cost(i, j)
