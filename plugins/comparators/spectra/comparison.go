@@ -257,7 +257,7 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 		v.unsettled(r)
 	case operators:
 		if v.explained < faint {
-			r.Reason = trials.Join(r.Reason, fmt.Sprintf("the map from the latents of %s explains %.2g of the variance of those of %s on validation trials: what is left is mostly noise", r.Subject, v.explained, r.Reference))
+			r.Reason = trials.Join(r.Reason, fmt.Sprintf("the map from the latents of %s explains %.2g of the variance of those of %s on validation trials: what is left is mostly noise", r.Subject, max(0, v.explained), r.Reference))
 		}
 	}
 	return err
