@@ -114,6 +114,9 @@ func flipflopSubject(t testing.TB, m model.Model) comparator.Subject {
 
 // TestTrainedFlipFlop finds the 27 points of a trained 3-bit flip-flop, 8 memories and the saddles between them, for any seed.
 func TestTrainedFlipFlop(t *testing.T) {
+	if *trainFlipFlop {
+		writeFlipFlop(t)
+	}
 	s := trainedFlipFlop(t)
 	var first *tensor.Tensor
 	for seed := range uint64(3) {

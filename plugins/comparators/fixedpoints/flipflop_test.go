@@ -1,6 +1,7 @@
 package fixedpoints
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,8 +16,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
-// trainEnv names the number of units of a flip-flop to train anew into testdata: CTDB_TRAIN_FLIPFLOP=1 go test -run TestTrainFlipFlop.
-const trainEnv = "CTDB_TRAIN_FLIPFLOP"
+var trainFlipFlop = flag.Bool("train-flipflop", false, "train the network of TestTrainedFlipFlop anew into testdata, which takes minutes")
 
 const flipflopFile = "flipflop.safetensors"
 
@@ -43,11 +43,9 @@ func flipflopModel(t testing.TB, spec task.Spec, units int) model.Model {
 	return m
 }
 
-// TestTrainFlipFlop writes the weights that the other tests read; see [trainEnv].
-func TestTrainFlipFlop(t *testing.T) {
-	if os.Getenv(trainEnv) == "" {
-		t.Skip(trainEnv + " is not set: it makes testdata/" + flipflopFile + " anew, which takes minutes")
-	}
+// writeFlipFlop trains the network whose weights the tests read.
+func writeFlipFlop(t *testing.T) {
+	t.Helper()
 	tk, spec := flipflopTask(t)
 	m := flipflopModel(t, spec, 64)
 	r, err := m.Train(t.Context(), model.TrainRequest{Task: tk}, component.Discard{})

@@ -66,23 +66,21 @@ func box(seed uint64, n, size int, half float64) []float64 {
 
 // TestGoldenGRU finds every point of the golden networks from 1024 starts, whatever the seed, and no others, with their eigenvalues, Jacobians and unstable directions.
 func TestGoldenGRU(t *testing.T) {
-	for _, c := range golden.Read(t, "fixed_points.json") {
-		prefix := map[string]string{"gru_flipflop": "ff", "gru_flipflop_input": "ff", "gru_random": "rand"}[c.Name]
-		if prefix == "" {
-			continue
-		}
-		d := network(t, golden.Weights(t, "fixed_points_gru.safetensors", prefix))
+	prefixes := map[string]string{"gru_flipflop": "ff", "gru_flipflop_input": "ff", "gru_random": "rand"}
+	for _, c := range golden.Select(t, "fixed_points.json", func(c golden.Case) bool { return prefixes[c.Name] != "" }) {
+		d := network(t, golden.Weights(t, "fixed_points_gru.safetensors", prefixes[c.Name]))
 		want := c.Tensors["points"]
+		size := want.Shape[1]
 		hits := c.Ints(t, "hits")
 		for seed := range uint64(3) {
 			began := time.Now()
-			set, err := Search{Dynamics: d, Input: c.Floats(t, "input"), Threads: 2}.Find(t.Context(), box(seed, 1024, 16, 1))
+			set, err := Search{Dynamics: d, Input: c.Floats(t, "input"), Threads: 2}.Find(t.Context(), box(seed, 1024, size, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("%s, seed %d: %d fixed, %d slow, %d outliers, %d unfinished, %v", c.Name, seed, len(set.Fixed), len(set.Slow), set.Outliers, set.Unfinished, time.Since(began))
 			for i := range want.Shape[0] {
-				x := want.F64[i*16 : (i+1)*16]
+				x := want.F64[i*size : (i+1)*size]
 				best := math.Inf(1)
 				for _, p := range set.Fixed {
 					best = min(best, distance(p.X, x))
@@ -112,7 +110,7 @@ func goldenSpectra(t *testing.T, c golden.Case, d model.Dynamics, set *Set) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const h, in = 16, 3
+	h, in := sys.size(), len(c.Floats(t, "input"))
 	points, unstable, values, moduli := c.Floats(t, "points"), c.Ints(t, "unstable_directions"), c.Floats(t, "eigenvalues"), c.Floats(t, "max_modulus")
 	index, jacobians, inputs := c.Ints(t, "jacobian_index"), c.Floats(t, "jacobians"), c.Floats(t, "input_jacobians")
 	if c.Name == "gru_random" {

@@ -18,12 +18,7 @@ import (
 
 // TestGoldenTanh finds the points of pairs of tanh units that are known in closed form, all of them for any seed, with their Jacobians and unstable directions.
 func TestGoldenTanh(t *testing.T) {
-	tested := 0
-	for _, c := range golden.Read(t, "fixed_points.json") {
-		if c.Tensors["W"] == nil {
-			continue
-		}
-		tested++
+	for _, c := range golden.Select(t, "fixed_points.json", func(c golden.Case) bool { return c.Tensors["W"] != nil }) {
 		d := tanhNet(c.Floats(t, "W"), c.Floats(t, "b"))
 		want, jacobians, unstable := c.Tensors["points"], c.Floats(t, "jacobians"), c.Ints(t, "unstable_directions")
 		for seed := range uint64(3) {
@@ -63,9 +58,6 @@ func TestGoldenTanh(t *testing.T) {
 				}
 			}
 		}
-	}
-	if tested != 3 {
-		t.Errorf("%d cases", tested)
 	}
 }
 

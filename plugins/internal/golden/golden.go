@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,16 @@ func Read(t testing.TB, file string) []Case {
 		t.Fatalf("%s: %v", file, err)
 	}
 	return cases
+}
+
+// Select returns the cases that a test is for. It fails where there are none, so that a test of none does not pass.
+func Select(t testing.TB, file string, is func(Case) bool) []Case {
+	t.Helper()
+	out := slices.DeleteFunc(Read(t, file), func(c Case) bool { return !is(c) })
+	if len(out) == 0 {
+		t.Fatalf("%s has no cases for this test", file)
+	}
+	return out
 }
 
 func parse(data []byte) ([]Case, error) {

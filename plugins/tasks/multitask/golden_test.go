@@ -150,10 +150,7 @@ func TestGoldenTrials(t *testing.T) {
 
 // TestGoldenSuccess checks decisions on crafted outputs.
 func TestGoldenSuccess(t *testing.T) {
-	for _, c := range golden.Read(t, "multitask.json") {
-		if c.Name != "success" {
-			continue
-		}
+	for _, c := range golden.Select(t, "multitask.json", func(c golden.Case) bool { return c.Name == "success" }) {
 		target, output := c.Floats(t, "target"), c.Floats(t, "output")
 		for name, compat := range map[string]bool{"success_default": false, "success_compat": true} {
 			for i, want := range c.Ints(t, name) {

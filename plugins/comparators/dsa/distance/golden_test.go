@@ -30,10 +30,7 @@ func operator(t testing.TB, m mat.Matrix) *Operator {
 // TestGoldenDistances: on every pair the distance is not above the best of the reference's five seeds, and as low as the lowest that is known; C is
 // orthogonal and gives that distance; the bound is below it.
 func TestGoldenDistances(t *testing.T) {
-	for _, c := range golden.Read(t, "dsa.json") {
-		if c.Tensors["ref_angular_min"] == nil {
-			continue
-		}
+	for _, c := range golden.Select(t, "dsa.json", func(c golden.Case) bool { return c.Tensors["ref_angular_min"] != nil }) {
 		t.Run(c.Name, func(t *testing.T) {
 			a, b := operator(t, matrix(t, c, "A")), operator(t, matrix(t, c, "B"))
 			r, err := Align(t.Context(), a, b, Options{})

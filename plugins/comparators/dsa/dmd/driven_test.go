@@ -31,12 +31,7 @@ func markov(d *Driven, n int) []float64 {
 }
 
 func TestGoldenSubspace(t *testing.T) {
-	n := 0
-	for _, c := range golden.Read(t, "input_dsa.json") {
-		if !strings.HasPrefix(c.Name, "n4sid_") {
-			continue
-		}
-		n++
+	for _, c := range golden.Select(t, "input_dsa.json", func(c golden.Case) bool { return strings.HasPrefix(c.Name, "n4sid_") }) {
 		var p struct {
 			Delays int `json:"n_delays"`
 			Rank   int
@@ -66,9 +61,6 @@ func TestGoldenSubspace(t *testing.T) {
 			}
 			left = slices.Delete(left, at, at+1)
 		}
-	}
-	if n == 0 {
-		t.Error("no cases")
 	}
 }
 
