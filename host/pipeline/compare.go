@@ -185,7 +185,7 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 	case s.Role != comparator.Truth:
 		s.Why = "recorded data has no model behind it"
 	case r.wantsDynamics:
-		s.Why = "the network that the data was simulated from is not among what is compared"
+		s.Why = "the network that the data was simulated from is not known here: train: {load: FOLDER} names it"
 	default:
 		s.Why = "the comparator does not ask for dynamics"
 	}

@@ -41,11 +41,11 @@ func (c *comparison) trials(s *comparator.Subject, valid bool, name string) ([]d
 		lengths = first.Get(comparator.Lengths)
 	}
 	if lengths != nil && lengths.Shape[0] != a.Shape[0] {
-		return nil, trials.Omit("%s has %d %s trials, the lengths of %s are for %d", s.Label, a.Shape[0], split, c.subjects[0].Label, lengths.Shape[0])
+		return nil, trials.Omit("%s has %d %s, the lengths of %s are for %d", s.Label, a.Shape[0], split.Trials(), c.subjects[0].Label, lengths.Shape[0])
 	}
 	bins, width := a.Shape[1], a.Shape[2]
 	if a.Len() == 0 {
-		return nil, trials.Omit("%s of %s (%s trials): shape %v holds nothing", name, s.Label, split, a.Shape)
+		return nil, trials.Omit("%s of %s (%s): shape %v holds nothing", name, s.Label, split.Trials(), a.Shape)
 	}
 	out := make([]dmd.Trial, a.Shape[0])
 	for k := range out {
