@@ -93,9 +93,20 @@ func (r *Run) add(name, kind, label string) {
 	case err == nil:
 		r.stages = append(r.stages, Stage{Name: name, Kind: kind, Label: label, Dir: dir, Record: record})
 	case !errors.Is(err, fs.ErrNotExist):
-		r.problems = append(r.problems, fmt.Errorf("%s: %w", name, err))
+		r.problems = append(r.problems, &StageError{name, kind, err})
 	}
 }
+
+// StageError is a stage whose record cannot be read.
+type StageError struct {
+	Name, Kind string
+	Err        error
+}
+
+func (e *StageError) Error() string { return e.Name + ": " + e.Err.Error() }
+
+// Unwrap is what is wrong with the record.
+func (e *StageError) Unwrap() error { return e.Err }
 
 // Problems are the stages that are not listed because their records cannot be read.
 func (r *Run) Problems() []error { return slices.Clone(r.problems) }

@@ -163,8 +163,11 @@ func meantRun(all []*compared, arg, path string) ([]*compared, error) {
 	if _, ok := run.Study(); ok {
 		return nil, usagef("compare: %s is a study: name folders of its points, %s", arg, filepath.Join(arg, artifact.PointsDir, "NAME"))
 	}
-	if problems := run.Problems(); len(problems) > 0 {
-		return nil, usagef("compare: %s: %s: name the folders of the models that are whole", arg, bareError(errors.Join(problems...)))
+	for _, problem := range run.Problems() {
+		// What earlier comparisons made is not needed.
+		if stage := (*artifact.StageError)(nil); !errors.As(problem, &stage) || stage.Kind != artifact.CompareStage {
+			return nil, usagef("compare: %s: %s: name the folders of the models that are whole, the network's first", arg, bareError(problem))
+		}
 	}
 	all, r, err := ofRun(all, arg, run)
 	if err != nil {

@@ -185,7 +185,7 @@ func (r *running) dataSubject(ctx context.Context, data *artifact.Dataset) (comp
 	case s.Role != comparator.Truth:
 		s.Why = "recorded data has no model behind it"
 	case r.wantsDynamics:
-		s.Why = "the network that the data was simulated from is not known here: train: {load: FOLDER} names it"
+		s.Why = "no network is given for this data: train: {load: FOLDER} names one"
 	default:
 		s.Why = "the comparator does not ask for dynamics"
 	}

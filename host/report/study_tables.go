@@ -21,6 +21,8 @@ type spreadTable struct {
 	Rows []spreadRow
 	// Alike is true where a subject does not change along one of the axes.
 	Alike bool
+	// Nulls is true where a row has one.
+	Nulls bool
 }
 
 type spreadRow struct {
@@ -31,7 +33,9 @@ type spreadRow struct {
 	// At has the value on each axis, empty where that does not matter to the subject.
 	At                    []string
 	Mean, SD, Min, Max, N string
-	Short                 bool
+	// Null is the mean of the runs' values by chance, empty where there are none.
+	Null  string
+	Short bool
 }
 
 // runTable has a row for each run.
@@ -87,6 +91,9 @@ func (c *studyComposer) spreadTable(g metricGroup, colour func(string) template.
 				}
 				t.Alike = t.Alike || text == "" && !slices.Contains(own, k)
 				r.At = append(r.At, text)
+			}
+			if null := cell.Null(); !math.IsNaN(null) {
+				r.Null, t.Nulls = number(null), true
 			}
 			if r.N = fmt.Sprint(cell.N); cell.N < cell.Points {
 				r.N, r.Short = fmt.Sprintf("%d of %d", cell.N, cell.Points), true

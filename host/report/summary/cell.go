@@ -45,6 +45,17 @@ type Cell struct {
 	Stat
 }
 
+// Null is the mean over runs of the value by chance, NaN where none has one.
+func (c Cell) Null() float64 {
+	sum, n := 0.0, 0.0
+	for _, r := range c.Runs {
+		if !math.IsNaN(r.Null) {
+			sum, n = sum+r.Null, n+1
+		}
+	}
+	return sum / n
+}
+
 // Matters reports whether the series changes along an axis, all else being equal, as far as its runs tell. The seed always matters.
 func (t *Series) Matters(axis int) bool { return t.matters[axis] }
 

@@ -192,7 +192,7 @@ func (c *comparison) drivePair(ctx context.Context, i, j int) (drivenPair, error
 		}
 	}
 	for q := range draws {
-		out.low[q], out.high[q] = bootstrap.DistanceBounds(out.values[q], draws[q], 0)
+		out.low[q], out.high[q] = bootstrap.DistanceBounds(out.values[q], draws[q], 0) // driven systems have no halves
 		out.high[q] = min(out.high[q], math.Pi)
 	}
 	return out, nil

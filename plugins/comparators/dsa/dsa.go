@@ -28,7 +28,7 @@ type Params struct {
 	ReducedRank bool    `param:"reduced_rank_regression" default:"false" doc:"keep the directions that predict best instead of those that vary most"`
 	Starts      int     `param:"starts" default:"0" min:"0" max:"100000" doc:"descents behind each distance; 0: chosen by size"`
 	Nulls       bool    `param:"null" default:"true" doc:"also compare with latents whose bins are shuffled within trials"`
-	Split       bool    `param:"split_half" default:"true" doc:"also report each subject's distance to itself, from one half of its trials to the other: what sampling alone makes of 0; intervals lose at least as much"`
+	Split       bool    `param:"split_half" default:"true" doc:"also report each subject's distance to itself, from one half of its trials to the other: what sampling alone makes of 0; intervals of dsa and dsa_wasserstein begin lower by it"`
 	Resamples   int     `param:"bootstrap" default:"100" min:"0" max:"10000" doc:"resamples of trials behind each 95% interval; 0 gives none, nor do reduced_rank_regression and identify subspace"`
 	Inputs      bool    `param:"inputs" default:"false" doc:"also compare as systems driven by the known inputs of the truth or recording (InputDSA)"`
 	Identify    string  `param:"identify" default:"dmd" choices:"dmd,subspace" doc:"how driven systems are found: dmd takes the delay-embedded latents for the state; subspace (N4SID) takes the latents' leading principal components for outputs of a state that is not seen"`

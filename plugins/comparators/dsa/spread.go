@@ -198,8 +198,8 @@ func (c *comparison) spectraInterval(i, j int, p *pair) {
 	p.wassersteinLow, p.wassersteinHigh = bootstrap.DistanceBounds(p.wasserstein, values, c.sampled(i, j, func(h half) float64 { return h.wasserstein }))
 }
 
-// sampled is what sampling adds to a pair's distance by the halves of both, 0 where these are not known. Of a rank far into the noise resamples move the directions at the cut less than other trials would. Operators of
-// n trials that are each sigma from the true one are sqrt(2) sigma from each other, and those of two halves 2 sigma.
+// sampled is the most that sampling adds to a pair's distance, by the halves of both, 0 where these are not known. Of a rank far into the noise it is more than resamples tell: they choose the directions of the
+// operator among a few more than there are, other trials among all. Operators of n trials that are each sigma from the true one are sqrt(2) sigma from each other, and those of two halves 2 sigma.
 func (c *comparison) sampled(i, j int, of func(half) float64) float64 {
 	if c.halves == nil {
 		return 0

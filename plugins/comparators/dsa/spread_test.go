@@ -129,7 +129,7 @@ func TestCoverage(t *testing.T) {
 		held := map[string]int{}
 		for rep := range uint64(repetitions) {
 			// The readouts are the same.
-			o, err := open(t, 2, with("null", false, "split_half", false)).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{
+			o, err := open(t, 2, with("null", false)).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{
 				{Label: "truth", Role: comparator.Truth, Train: tensor.Set{spiralsOf(77, 1000+2*rep, trials, bins, 4, 0.1, 0.35)}},
 				{Label: "other", Role: comparator.Fitted, Train: tensor.Set{spiralsOf(77, 1001+2*rep, trials, bins, 4, c.turns...)}},
 			}}, nil)
@@ -173,6 +173,43 @@ func TestCoverageOfNoise(t *testing.T) {
 	for _, metric := range []string{"dsa", "dsa_wasserstein"} {
 		if held[metric] < repetitions-2 {
 			t.Errorf("%s: %d of %d intervals hold 0", metric, held[metric], repetitions)
+		}
+	}
+}
+
+// TestCoverageOfSameTrials: subjects that are near each other and of the same trials share most of what sampling does, and their intervals hold the distance there is, measured on 2000 trials, not only 0.
+func TestCoverageOfSameTrials(t *testing.T) {
+	const repetitions = 12
+	compare := func(seed uint64, trials, draws int) comparator.Outcome {
+		x := spiralsOf(77, seed, trials, 100, 4, 0.1, 0.35)
+		y := tensor.New32(comparator.Latents, x.Shape...)
+		for i := range y.F32 {
+			// A slight shear.
+			if y.F32[i] = x.F32[i]; i%4 > 0 {
+				y.F32[i] += 0.05 * x.F32[i-1]
+			}
+		}
+		o, err := open(t, 2, with("null", false, "bootstrap", draws)).Compare(t.Context(), comparator.Request{Subjects: []comparator.Subject{
+			{Label: "truth", Role: comparator.Truth, Train: tensor.Set{x}}, {Label: "other", Role: comparator.Fitted, Train: tensor.Set{y}},
+		}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	large := compare(9999, 2000, 0)
+	held := map[string]int{}
+	for rep := range uint64(repetitions) {
+		o := compare(rep, 20, 100)
+		for _, metric := range []string{"dsa", "dsa_wasserstein"} {
+			if r, want := opened.Find(t, o, metric, "other"), opened.Find(t, large, metric, "other").Value; r.Low <= want && want <= r.High && r.High > 0 {
+				held[metric]++
+			}
+		}
+	}
+	for _, metric := range []string{"dsa", "dsa_wasserstein"} {
+		if held[metric] < repetitions-2 {
+			t.Errorf("%s: %d of %d intervals hold the distance", metric, held[metric], repetitions)
 		}
 	}
 }

@@ -35,13 +35,7 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 	if err != nil {
 		return sweep{err: err}, nil
 	}
-	// All are scored on the bins that those of the longest past can foresee.
-	from := 0
-	for _, delays := range c.SweepDelays {
-		if c.reach(s, held, delays) == nil {
-			from = max(from, (delays-1)*c.Interval)
-		}
-	}
+	from := c.scoredFrom(s, held)
 	for i, delays := range c.SweepDelays {
 		for _, part := range [][]dmd.Trial{x, held} {
 			if err := c.reach(s, part, delays); err != nil {
@@ -80,6 +74,20 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 		}
 	}
 	return out, nil
+}
+
+// scoredFrom is the bin of held-out trials from which on predictions are scored, the same for all settings of a sweep and for the one that is compared: the first that the longest past allows that a trial has room for.
+func (c *comparison) scoredFrom(s *comparator.Subject, held []dmd.Trial) int {
+	from := 0
+	if !c.Sweep {
+		return from
+	}
+	for _, delays := range append(slices.Clone(c.SweepDelays), c.Delays) {
+		if c.reach(s, held, delays) == nil {
+			from = max(from, (delays-1)*c.Interval)
+		}
+	}
+	return from
 }
 
 // swept reports each subject's best setting, whatever the setting that is compared, all errors as arrays (subjects, delays, ranks), and a figure.

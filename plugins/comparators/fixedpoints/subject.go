@@ -167,24 +167,9 @@ func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 		}
 		return trials.Omit("%s has no recorded states, and no initial state to make some from", e.Label)
 	}
-	var inputs *tensor.Tensor
-	var lengths []int
-	for _, s := range []*comparator.Subject{e.Subject, &req.Subjects[0]} {
-		for _, valid := range []bool{true, false} {
-			set := s.Train
-			if valid {
-				set = s.Valid
-			}
-			if inputs != nil {
-				continue
-			}
-			if inputs = e.recorded(set); inputs == nil {
-				continue
-			}
-			if lengths, err = lengthsOf(req, s, inputs, valid); err != nil {
-				return err
-			}
-		}
+	inputs, lengths, err := e.driving(req)
+	if err != nil {
+		return err
 	}
 	trials, bins := 1, runBins
 	e.limits = "no states are recorded: starts are around those that the model runs through without input"
@@ -222,6 +207,21 @@ func (e *examined) run(ctx context.Context, req *comparator.Request) error {
 	}
 	e.visited.add(states, used)
 	return nil
+}
+
+// driving are the inputs that a run takes, the subject's own or else those of the first, and the bins of each of their trials; nil where none are known.
+func (e *examined) driving(req *comparator.Request) (inputs *tensor.Tensor, lengths []int, err error) {
+	for _, s := range []*comparator.Subject{e.Subject, &req.Subjects[0]} {
+		if inputs = e.recorded(s.Valid); inputs != nil {
+			lengths, err = lengthsOf(req, s, inputs, true)
+			return inputs, lengths, err
+		}
+		if inputs = e.recorded(s.Train); inputs != nil {
+			lengths, err = lengthsOf(req, s, inputs, false)
+			return inputs, lengths, err
+		}
+	}
+	return nil, nil, nil
 }
 
 // recorded are the inputs of a split without noise, if there are any of the width of the dynamics' inputs.

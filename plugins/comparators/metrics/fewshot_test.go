@@ -3,6 +3,7 @@ package metrics
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -206,5 +207,16 @@ func TestFewShots(t *testing.T) {
 	})
 	if !(few-invented > 0.01 && few-invented > 3*(many-inventedMany)) {
 		t.Errorf("20 invented dimensions: %v and %v, before %v and %v", invented, inventedMany, few, many)
+	}
+}
+
+// TestShotsOnce: a number of shots that is named twice is wrong before anything is measured.
+func TestShotsOnce(t *testing.T) {
+	values, problems := Factory().Info.Params.Resolve(param.Values{"few_shots": []int{4, 16, 4}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if problems = Factory().Check(values); len(problems) != 1 || problems[0].Path != "few_shots" || !strings.Contains(problems[0].Message, "names 4 twice") {
+		t.Errorf("%+v", problems)
 	}
 }

@@ -9,11 +9,13 @@ package metrics
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/comparator"
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 // Params are the comparator's parameters.
@@ -37,15 +39,22 @@ func Factory() comparator.Factory {
 		Source:       "Versteeg et al. 2025; Pei et al. 2021; Dabholkar & Barak 2025",
 		Capabilities: []component.Capability{component.Deterministic},
 		Readings:     readings(),
-	}, nil, Open), memory)
+	}, check, Open), memory)
 }
 
-// Open makes an instance. A number of shots that is named twice is an InvalidArgumentError.
-func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
+func check(p Params) []param.Problem {
 	for i, n := range p.Shots {
 		if slices.Contains(p.Shots[:i], n) {
-			return nil, component.Invalid("few_shots", "%d is there twice: each number of trials once", n)
+			return []param.Problem{{Path: "few_shots", Message: fmt.Sprintf("%v names %d twice: each number of trials once", p.Shots, n)}}
 		}
+	}
+	return nil
+}
+
+// Open makes an instance. Parameters that are not allowed are an InvalidArgumentError.
+func Open(_ context.Context, p Params, env component.Env) (comparator.Comparator, error) {
+	if problems := check(p); len(problems) > 0 {
+		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	return &metrics{p, env.Seed, max(1, env.Threads)}, nil
 }

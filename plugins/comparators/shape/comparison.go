@@ -226,6 +226,9 @@ type measured struct {
 	statistics []bootstrap.Statistic
 }
 
+// fewTrials is the number of validation trials from which on resamples tell what chance adds to a norm.
+const fewTrials = 4
+
 // enlarged is a distance of latents of unit size, at most 2 on the trials that they were whitened by, from which on they have another size on others.
 const enlarged = 4
 
@@ -303,7 +306,10 @@ func (c *comparison) pair(ctx context.Context, x, y *subject, reported bool) (co
 		case q.name == "cka":
 			r.Low, r.High = plain[0], plain[1]
 		case q.name == "cka_debiased":
-			r.Low, r.High = debiased[0], debiased[1]
+			if r.Low, r.High = debiased[0], debiased[1]; c.Sizes[trials.Valid] < fewTrials {
+				r.Low, r.High = math.NaN(), math.NaN()
+				r.Reason = trials.Join(r.Reason, fmt.Sprintf("%d validation trials: the interval of an unbiased estimate needs %d", c.Sizes[trials.Valid], fewTrials))
+			}
 		}
 		if strings.HasPrefix(q.name, "shape_euclidean") && !q.inSample && r.Value > enlarged {
 			r.Reason = trials.Join(r.Reason, fmt.Sprintf("whitened as the %d training trials say, the latents of the validation trials have several times their size: too few trials, or other ones, for this alpha",

@@ -246,7 +246,11 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 		}
 	}
 	if r.N < 2 && c.Resamples > 0 {
-		r.Reason = trials.Join(r.Reason, fmt.Sprintf("no interval, which needs 2 validation trials, of as many of each subject: there is %d", n))
+		why := "no interval, which needs 2 validation trials that are long enough: there is 1"
+		if _, ok := value.(exponentsApart); ok {
+			why = "no interval, which needs as many trials of both subjects, and at least 2"
+		}
+		r.Reason = trials.Join(r.Reason, why)
 	} else if c.Resamples > 0 {
 		if r.Low, r.High, err = bootstrap.Distance(ctx, value, c.resamples(n)); err == nil && r.Low-r.Low != 0 {
 			r.Reason = trials.Join(r.Reason, "no interval: the distance is defined on fewer than half of the resamples")
@@ -257,7 +261,7 @@ func (c *comparison) fill(ctx context.Context, r *component.Result, value, null 
 		v.unsettled(r)
 	case operators:
 		if v.explained < faint {
-			r.Reason = trials.Join(r.Reason, fmt.Sprintf("the map from the latents of %s explains %.2g of the variance of those of %s on validation trials: what is left is mostly noise", r.Subject, max(0, v.explained), r.Reference))
+			r.Reason = trials.Join(r.Reason, fmt.Sprintf("the map from the latents of %s explains %.2g of the variance of those of %s on validation trials: what is compared is little of what they do", r.Subject, max(0, v.explained), r.Reference))
 		}
 	}
 	return err

@@ -80,11 +80,11 @@ type operators struct {
 	rank int
 	eta  float64
 	of   [][]float64
-	// explained is the share of the variance of x in the axes that the map from y explains on validation trials.
+	// explained is the share of the variance of x, as far as the axes hold it, that the map from y explains on validation trials.
 	explained float64
 }
 
-// faint is the share explained below which it is told: of what is left the operator of y is mostly that of noise.
+// faint is the share explained below which it is told: what is compared is little of what x does.
 const faint = 0.5
 
 var _ bootstrap.Statistic = operators{}
@@ -154,6 +154,12 @@ func (c *comparison) operatorsOf(ctx context.Context, x, y *examined, withNull b
 		return nil, nil, err
 	}
 	dx, k := axes.Dims()
+	// An axis of the latents' variance s is a principal axis over its root.
+	variance := make([]float64, k)
+	for j := range variance {
+		column := mat.Col(nil, j, axes)
+		variance[j] = 1 / floats.Dot(column, column)
+	}
 	dy := len(m.MeanY)
 	// y to the axes in one step.
 	var to mat.Dense
@@ -169,7 +175,8 @@ func (c *comparison) operatorsOf(ctx context.Context, x, y *examined, withNull b
 			zy := coordinates(ys[1], t, n, m.MeanY, to.RawMatrix().Data, k)
 			o.of[t] = slices.Concat(lagged(zx, k), lagged(zy, k))
 			for i, v := range zx {
-				left[t], all[t] = left[t]+(v-zy[i])*(v-zy[i]), all[t]+v*v
+				s := variance[i%k]
+				left[t], all[t] = left[t]+s*(v-zy[i])*(v-zy[i]), all[t]+s*v*v
 			}
 			other := make([]float64, len(zy))
 			for to, from := range random.New(c.seed, "spectra/operators", uint64(t)).Perm(n) {

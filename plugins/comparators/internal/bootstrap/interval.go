@@ -144,9 +144,9 @@ func partBounds(own []float64, parts [][]float64, means []float64) (low, high fl
 
 // DistanceBounds is the 95% interval of a distance from its value and those on the resamples. Chance only enlarges a distance: the square of what is measured, d^2, is about that of the true one and a
 // term b^2, and the square of a resample's about d^2 + b^2 again, as squares are sums of squared differences. The interval holds the middle of the resamples' squares less 2 b^2, with b^2 their mean less
-// d^2: what the value has of it and what resampling adds. It is one of the true distance, and d lies above it where sampling is most of it. What
-// the value has of it is at least the square of least, where other evidence has that: halves of the trials, of what resamples do not move as other trials would. It is NaN where fewer than half of the
-// resamples have a finite value.
+// d^2: what the value has of it and what resampling adds. It is one of the true distance, and d lies above it where sampling is most of it. Where
+// it is known otherwise that chance adds as much as least, or more, the interval begins where that allows; subjects of the same trials share part of it, so that it does not end earlier for it. It is NaN
+// where fewer than half of the resamples have a finite value.
 func DistanceBounds(value float64, resampled []float64, least float64) (low, high float64) {
 	squares := make([]float64, len(resampled))
 	for i, v := range resampled {
@@ -158,8 +158,8 @@ func DistanceBounds(value float64, resampled []float64, least float64) (low, hig
 	}
 	// Resamples that are nearer than the value on the average know of no term.
 	added := max(0, Mean(squares)-value*value)
-	of := func(square float64) float64 { return math.Sqrt(max(0, square-added-max(added, least*least))) }
-	return of(from), of(to)
+	of := func(square float64) float64 { return math.Sqrt(max(0, square)) }
+	return of(from - added - max(added, least*least)), of(to - 2*added)
 }
 
 // Bounds is the 95% interval of a statistic from its values on the resamples: percentile; or, where left holds its values on all trials but one, bias-corrected and

@@ -172,7 +172,9 @@ func TestDistances(t *testing.T) {
 			}
 			width += (high - low) / repetitions
 		}
-		t.Logf("%v apart: held by %d of %d intervals, %.3f wide", far, held, repetitions, width)
+		if width > 0.25 {
+			t.Errorf("%v apart: intervals are %v wide", far, width)
+		}
 		if held < repetitions*92/100 {
 			t.Errorf("%v apart: held by %d of %d intervals", far, held, repetitions)
 		}
