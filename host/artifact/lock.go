@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,13 +30,38 @@ const (
 )
 
 // LockRun takes a run's folder, which exists, for the host alone, until unlock is called or the process ends, by any means. Where another host has it, or
-// shards of it are running, the error wraps [ErrRunLocked].
+// shards of it are running, the error wraps [ErrRunLocked]. Files that a host had begun when it was killed are removed.
 func LockRun(dir string) (unlock func() error, err error) {
 	l := newLock(dir, LockFile)
 	if err := take(dir, l, l.TryLockContext); err != nil {
 		return nil, err
 	}
+	for _, folder := range []string{dir, filepath.Join(dir, FiguresDir)} {
+		if err := removeBegun(folder); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	return l.Close, nil
+}
+
+// begun are the names of files under way in a run's folder: hidden, that of the file, and a random number.
+var begun = regexp.MustCompile(`^\..+\.(csv|html|json|png|svg|yaml)\d+$`)
+
+// removeBegun removes what was begun in a folder and never got its name; there may be no folder.
+func removeBegun(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("artifact: %w", err)
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !begun.MatchString(e.Name()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("artifact: what a killed host left: %w", err)
+		}
+	}
+	return nil
 }
 
 // LockShard takes a share, e.g. "2/4", of the study in a folder, which exists: other shards may run beside it, but neither the same one nor a host

@@ -283,6 +283,43 @@ func TestShards(t *testing.T) {
 	}
 }
 
+// TestLockRunRemovesWhatWasBegun: a host that was killed while it wrote leaves files without a name of their own, which the next one removes, and nothing else.
+func TestLockRunRemovesWhatWasBegun(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, FiguresDir), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	pending, err := createPending(filepath.Join(dir, FiguresDir, "latents.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pending.Cleanup()
+	left := []string{"results.json", ".hidden.json", "figure.png12", filepath.Join(FiguresDir, "latents.svg"), filepath.Join(FiguresDir, ".written.json")}
+	gone := []string{".report.html123", filepath.Join(FiguresDir, ".rates.svg9876543210")}
+	for _, name := range slices.Concat(left, gone) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := LockRun(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range left {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range append(gone, filepath.Join(FiguresDir, filepath.Base(pending.Name()))) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
 func TestLockRun(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := LockRun(dir)
