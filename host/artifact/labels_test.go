@@ -19,7 +19,9 @@ func TestLabels(t *testing.T) {
 		spec task.Spec
 		want Labels
 	}{
-		"some":     {spec, Labels{BinWidth: 0.02, Inputs: spec.InputLabels, Outputs: spec.OutputLabels, Extra: spec.Extra, Conditions: spec.ConditionNames}},
+		"some": {spec, Labels{BinWidth: 0.02, Inputs: spec.InputLabels, Outputs: spec.OutputLabels, Extra: spec.Extra, Conditions: spec.ConditionNames}},
+		"loop": {task.Spec{Loop: &task.Loop{StateLabels: []string{"hand x", "hand y"}}, Loss: task.Loss{Terms: []task.Term{{HorizonEpochs: 7}, {}, {HorizonEpochs: 200}}}},
+			Labels{State: []string{"hand x", "hand y"}, HorizonEpochs: 200}},
 		"none":     {task.Spec{}, Labels{}},
 		"too long": {long, Labels{}},
 	} {

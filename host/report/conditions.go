@@ -2,8 +2,12 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/ctdb-host/ctdb/host/report/figure"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -13,9 +17,14 @@ import (
 // conditionScore is how trials of one condition went.
 type conditionScore struct {
 	name string
-	// success is the mean over n trials, low to high its interval.
+	// success is the mean over n trials, low to high its interval; NaN where it has none.
 	success, low, high float64
 	n                  int
+}
+
+// shares says whether every trial is a success or none, so that means are shares of trials.
+func shares(success []float64) bool {
+	return !slices.ContainsFunc(success, func(v float64) bool { return v != 0 && v != 1 && !math.IsNaN(v) && !math.IsInf(v, 0) })
 }
 
 // conditionScores sums a score up by condition, in the order of their numbers; conditions without a trial are left out.
@@ -23,23 +32,21 @@ func conditionScores(s task.Score) []conditionScore {
 	if len(s.Condition) != len(s.Success) {
 		return nil
 	}
-	sums, counts := map[int64]float64{}, map[int64]int{}
+	of := map[int64][]float64{}
 	for i, c := range s.Condition {
 		if v := s.Success[i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
-			sums[c] += v
-			counts[c]++
+			of[c] = append(of[c], v)
 		}
 	}
-	var numbers []int64
-	for c := range counts {
-		numbers = append(numbers, c)
-	}
-	slices.Sort(numbers)
+	whole := shares(s.Success)
 	var out []conditionScore
-	for _, c := range numbers {
-		row := conditionScore{name: conditionName(s.ConditionNames, c), n: counts[c]}
-		row.success = sums[c] / float64(row.n)
-		row.low, row.high = wilson(row.success, row.n)
+	for _, c := range slices.Sorted(maps.Keys(of)) {
+		row := conditionScore{name: conditionName(s.ConditionNames, c), success: stat.Mean(of[c], nil), n: len(of[c])}
+		if whole {
+			row.low, row.high = wilson(row.success, row.n)
+		} else {
+			row.low, row.high = student(of[c])
+		}
 		out = append(out, row)
 	}
 	return out
@@ -59,6 +66,20 @@ func wilson(p float64, n int) (low, high float64) {
 	mid := (p + z*z/(2*k)) / (1 + z*z/k)
 	half := z / (1 + z*z/k) * math.Sqrt(p*(1-p)/k+z*z/(4*k*k))
 	return max(0, mid-half), min(1, mid+half)
+}
+
+// student is the 95% interval of the mean of some values (Student 1908), no wider than [0, 1] where they are not; NaN for fewer than two.
+func student(values []float64) (low, high float64) {
+	if len(values) < 2 {
+		return math.NaN(), math.NaN()
+	}
+	mean, sd := stat.MeanStdDev(values, nil)
+	half := distuv.StudentsT{Sigma: 1, Nu: float64(len(values) - 1)}.Quantile(0.975) * stat.StdErr(sd, float64(len(values)))
+	low, high = mean-half, mean+half
+	if slices.Min(values) >= 0 && slices.Max(values) <= 1 {
+		low, high = max(0, low), min(1, high)
+	}
+	return low, high
 }
 
 // overall is the mean of the conditions' success, each counted alike.
@@ -103,8 +124,11 @@ func success(s task.Score) (f component.Figure, ok bool) {
 		n += fmt.Sprintf(" to %d", most)
 	}
 	f.Name, f.Title = "success", "Success by condition"
-	f.Caption = fmt.Sprintf("The share of validation trials that the task counts as successful, with Wilson's 95%% interval over n = %s trials of each condition. The mean over the conditions is %.3f.",
-		n, overall(rows))
+	what := "The share of validation trials that the task counts as successful, with Wilson's 95% interval"
+	if !shares(s.Success) {
+		what = "The mean of validation trials' success, which this task gives as a fraction, with Student's 95% interval of a mean, cut to [0, 1],"
+	}
+	f.Caption = fmt.Sprintf("%s over n = %s trials of each condition. The mean over the conditions is %.3f.", what, n, overall(rows))
 	if shown := panels * each; shown < len(rows) {
 		f.Caption += fmt.Sprintf(" The first %d of %d conditions.", shown, len(rows))
 	}
@@ -118,6 +142,9 @@ func successList(s task.Score) (list, bool) {
 		return list{}, false
 	}
 	l := list{Title: "Success by condition", Head: []string{"condition", "success", "95% interval", "", "n"}, Right: []bool{false, true, true, true, true}}
+	if !shares(s.Success) {
+		l.Head[1] = "mean success"
+	}
 	for _, r := range rows {
 		l.Rows = append(l.Rows, []string{r.name, number(r.success), number(r.low), number(r.high), fmt.Sprint(r.n)})
 	}

@@ -29,6 +29,31 @@ func TestWilson(t *testing.T) {
 	}
 }
 
+// TestMeanSuccess: of fractions the interval is that of a mean, not that of a share of trials. The interval is held against that which R prints for the differences of its data set sleep
+// (Student 1908): 0.7001142 to 2.4598858.
+func TestMeanSuccess(t *testing.T) {
+	low, high := student([]float64{1.2, 2.4, 1.3, 1.3, 0, 1, 1.8, 0.8, 4.6, 1.4})
+	if math.Abs(low-0.7001142) > 1e-6 || math.Abs(high-2.4598858) > 1e-6 {
+		t.Errorf("interval %v to %v", low, high)
+	}
+	if low, high := student([]float64{1, 1, 0.7}); low < 0 || high != 1 {
+		t.Errorf("fractions have the interval %v to %v", low, high)
+	}
+	s := task.Score{ConditionNames: []string{"bit 1", "bit 2", "bit 3"}, Condition: []int64{0, 0, 0, 0, 1, 1, 1, 1, 2}, Success: []float64{0.9, 0.91, 0.9, 0.91, 1, 1, 0, 1, 0.5}}
+	rows := conditionScores(s)
+	if r := rows[0]; r.high-r.low > 0.02 || r.low > 0.905 || r.high < 0.905 || !math.IsNaN(rows[2].low) || !math.IsNaN(rows[2].high) {
+		t.Errorf("conditions %+v", rows)
+	}
+	f, ok := success(s)
+	if !ok || strings.Contains(f.Caption, "share") || strings.Contains(f.Caption, "Wilson") || !strings.Contains(f.Caption, "Student's 95% interval of a mean") || !strings.Contains(f.Caption, "n = 1 to 4") {
+		t.Errorf("caption %q", f.Caption)
+	}
+	must(t, figure.New(figure.Palette{}).SVG(&bytes.Buffer{}, f))
+	if l, ok := successList(s); !ok || l.Head[1] != "mean success" || l.Rows[2][2] != "" {
+		t.Errorf("list %+v", l)
+	}
+}
+
 // TestSuccess draws bars of the conditions that there are trials of, in their order.
 func TestSuccess(t *testing.T) {
 	s := task.Score{ConditionNames: []string{"Pro", "none", "Anti"}}

@@ -115,8 +115,8 @@ func componentOf(r artifact.Record) string {
 	return s
 }
 
-// training says how a training went.
-func training(t *artifact.TrainSummary) []pair {
+// training says how a training went; best names the loss that decided which weights were the best.
+func training(t *artifact.TrainSummary, best string) []pair {
 	if t == nil {
 		return nil
 	}
@@ -131,7 +131,7 @@ func training(t *artifact.TrainSummary) []pair {
 		if t.KeptBest {
 			kept = "its weights kept"
 		}
-		out = append(out, pair{"best validation loss", fmt.Sprintf("%s at epoch %d, %s", v, t.BestEpoch, kept)})
+		out = append(out, pair{best, fmt.Sprintf("%s at epoch %d, %s", v, t.BestEpoch, kept)})
 	}
 	if v := number(float64(t.LastLoss)); v != "" {
 		out = append(out, pair{"last training loss", v})

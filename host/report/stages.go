@@ -198,7 +198,7 @@ func binsOf(n int, width float64) string {
 
 // training says how a stage's training went, from where it began and how long it took.
 func (c *composer) training(st artifact.Stage) []pair {
-	out := training(st.Record.Train)
+	out := training(st.Record.Train, bestLoss(st))
 	if sum := st.Record.Inputs["from"]; sum != "" {
 		from := "the weights " + short(sum)
 		for _, u := range c.provenance.Stages {
