@@ -12,6 +12,7 @@
 #define MIN64(a, b) _mm256_min_pd((__m256d)(a), (__m256d)(b))
 #define MAX32(a, b) _mm256_max_ps((__m256)(a), (__m256)(b))
 #define MAX64(a, b) _mm256_max_pd((__m256d)(a), (__m256d)(b))
+#define WIDE(a, b) (vq) _mm256_mul_epu32((__m256i)(a), (__m256i)(b))
 #define STREAM32(p, a) _mm256_stream_ps(p, (__m256)(a))
 #define STREAM64(p, a) _mm256_stream_pd(p, (__m256d)(a))
 #define STREAM_FENCE() _mm_sfence()

@@ -12,6 +12,7 @@
 #define MIN64(a, b) _mm512_min_pd((__m512d)(a), (__m512d)(b))
 #define MAX32(a, b) _mm512_max_ps((__m512)(a), (__m512)(b))
 #define MAX64(a, b) _mm512_max_pd((__m512d)(a), (__m512d)(b))
+#define WIDE(a, b) (vq) _mm512_mul_epu32((__m512i)(a), (__m512i)(b))
 #define STREAM32(p, a) _mm512_stream_ps(p, (__m512)(a))
 #define STREAM64(p, a) _mm512_stream_pd(p, (__m512d)(a))
 #define STREAM_FENCE() _mm_sfence()

@@ -1,32 +1,34 @@
 // Philox4x32-10 for 16 consecutive blocks at once, and what is made of its words; the layout is described in philox.go.
 
-// w[word][q]: block first + q.
+// w[word][q]: block first + q. A word stands in the lower half of 64 bits, where the instruction that multiplies wants it, and the upper half holds anything; blocks of even and of odd q
+// are vectors of their own.
 static void FN(philox)(uint64_t key, uint64_t trial, uint32_t bin, uint32_t first, uint32_t w[4][16])
 {
-	uint32_t c0[16], c1[16], c2[16], c3[16];
-	for (int q = 0; q < 16; q++) {
-		c0[q] = first + q;
-		c1[q] = bin;
-		c2[q] = (uint32_t)trial;
-		c3[q] = (uint32_t)(trial >> 32);
-	}
-	uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-	for (int round = 0; round < 10; round++) {
-		_Pragma("GCC ivdep") for (int q = 0; q < 16; q++) {
-			uint64_t p0 = (uint64_t)c0[q] * 0xD2511F53u, p1 = (uint64_t)c2[q] * 0xCD9E8D57u;
-			uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1[q] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3[q] ^ k1;
-			c1[q] = (uint32_t)p1;
-			c3[q] = (uint32_t)p0;
-			c0[q] = n0;
-			c2[q] = n2;
+	enum { pair = VB / 4 };
+	for (int at = 0; at < 16; at += pair) {
+		vq c[2][4], k0 = (vq){} + key, k1 = (vq){} + (key >> 32);
+		for (int odd = 0; odd < 2; odd++) {
+			for (int i = 0; i < pair / 2; i++) c[odd][0][i] = first + at + 2 * i + odd;
+			c[odd][1] = (vq){} + bin;
+			c[odd][2] = (vq){} + trial;
+			c[odd][3] = (vq){} + (trial >> 32);
 		}
-		k0 += 0x9E3779B9u;
-		k1 += 0xBB67AE85u;
+		for (int round = 0; round < 10; round++) {
+			for (int odd = 0; odd < 2; odd++) {
+				vq p0 = WIDE(c[odd][0], (vq){} + 0xD2511F53u), p1 = WIDE(c[odd][2], (vq){} + 0xCD9E8D57u);
+				c[odd][0] = (p1 >> 32) ^ c[odd][1] ^ k0;
+				c[odd][2] = (p0 >> 32) ^ c[odd][3] ^ k1;
+				c[odd][1] = p1;
+				c[odd][3] = p0;
+			}
+			k0 += 0x9E3779B9u;
+			k1 += 0xBB67AE85u;
+		}
+		for (int word = 0; word < 4; word++) {
+			vq both = (c[0][word] & 0xFFFFFFFFu) | c[1][word] << 32;
+			__builtin_memcpy(&w[word][at], &both, sizeof both);
+		}
 	}
-	__builtin_memcpy(w[0], c0, sizeof c0);
-	__builtin_memcpy(w[1], c1, sizeof c1);
-	__builtin_memcpy(w[2], c2, sizeof c2);
-	__builtin_memcpy(w[3], c3, sizeof c3);
 }
 
 // 64 standard normal numbers of one group of channels, by Box and Muller.

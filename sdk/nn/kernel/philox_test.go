@@ -108,3 +108,13 @@ func TestDropout(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkNormals is a step's noise of 64 units; bytes are those of the numbers.
+func BenchmarkNormals(b *testing.B) {
+	s := Shape{B: ShardRows, T: 500, C: 64, Threads: 1}
+	x := make([]float32, s.B*s.T*s.C)
+	b.SetBytes(int64(4 * len(x)))
+	for b.Loop() {
+		must(b, Normals(s, 1, nil, x))
+	}
+}

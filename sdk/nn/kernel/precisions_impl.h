@@ -1,6 +1,7 @@
-// Both precisions of a variant. Expected: VB, MR, NV, VARIANT_NAME, and of vectors of either precision SQRT32 and
+// Both precisions of a variant. Expected: VB, MR, NV, VARIANT_NAME, of vectors of either precision SQRT32 and
 // SQRT64, MIN.. and MAX.. that give their second argument, or NaN, where it is NaN, STREAM.., a store past the
-// caches, and STREAM_FENCE, which completes such stores.
+// caches, and STREAM_FENCE, which completes such stores; and of vectors of 64-bit integers WIDE, the products of
+// their lower halves.
 #include "kernel.h"
 
 #define REAL float

@@ -3,10 +3,12 @@
 typedef REAL T_(v) __attribute__((vector_size(VB), may_alias));
 typedef REAL T_(vu) __attribute__((vector_size(VB), may_alias, aligned(sizeof(REAL))));
 typedef INT T_(vi) __attribute__((vector_size(VB), may_alias));
+typedef uint64_t T_(vq) __attribute__((vector_size(VB), may_alias));
 typedef double T_(vd) __attribute__((vector_size(VB / sizeof(REAL) * 8), may_alias));
 #define v T_(v)
 #define vu T_(vu)
 #define vi T_(vi)
+#define vq T_(vq)
 #define vd T_(vd)
 enum { T_(lanes) = VB / sizeof(REAL) };
 #define VL T_(lanes)

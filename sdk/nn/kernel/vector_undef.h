@@ -7,6 +7,7 @@
 #undef v
 #undef vu
 #undef vi
+#undef vq
 #undef vd
 #undef VL
 #undef IS_DOUBLE
