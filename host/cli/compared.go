@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -266,32 +263,21 @@ func (r *compared) task() *experiment.Use {
 	if r.own == nil {
 		return nil
 	}
-	const prefix = "components.task."
-	parts := r.own.Record.KeyParts
-	var name, plugin string
-	var seed uint64
-	if json.Unmarshal([]byte(parts[prefix+"component"]), &name) != nil {
+	on, known := r.own.Record.Keyed("task")
+	if !known {
 		return nil
 	}
-	_ = json.Unmarshal([]byte(parts[prefix+"plugin"]), &plugin)
-	if plugin != "" && plugin != "builtin" {
-		name = plugin + ":" + name
+	if on.Plugin != "" && on.Plugin != "builtin" {
+		on.Component = on.Plugin + ":" + on.Component
 	}
-	ref, err := registry.ParseRef(name)
+	ref, err := registry.ParseRef(on.Component)
 	if err != nil {
 		return nil
 	}
-	if seed, err = strconv.ParseUint(parts[prefix+"seed"], 10, 64); err != nil {
-		return nil
-	}
-	u := &experiment.Use{Ref: ref, Params: param.Values{}, Seed: seed}
-	for path, text := range parts {
-		if name, ok := strings.CutPrefix(path, prefix+"params."); ok {
-			v, err := artifact.DecodeValue([]byte(text))
-			if err != nil {
-				return nil
-			}
-			u.Params[name] = v
+	u := &experiment.Use{Ref: ref, Params: param.Values{}, Seed: on.Seed}
+	for name, text := range on.Params {
+		if u.Params[name], err = artifact.DecodeValue([]byte(text)); err != nil {
+			return nil
 		}
 	}
 	return u
@@ -299,16 +285,16 @@ func (r *compared) task() *experiment.Use {
 
 // otherTask says in what the tasks of a network and of another's run differ, but for the seed of their trials; empty where they are one, as far as is known.
 func otherTask(a, b artifact.Record, run string) string {
-	const prefix = "components.task."
-	one, other := a.KeyParts, b.KeyParts
-	if x, y := one[prefix+"component"], other[prefix+"component"]; x != y && x != "" && y != "" {
-		return fmt.Sprintf("it was trained on %s, the network of %s on %s", strings.Trim(x, `"`), run, strings.Trim(y, `"`))
+	one, known := a.Keyed("task")
+	other, too := b.Keyed("task")
+	if !known || !too {
+		return ""
 	}
-	for _, path := range slices.Sorted(maps.Keys(one)) {
-		name, ok := strings.CutPrefix(path, prefix+"params.")
-		if v, known := other[path]; ok && known && v != one[path] {
-			return fmt.Sprintf("it was trained with %s %s of %s, the network of %s with %s", name, one[path], strings.Trim(one[prefix+"component"], `"`), run, v)
+	for _, d := range one.Differences(other) {
+		if d.Param == "" {
+			return fmt.Sprintf("it was trained on %s, the network of %s on %s", d.One, run, d.Other)
 		}
+		return fmt.Sprintf("it was trained with %s %s of %s, the network of %s with %s", d.Param, d.One, one.Component, run, d.Other)
 	}
 	return ""
 }

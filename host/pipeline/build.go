@@ -6,7 +6,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
@@ -339,8 +338,8 @@ func (p *pointBuilder) addScore(st *stage, label string, score *source, folder s
 	}
 	on := *p.task
 	if rec, err := artifact.ReadRecord(folder); err == nil {
-		if seed, err := strconv.ParseUint(rec.KeyParts["components.task.seed"], 10, 64); err == nil {
-			on.seed = seed
+		if trained, known := rec.Keyed("task"); known {
+			on.seed = trained.Seed
 		}
 	}
 	st.uses[scoringRole(label)] = on

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -180,26 +179,22 @@ func (v *validation) network(ctx context.Context, folder string, on *experiment.
 // otherTask says in what the task that a network was trained on, as its record has it, differs from the experiment's. The seed of the trials and parameters that
 // either does not know do not count.
 func otherTask(rec artifact.Record, u *experiment.Use) []string {
-	const prefix = "components.task."
-	now, err := KeyParts{Components: map[string]KeyComponent{"task": {Component: u.Info.Name.String(), Params: u.Params}}}.Flat()
-	was := rec.KeyParts
-	if err != nil || was[prefix+"component"] == "" {
+	was, known := rec.Keyed("task")
+	flat, err := KeyParts{Components: map[string]KeyComponent{"task": {Component: u.Info.Name.String(), Params: u.Params}}}.Flat()
+	if err != nil || !known {
 		return nil
 	}
-	if a, b := was[prefix+"component"], now[prefix+"component"]; a != b {
-		return []string{fmt.Sprintf("the network was trained on %s, the experiment's task is %s", unquoted(a), unquoted(b))}
-	}
+	now, _ := artifact.Record{KeyParts: flat}.Keyed("task")
 	var out []string
-	for _, path := range slices.Sorted(maps.Keys(now)) {
-		name, ok := strings.CutPrefix(path, prefix+"params.")
-		if before, known := was[path]; ok && known && before != now[path] {
-			out = append(out, fmt.Sprintf("the network was trained with %s %s of %s, the experiment's task has %s", name, before, u.Info.Name, now[path]))
+	for _, d := range was.Differences(now) {
+		if d.Param == "" {
+			out = append(out, fmt.Sprintf("the network was trained on %s, the experiment's task is %s", d.One, d.Other))
+			continue
 		}
+		out = append(out, fmt.Sprintf("the network was trained with %s %s of %s, the experiment's task has %s", d.Param, d.One, was.Component, d.Other))
 	}
 	return out
 }
-
-func unquoted(leaf string) string { return strings.Trim(leaf, `"`) }
 
 // fitted looks at the folder of a fit that is loaded: of a model that was fitted to spikes, or of another network that was trained on the task.
 func (v *validation) fitted(ctx context.Context, e *experiment.Experiment, f *experiment.Fit, k *known) ([]param.Problem, error) {

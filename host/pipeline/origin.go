@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
@@ -30,8 +29,8 @@ func simulatedFrom(e *experiment.Experiment, on use) *use {
 	if err != nil || weights != rec.Inputs["weights"] {
 		return nil
 	}
-	seed, err := strconv.ParseUint(rec.KeyParts["components.task.seed"], 10, 64)
-	if err != nil {
+	of, known := rec.Keyed("task")
+	if !known {
 		return nil
 	}
 	given := param.Values{}
@@ -50,7 +49,7 @@ func simulatedFrom(e *experiment.Experiment, on use) *use {
 	if len(problems) > 0 {
 		return nil
 	}
-	on.seed, on.overlay = seed, param.Values{}
+	on.seed, on.overlay = of.Seed, param.Values{}
 	for name := range given {
 		on.overlay[name] = whole[name]
 	}
@@ -59,14 +58,7 @@ func simulatedFrom(e *experiment.Experiment, on use) *use {
 
 // sameModel reports whether the model of two records is one component with one set of parameters.
 func sameModel(a, b artifact.Record) bool {
-	of := func(rec artifact.Record) map[string]string {
-		out := map[string]string{}
-		for path, text := range rec.KeyParts {
-			if path == "components.model.component" || strings.HasPrefix(path, "components.model.params.") {
-				out[path] = text
-			}
-		}
-		return out
-	}
-	return maps.Equal(of(a), of(b))
+	one, known := a.Keyed("model")
+	other, too := b.Keyed("model")
+	return known && too && one.Component == other.Component && maps.Equal(one.Params, other.Params)
 }

@@ -196,13 +196,13 @@ func (c *composer) componentBehind(label string) string {
 	if st, ok := c.run.Stage(name); ok {
 		return st.Record.Component
 	}
-	part := "components.subject/" + label + ".component"
+	role := "subject/" + label
 	if label == experiment.Truth {
-		part = "components.truth.component"
+		role = "truth"
 	}
 	for _, st := range c.stages(artifact.CompareStage) {
-		if name := keyPart(st, part); name != "" {
-			return name
+		if k, ok := st.Record.Keyed(role); ok {
+			return k.Component
 		}
 	}
 	for _, f := range c.outline.Fit {
@@ -217,15 +217,6 @@ func (c *composer) componentBehind(label string) string {
 		return rec.Component
 	}
 	return ""
-}
-
-// keyPart is a text among the parts of a stage's key; empty where it is none of them.
-func keyPart(st artifact.Stage, part string) string {
-	var text string
-	if json.Unmarshal([]byte(st.Record.KeyParts[part]), &text) != nil {
-		return ""
-	}
-	return text
 }
 
 // findNetworks tells the task-trained networks among the experiment's fits: by what the comparisons have on record, or by the folders that they were loaded from.
@@ -255,8 +246,8 @@ func (c *composer) dataLine(st *artifact.Stage) string {
 		if _, simulated := c.run.Stage(artifact.SimulateStage); simulated || c.outline.Simulate != nil || st == nil {
 			return ""
 		}
-		if st.Record.KeyParts["settings.networks"] != "" {
-			return "no spikes: the trials of the task" + within(keyPart(*st, "components.trials.component")) + ", which each network was run over"
+		if on, ok := st.Record.Keyed("trials"); ok && st.Record.KeyParts["settings.networks"] != "" {
+			return "no spikes: the trials of the task" + within(on.Component) + ", which each network was run over"
 		}
 		return "none: the network alone, its dynamics and its task's score"
 	}

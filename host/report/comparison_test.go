@@ -24,7 +24,7 @@ func (s *synthetic) second(t *testing.T) *artifact.Run {
 	must(t, err)
 	rec.Params = param.Values{"n_delays": int64(20), "rank": int64(50), "alpha": []float64{1, 0.5}}
 	rec.Defaults = param.Values{"n_delays": int64(10), "rank": int64(50), "alpha": []float64{1, 0.5}}
-	rec.KeyParts = map[string]string{"settings.networks": `["net2"]`, "components.subject/net2.component": `"model/vanilla-rnn"`}
+	rec.KeyParts = map[string]string{"settings.networks": `["net2"]`, "components.subject/net2.component": `"model/vanilla-rnn"`, "components.subject/net2.seed": "0"}
 	rec.Notes = []string{"It does not promise the same bytes."}
 	must(t, rec.Write(dir))
 	must(t, artifact.WriteFigure(dir, component.Figure{
