@@ -204,6 +204,7 @@ func sideBySide(x goldenTensor) goldenTensor {
 
 // TestGoldenCells takes single steps, sequences of one bin, and the layers beside them.
 func TestGoldenCells(t *testing.T) {
+	seen := 0
 	for _, c := range golden(t, "nn.json") {
 		prefix, readout := "", false
 		switch {
@@ -213,6 +214,7 @@ func TestGoldenCells(t *testing.T) {
 		default:
 			continue
 		}
+		seen++
 		t.Run(c.Name, func(t *testing.T) {
 			x, h := c.Tensors["x"], c.Tensors["h"]
 			b := x.Shape[0]
@@ -241,13 +243,18 @@ func TestGoldenCells(t *testing.T) {
 			check(t, g, 1e-10, nodes, c.Tensors)
 		})
 	}
+	if seen == 0 {
+		t.Error("no cases")
+	}
 }
 
 func TestGoldenLinear(t *testing.T) {
+	seen := 0
 	for _, c := range golden(t, "nn.json") {
 		if c.Name != "linear/float64" {
 			continue
 		}
+		seen++
 		x := c.Tensors["x"]
 		for _, shape := range [][]int{x.Shape, {1, x.Shape[0], x.Shape[1]}} {
 			g := NewGraph[float64](nil, Config[float64]{Rows: shape[0], Training: true})
@@ -259,6 +266,9 @@ func TestGoldenLinear(t *testing.T) {
 			nodes["h_next"] = y
 			check(t, g, 1e-10, nodes, c.Tensors)
 		}
+	}
+	if seen == 0 {
+		t.Error("no cases")
 	}
 }
 
