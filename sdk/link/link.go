@@ -51,9 +51,9 @@ type Link struct {
 }
 
 // The shards of a party, and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More shards need
-// fewer messages and more memory for tapes, about 25 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
+// fewer messages and more memory for tapes, about 13 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
 const (
-	partyShards = 8
+	partyShards = 16
 	parties     = 2
 )
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn"
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -107,14 +108,14 @@ func spec() task.Spec {
 // together takes a batch through environments, a goroutine for each shard, as a trainer does.
 func together(l *Link, batch int, f func(shard, rows int) error) []error {
 	l.Reset()
-	shards := (batch + 31) / 32
+	shards := kernel.ShardCount(batch)
 	errs := make([]error, shards)
 	var wg sync.WaitGroup
 	for s := range shards {
 		wg.Go(func() {
 			l.Enter()
 			defer l.Leave()
-			if errs[s] = f(s, min(32, batch-32*s)); errs[s] != nil && !errors.Is(errs[s], ErrElsewhere) {
+			if errs[s] = f(s, min(kernel.ShardRows, batch-kernel.ShardRows*s)); errs[s] != nil && !errors.Is(errs[s], ErrElsewhere) {
 				l.Fail(errs[s])
 			}
 		})
@@ -124,7 +125,7 @@ func together(l *Link, batch int, f func(shard, rows int) error) []error {
 }
 
 func TestShardsStepTogether(t *testing.T) {
-	const batch = 100
+	const batch = 3*kernel.ShardRows + 4
 	for _, c := range []struct{ options, parties int }{{1, 4}, {2, 2}, {3, 2}, {4, 1}, {9, 1}} {
 		e := &echo{}
 		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 2, Shards: c.options})
@@ -138,7 +139,7 @@ func TestShardsStepTogether(t *testing.T) {
 			x, y, s := make([]float64, rows*bins), make([]float64, rows*bins), make([]float64, rows*bins)
 			var trials []uint64
 			for r := range rows {
-				trials = append(trials, uint64(1000+32*shard+r))
+				trials = append(trials, uint64(1000+kernel.ShardRows*shard+r))
 			}
 			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard, Trials: trials, Seed: 1}, Tape: true, Truncate: 2}, x); err != nil {
 				return err
@@ -200,6 +201,7 @@ func TestShardsStepTogether(t *testing.T) {
 
 // TestOneFailsForAll: a shard that ends before it has begun, or in the middle, lets nobody wait for it, and the episodes end.
 func TestOneFailsForAll(t *testing.T) {
+	const batch = 7*kernel.ShardRows + 10
 	broken := errors.New("broken")
 	for _, when := range []int{-1, 1} {
 		e := &echo{}
@@ -207,13 +209,13 @@ func TestOneFailsForAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		errs := together(l, 250, func(shard, rows int) error {
+		errs := together(l, batch, func(shard, rows int) error {
 			if shard == 2 && when < 0 {
 				return broken
 			}
 			env := Environment[float32](l, rows, task.Valid, nil)
 			x, y, s := make([]float32, rows*bins), make([]float32, rows*bins), make([]float32, rows*bins)
-			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 250, Shard: shard}}, x); err != nil {
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard}}, x); err != nil {
 				return err
 			}
 			defer func() { _ = env.End() }()
@@ -274,7 +276,7 @@ func steps(l *Link, batch int) []error {
 		x := make([]float32, rows*bins)
 		var trials []uint64
 		for r := range rows {
-			trials = append(trials, uint64(1000+32*shard+r))
+			trials = append(trials, uint64(1000+kernel.ShardRows*shard+r))
 		}
 		if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard, Trials: trials}}, x); err != nil {
 			return err
@@ -384,7 +386,7 @@ func TestWorkers(t *testing.T) {
 	}
 	defer l.Close()
 	for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
-		if got, want := Workers(batch), l.Workers(batch); got != want || got > 16 {
+		if got, want := Workers(batch), l.Workers(batch); got != want || got > parties*partyShards {
 			t.Errorf("batch %d: %d workers are reckoned with, there are %d", batch, got, want)
 		}
 	}

@@ -23,6 +23,3 @@ package kernel
 
 // Float is the element type of a kernel.
 type Float interface{ float32 | float64 }
-
-// ShardRows is how many trials one worker takes through a sequence at a time. Sums over trials depend on it, in the last digits.
-const ShardRows = 32

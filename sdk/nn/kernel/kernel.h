@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CTDB_SHARD_ROWS = 32, CTDB_FLUSH = 4 }; // rows of a shard; bins between two updates of the weights' gradients
+enum { CTDB_SHARD_ROWS = 16, CTDB_FLUSH = 4 }; // rows of a shard; bins between two updates of the weights' gradients
 
 typedef struct ctdb_ops ctdb_ops;
 

@@ -124,8 +124,8 @@ type SequenceConfig struct {
 
 	// Recompute keeps, of the tape, the state before every segment of that many bins (rounded up to whole fours) and one segment, whose bins are computed once more on the way back:
 	// the same bits in a fraction of the memory, which is least for about the root of T. 0 keeps all. It is without effect with Inference and Dopri5, and there is no closed loop
-	// with it. BenchmarkRecompute: a plan of a GRU of 64 units for 32 trials of 500 bins takes 1.3 MB with segments of 16 bins rather than 21.1, of 5000 bins 3.0 MB with 32 rather
-	// than 207.7, for about a third more time (on a machine that was busy otherwise).
+	// with it. BenchmarkRecompute: a plan of a GRU of 64 units for 16 trials of 500 bins takes 0.7 MB with segments of 16 bins rather than 10.6, of 5000 bins 1.5 MB with 32 rather
+	// than 103.9, for about a third more time (on a machine that was busy otherwise).
 	Recompute int
 
 	Reverse   bool   // walks from bin T-1 to bin 0: the second direction of a bidirectional network

@@ -1,5 +1,8 @@
 package kernel
 
+// #include "kernel.h"
+import "C"
+
 import (
 	"errors"
 	"fmt"
@@ -7,6 +10,10 @@ import (
 	"sync"
 	"sync/atomic"
 )
+
+// ShardRows is how many trials, 16, one worker takes through a sequence at a time. Sums over trials depend on it, in the last digits. A shard of twice as many takes twice as long: a
+// smaller one has less memory, and leaves threads that are done less to wait for.
+const ShardRows = C.CTDB_SHARD_ROWS
 
 // Shards cuts rows trials into shards of ShardRows (the last may be shorter) and calls f for each: shard s holds the rows lo to hi-1. At
 // most threads goroutines (at least 1) pull shards, each with its own worker number below threads, so a worker may own memory. After an
