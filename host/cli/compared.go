@@ -290,11 +290,13 @@ func otherTask(a, b artifact.Record, run string) string {
 	if !known || !too {
 		return ""
 	}
-	for _, d := range one.Differences(other) {
-		if d.Param == "" {
-			return fmt.Sprintf("it was trained on %s, the network of %s on %s", d.One, run, d.Other)
-		}
-		return fmt.Sprintf("it was trained with %s %s of %s, the network of %s with %s", d.Param, d.One, one.Component, run, d.Other)
+	differences := one.Differences(other)
+	if len(differences) == 0 {
+		return ""
 	}
-	return ""
+	d := differences[0]
+	if d.Param == "" {
+		return fmt.Sprintf("it was trained on %s, the network of %s on %s", d.One, run, d.Other)
+	}
+	return fmt.Sprintf("it was trained with %s %s of %s, the network of %s with %s", d.Param, d.One, one.Component, run, d.Other)
 }

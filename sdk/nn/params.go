@@ -59,7 +59,7 @@ func (p *Params[F]) Normal(name string, sd float64, shape ...int) {
 // add adds a parameter. A name that is taken, or a shape that is not positive, is reported by Err.
 func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64) {
 	n, ok := p.check(name, shape, 1)
-	if !ok || p.count(n) {
+	if !ok || p.count(n, name) {
 		return
 	}
 	p.place(name, n, shape)
@@ -72,7 +72,7 @@ func (p *Params[F]) add(name string, shape []int, draw func(*rand.Rand) float64)
 // Empty adds a parameter of rows rows without elements: what PyTorch's cells without inputs have for weight_ih. It is in no graph, and weights that lack it are loaded too.
 func (p *Params[F]) Empty(name string, rows int) {
 	shape := []int{rows, 0}
-	if n, ok := p.check(name, shape, 0); ok && !p.count(n) {
+	if n, ok := p.check(name, shape, 0); ok && !p.count(n, name) {
 		p.place(name, n, shape)
 	}
 }
@@ -104,12 +104,16 @@ func (p *Params[F]) check(name string, shape []int, least int) (int, bool) {
 	return n, true
 }
 
-// count says whether parameters are only counted.
-func (p *Params[F]) count(n int) bool {
-	if p.counted != nil {
-		*p.counted = tensor.Total(*p.counted, int64(n))
+// count says whether parameters are only counted, and listed without elements where they have names.
+func (p *Params[F]) count(n int, names ...string) bool {
+	if p.counted == nil {
+		return false
 	}
-	return p.counted != nil
+	*p.counted = tensor.Total(*p.counted, int64(n))
+	for _, name := range names {
+		p.list = append(p.list, Param[F]{Name: name})
+	}
+	return true
 }
 
 // counted is the number of elements that a declaration adds, math.MaxInt64 where it cannot be made.
@@ -119,6 +123,17 @@ func counted[F kernel.Float](declare func(p *Params[F])) int64 {
 		return math.MaxInt64
 	}
 	return *p.counted
+}
+
+// Names are those of the parameters that a declaration adds, none of which it takes memory for.
+func Names[F kernel.Float](declare func(p *Params[F])) []string {
+	p := &Params[F]{counted: new(int64)}
+	declare(p)
+	var names []string
+	for _, q := range p.list {
+		names = append(names, q.Name)
+	}
+	return names
 }
 
 func (p *Params[F]) draw(q Param[F], draw func(*rand.Rand) float64) {

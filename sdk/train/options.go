@@ -1,5 +1,14 @@
 package train
 
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/sdk/param"
+)
+
 // Options are the parameters of a training whose names, meanings and defaults are the same for every model. Embed them in a component's parameters.
 type Options struct {
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
@@ -7,11 +16,49 @@ type Options struct {
 	MaxUpdates    int     `param:"max_updates" default:"0" min:"0" unit:"step" doc:"optimiser steps that end training, within an epoch if need be; 0 sets no limit besides epochs"`
 	MaxGrowth     float64 `param:"max_growth" default:"1e6" min:"1" doc:"training is ended as diverged when an epoch's mean loss is more than that many times the first step's (or than that number, where the first step's is below 1)"`
 	Schedule
-	Keep string `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+	Freeze  []string `param:"freeze" default:"" doc:"parameters that stay as they are, by name or by a pattern in which * is any text (encoder.*), e.g. in a training that begins with the weights of another"`
+	NoDecay []string `param:"no_decay" default:"" doc:"parameters without weight decay, by name or by a pattern, e.g. *bias*"`
+	Keep    string   `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
 }
 
 // Config is the trainer's, with what differs from model to model.
 func (o Options) Config(epochs, batchSize int, lr, weightDecay, clip float64) Config {
 	return Config{Epochs: epochs, BatchSize: batchSize, Optimiser: Adam(lr, weightDecay, o.Optimizer == "adamw"), Clip: clip,
-		Patience: o.EarlyStopping, MaxSteps: o.MaxUpdates, MaxGrowth: o.MaxGrowth, KeepLast: o.Keep == "last", Schedule: o.Schedule.Rates(lr, weightDecay, epochs)}
+		Patience: o.EarlyStopping, MaxSteps: o.MaxUpdates, MaxGrowth: o.MaxGrowth, KeepLast: o.Keep == "last", Schedule: o.Schedule.Rates(lr, weightDecay, epochs), ParamGroups: o.groups()}
+}
+
+// groups are those that Freeze and NoDecay make. What both match is frozen.
+func (o Options) groups() []ParamGroup {
+	var out []ParamGroup
+	for _, match := range o.Freeze {
+		out = append(out, ParamGroup{Match: match})
+	}
+	for _, match := range o.NoDecay {
+		out = append(out, ParamGroup{Match: match, LR: 1})
+	}
+	return out
+}
+
+// Check reports what is wrong with Freeze and NoDecay in a model whose parameters have these names.
+func (o Options) Check(names []string) []param.Problem {
+	var problems []param.Problem
+	matched := func(option string, patterns []string) (left []string) {
+		left = slices.Clone(names)
+		for _, pattern := range patterns {
+			matches := func(name string) bool { ok, _ := path.Match(pattern, name); return ok }
+			if _, err := path.Match(pattern, ""); err != nil {
+				problems = append(problems, param.Problem{Path: option, Message: fmt.Sprintf("%q is not allowed: %v", pattern, err)})
+			} else if !slices.ContainsFunc(names, matches) {
+				problems = append(problems, param.Problem{Path: option, Message: fmt.Sprintf("%q is not allowed: no parameter has such a name", pattern),
+					Hint: "the parameters are " + strings.Join(names, ", ")})
+			}
+			left = slices.DeleteFunc(left, matches)
+		}
+		return left
+	}
+	if len(matched("freeze", o.Freeze)) == 0 && len(names) > 0 {
+		problems = append(problems, param.Problem{Path: "freeze", Message: "leaves no parameter to train"})
+	}
+	matched("no_decay", o.NoDecay)
+	return problems
 }

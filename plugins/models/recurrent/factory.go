@@ -9,6 +9,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
+	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
@@ -53,6 +54,8 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			problems := slices.Concat(Problems(p), d.Schedule.Check(d.LR, d.Epochs), Check(t))
 			if t.Task != nil {
 				problems = append(problems, checkRecompute(t.Task, d.Recompute)...)
+				c := configure(design(p), component.Env{}, *t.Task)
+				problems = append(problems, d.Options.Check(nn.Names(c.declare))...)
 			}
 			return problems
 		},
@@ -94,6 +97,10 @@ func Open[F kernel.Float](d Design[F], env component.Env, t model.Target, identi
 	if t.Task == nil {
 		return nil, component.Invalid("target", "is missing: a task's specification is needed")
 	}
-	return New(Config[F]{Cell: d.Cell, Prefix: d.Prefix, FromZero: d.FromZero, ReadoutSD: d.ReadoutSD, Spec: *t.Task, Env: env,
-		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Truncate: d.Training.Truncate, Recompute: d.Training.Recompute, Training: d.Training.Config(), Identity: identity})
+	return New(configure(d, env, *t.Task, identity...))
+}
+
+func configure[F kernel.Float](d Design[F], env component.Env, s task.Spec, identity ...any) Config[F] {
+	return Config[F]{Cell: d.Cell, Prefix: d.Prefix, FromZero: d.FromZero, ReadoutSD: d.ReadoutSD, Spec: s, Env: env,
+		InitialNoise: d.InitialNoise, Noise: d.Noise, LatentL2: d.LatentL2, Truncate: d.Training.Truncate, Recompute: d.Training.Recompute, Training: d.Training.Config(), Identity: identity}
 }

@@ -78,6 +78,14 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	p := nn.NewParams[F](c.Env.Seed)
+	if c.declare(p); p.Err() != nil {
+		return nil, p.Err()
+	}
+	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
+}
+
+// declare adds the model's parameters.
+func (c *Config[F]) declare(p *nn.Params[F]) {
 	if !c.FromZero {
 		p.Zeros("latent_ics", c.Cell.StateSize())
 	}
@@ -88,10 +96,6 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 	} else {
 		p.Linear("readout", c.Cell.Units(), c.Spec.Outputs)
 	}
-	if err := p.Err(); err != nil {
-		return nil, err
-	}
-	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
 }
 
 // unroll writes down everything but the loss. env closes the loop; nil leaves it open.

@@ -92,15 +92,19 @@ func New[F kernel.Float](c Config[F]) (*Model[F], error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	p := nn.NewParams[F](c.Env.Seed)
+	if c.declare(p); p.Err() != nil {
+		return nil, p.Err()
+	}
+	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
+}
+
+// declare adds the model's parameters.
+func (c *Config[F]) declare(p *nn.Params[F]) {
 	p.Cell(kernel.CellGRU, "encoder", "_l0", c.Spec.HeldIn, c.EncoderSize)
 	p.Cell(kernel.CellGRU, "encoder", "_l0_reverse", c.Spec.HeldIn, c.EncoderSize)
 	p.Linear("readout", c.Cell.Units(), c.Spec.Neurons)
 	p.Linear("ic_linear", 2*c.EncoderSize, c.Cell.StateSize())
 	c.Cell.Declare(p, "decoder.cell", c.Spec.Inputs)
-	if err := p.Err(); err != nil {
-		return nil, err
-	}
-	return &Model[F]{config: c, Weights: train.NewWeights(p)}, nil
 }
 
 // encode writes the encoder down, up to the initial state.

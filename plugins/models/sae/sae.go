@@ -119,8 +119,12 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 			d := design(p)
 			problems := append(recurrent.Problems(p), d.Fitting.Schedule.Check(d.LR, d.Fitting.Epochs)...)
 			problems = append(problems, check(d.Fitting.window(), t)...)
-			if data := t.Data; data != nil && data.TrainTrials < 1 {
-				problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", data.TrainTrials)})
+			if data := t.Data; data != nil {
+				if data.TrainTrials < 1 {
+					problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", data.TrainTrials)})
+				}
+				c := Config[float32]{Cell: d.Cell, Spec: *data, EncoderSize: d.Fitting.EncoderSize}
+				problems = append(problems, d.Fitting.Options.Check(nn.Names(c.declare))...)
 			}
 			return problems
 		},

@@ -460,6 +460,17 @@ func TestDynamics(t *testing.T) {
 func TestCheckRefuses(t *testing.T) {
 	f := Factories()[0]
 	good := model.DataSpec{Neurons: 6, HeldIn: 4, Bins: 9, TrainTrials: 1}
+	for _, f := range Factories() {
+		for given, want := range map[string]int{"encoder.*": 0, "decoder.cell.*": 0, "readout": 1, "*": 1} {
+			v, problems := f.Info.Params.Resolve(map[string]any{"freeze": []any{given}})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if got := f.Check(v, model.Target{Data: &good}); len(got) != want || want > 0 && got[0].Path != "freeze" {
+				t.Errorf("%s: freeze %q: %v", f.Info.Name, given, got)
+			}
+		}
+	}
 	for i, c := range []struct {
 		window any
 		target model.Target
