@@ -127,7 +127,7 @@ func TestByCondition(t *testing.T) {
 	}
 	b, err := pick(b, rows)
 	must(t, err)
-	f, err := byCondition(b, labels, clock{labels.BinWidth})
+	f, err := eachTrial(b, labels, clock{labels.BinWidth}, true)
 	must(t, err)
 	if err := f.Check(); err != nil || len(f.Panels) != 3 || f.Panels[0].Title != "A, trial 2" || f.Panels[2].Title != "C, trial 0" {
 		t.Fatalf("figure %+v, error %v", f, err)
@@ -163,7 +163,8 @@ func TestByCondition(t *testing.T) {
 	}
 	must(t, figure.New(figure.Palette{}).SVG(&bytes.Buffer{}, f))
 	// Without an end there are no phases; with one condition it is not this figure.
-	if phasesOf(b, []string{"stim", "mem", "theta", "x"}) != nil || phasesOf(b, labels.Extra[:3]) != nil {
+	lengths := []int{12, 11, 10}
+	if phasesOf(b, []string{"stim", "mem", "theta", "x"}, lengths).of != nil || phasesOf(b, labels.Extra[:3], lengths).of != nil {
 		t.Error("phases of extra columns that are none")
 	}
 	for i := range b.Arrays.Get(task.Conditions).I64 {

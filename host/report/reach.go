@@ -114,11 +114,7 @@ func newReaches(b tensor.Block, labels artifact.Labels, source string) (*reaches
 		for i := range b.Trials {
 			at := -1
 			if extra != nil && column >= 0 && extra.Expect(len(b.Trials), len(labels.Extra)) == nil {
-				if v := extra.Float64s()[i*len(labels.Extra)+column]; v >= 0 && v < float64(r.hand.bins) {
-					at = int(v)
-				} else if v >= float64(r.hand.bins) && name == reachBumpEnd {
-					at = r.hand.bins
-				}
+				at = binOf(extra.Float64s()[i*len(labels.Extra)+column], r.hand.bins, name == reachBumpEnd)
 			}
 			*to = append(*to, at)
 		}
@@ -206,7 +202,7 @@ func (r *reaches) paths() (component.Figure, bool) {
 			continue
 		}
 		p := component.Panel{Title: group.title, Equal: true, X: component.Axis{Label: "x", Unit: "m"}, Y: component.Axis{Label: "y", Unit: "m"}}
-		starts, goals := component.Mark{Kind: component.Scatter, Label: "start", Group: figure.Truth, Dashed: true}, component.Mark{Kind: component.Scatter, Label: "target", Group: "goal"}
+		starts, goals := component.Mark{Kind: component.Scatter, Label: "start", Group: figure.Truth, Dashed: true}, component.Mark{Kind: component.Scatter, Label: "target", Group: goalGroup}
 		var pushes []component.Mark
 		for _, i := range chosen {
 			n := r.hand.lengths[i]
@@ -218,7 +214,7 @@ func (r *reaches) paths() (component.Figure, bool) {
 			if from := r.bumpOn[i]; from >= 0 && from < n {
 				to := min(max(r.bumpEnd[i], from+1)+1, n)
 				x, y := path(r.hand, i, from, to)
-				pushes = append(pushes, component.Mark{Kind: component.Line, Label: "push", Group: "push", X: x, Y: y})
+				pushes = append(pushes, component.Mark{Kind: component.Line, Label: "push", Group: pushGroup, X: x, Y: y})
 				if r.forces != nil && largest > 0 {
 					fx, fy := at(r.forces, i, from)
 					pushes = append(pushes, arrow(x[0], y[0], fx/largest*0.08*(high-low), fy/largest*0.08*(high-low)))
@@ -236,7 +232,7 @@ func (r *reaches) paths() (component.Figure, bool) {
 func arrow(x, y, dx, dy float64) component.Mark {
 	const head = 0.25
 	tx, ty := x+dx, y+dy
-	return component.Mark{Kind: component.Line, Group: "push",
+	return component.Mark{Kind: component.Line, Group: pushGroup,
 		X: []float64{x, tx, tx - head*(dx+dy/2), math.NaN(), tx, tx - head*(dx-dy/2)},
 		Y: []float64{y, ty, ty - head*(dy-dx/2), math.NaN(), ty, ty - head*(dy+dx/2)}}
 }
@@ -286,7 +282,7 @@ func (r *reaches) profiles() (component.Figure, bool) {
 			}
 			p.Marks = append(p.Marks, line)
 		}
-		mean := component.Mark{Kind: component.Line, Label: "mean", Group: "goal"}
+		mean := component.Mark{Kind: component.Line, Label: "mean", Group: goalGroup}
 		for k, n := range counts {
 			if n > 0 {
 				mean.X, mean.Y = append(mean.X, float64(k-before)*r.tick.width), append(mean.Y, sums[k]/n)
@@ -325,17 +321,7 @@ func (r *reaches) activations() (component.Figure, bool) {
 		p := component.Panel{Title: fmt.Sprintf("trial %d", r.trials[i]), Y: component.Axis{Label: "activation", Min: 0, Max: 1}}
 		p.X.Label, p.X.Unit = r.tick.axis()
 		p.X.Min, p.X.Max = 0, r.tick.end(n)
-		end := n
-		if r.goCue[i] >= 0 {
-			end = r.goCue[i]
-			p.Marks = append(p.Marks, shade([]phaseSpan{{"after the go cue", r.goCue[i], n, figure.Target}}, 0, 1, r.tick)...)
-		}
-		if on := r.targetOn[i]; on >= 0 {
-			p.Marks = append(p.Marks, shade([]phaseSpan{{"target shown", on, end, "goal"}}, 0, 1, r.tick)...)
-		}
-		if on := r.bumpOn[i]; on >= 0 {
-			p.Marks = append(p.Marks, shade([]phaseSpan{{"push", on, min(max(r.bumpEnd[i], on+1), n), "push"}}, 0, 1, r.tick)...)
-		}
+		p.Marks = shade(reachSpans(r.targetOn[i], r.goCue[i], r.bumpOn[i], r.bumpEnd[i], n), 0, 1, r.tick)
 		for m := range min(r.muscles.channels, musclesMost) {
 			y := r.muscles.series(i, m)
 			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: labelled(r.labels.Outputs, m, "muscle"), X: r.tick.times(len(y)), Y: y})

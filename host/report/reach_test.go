@@ -129,7 +129,7 @@ func TestReachFigures(t *testing.T) {
 	if err := f.Check(); !ok || err != nil || len(f.Panels) != 3 || f.Panels[0].Title != "trial 0" || f.Panels[1].Title != "trial 2" || f.Panels[2].Title != "trial 3" {
 		t.Fatalf("activations: %+v, %v", f, err)
 	}
-	if shaded := f.Panels[1].Marks[:3]; shaded[0].Label != "after the go cue" || shaded[1].Label != "target shown" || shaded[1].X[1] != 0.66 || shaded[2].Label != "push" {
+	if shaded := f.Panels[1].Marks[:3]; shaded[0].Label != "target shown" || shaded[0].X[1] != 0.66 || shaded[1].Label != "after the go cue" || shaded[2].Label != "push" {
 		t.Errorf("shaded are %v", shaded)
 	}
 }

@@ -72,9 +72,11 @@ func (c *composer) train(ctx context.Context) {
 		if c.data != nil {
 			tick = c.data.clock()
 		}
-		if f, err := exampleTrials(ctx, st, tick); err == nil {
+		figures, err := exampleTrials(ctx, st, tick)
+		for _, f := range figures {
 			c.figure(f)
-		} else {
+		}
+		if err != nil {
 			s.Notes = append(s.Notes, without("Example trials", err, err.Error()))
 		}
 	})
