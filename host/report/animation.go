@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
 	"math"
@@ -56,12 +57,15 @@ func (r *reaches) limbs() (upper, fore float64, ok bool) {
 // frames are the values of an attribute over time.
 type frames struct{ x, y, joint1, joint2, goalX, goalY, shown, push, pushX, pushY []float64 }
 
-// animation is a few reaches, one after the other; ok is false where there are none.
-func (r *reaches) animation(palette figure.Palette) (inline, file string, ok bool) {
-	chosen := r.choose(animated, func(i int) bool { return r.quiet(i) || r.pushed(i) })
-	if len(chosen) == 0 || r.tick.width == 0 {
-		return "", "", false
+// animation is a few reaches, one after the other.
+func (r *reaches) animation(palette figure.Palette) (inline, file string, err error) {
+	if err := r.unreached(r.reached, ""); err != nil {
+		return "", "", err
 	}
+	if r.tick.width == 0 {
+		return "", "", errors.New("it is not known how long a bin is")
+	}
+	chosen := r.choose(animated, r.reached)
 	stride := max(1, r.bins(frameSeconds))
 	var f frames
 	low, high := [2]float64{math.Inf(1), math.Inf(1)}, [2]float64{math.Inf(-1), math.Inf(-1)}
@@ -160,7 +164,7 @@ func (r *reaches) animation(palette figure.Palette) (inline, file string, ok boo
 		css := palette.CSS(group)
 		return css[strings.IndexByte(css, ',')+1 : len(css)-1]
 	}, `<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<svg xmlns="http://www.w3.org/2000/svg"`)
-	return inline, file, true
+	return inline, file, nil
 }
 
 // listed writes the values of an animated attribute.

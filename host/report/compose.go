@@ -161,8 +161,10 @@ func (c *composer) draw(ctx context.Context, asFiles bool) (files map[string][]b
 	}
 	if c.reaches != nil {
 		c.attemptIn(c.reachesIn, "Reaches, animated,", func() {
-			if inline, file, ok := c.reaches.animation(palette); ok {
-				s := &c.sections[c.reachesIn]
+			s := &c.sections[c.reachesIn]
+			if inline, file, err := c.reaches.animation(palette); err != nil {
+				s.Notes = append(s.Notes, without("Reaches, animated,", err, ""))
+			} else {
 				s.Figures = append(s.Figures, moving(inline))
 				if asFiles {
 					files[filepath.Join(artifact.FiguresDir, animationName+".svg")] = []byte(file)

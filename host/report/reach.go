@@ -1,168 +1,13 @@
 package report
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"slices"
 
-	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/report/figure"
 	"github.com/ctdb-host/ctdb/sdk/component"
-	"github.com/ctdb-host/ctdb/sdk/model"
-	"github.com/ctdb-host/ctdb/sdk/task"
-	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
-
-// The arrays and the columns of extra by which a reaching task is known: where the hand is and where it should be, and, where there are, joint angles, activations of
-// muscles and the force on the hand; when the target is shown, the go cue comes and a push begins and ends.
-const (
-	reachHand, reachGoal, reachJoints, reachMuscles = "fingertip", "goal", "joint_angle", "muscle_activation"
-	reachTarget, reachGo, reachBump, reachBumpEnd   = "target_on", "go", "bump_on", "bump_end"
-)
-
-// settled is how long after the go cue a reach has had its time, in s: the same as in the score of task/random-target, so that the figures are of the reaches that its
-// reach_distance is of.
-const settled = 0.8
-
-// reachMost is the number of trials that are read.
-const reachMost = 48
-
-// reaches are trials of a reaching task.
-type reaches struct {
-	labels                              artifact.Labels
-	trials                              []int64
-	hand, goal, joints, muscles, forces *cube
-	// targetOn, go, bumpOn and bumpEnd are bins, -1 where there is none.
-	targetOn, goCue, bumpOn, bumpEnd []int
-	tick                             clock
-	// source says which trials they are.
-	source string
-}
-
-// openReaches reads the trials of a reaching task: those simulated, which are aligned, or, where there are none, the examples kept with the network. It returns nil
-// where the task is another one.
-func (s *source) openReaches(ctx context.Context, train artifact.Stage) (*reaches, error) {
-	names := []string{reachHand, reachGoal, reachJoints, reachMuscles, model.Outputs, task.EnvInputs, task.Extra}
-	if st, ok := s.run.Stage(artifact.SimulateStage); ok && st.Check(artifact.DatasetFile) == nil {
-		d, err := artifact.OpenDataset(st.Path(artifact.DatasetFile))
-		if err != nil {
-			return nil, err
-		}
-		defer d.Close()
-		if d.Has(reachHand) && d.Has(reachGoal) {
-			b, err := take(d.Blocks(ctx, task.Valid, slices.DeleteFunc(names, func(n string) bool { return !d.Has(n) }), reachMost), reachMost)
-			if err != nil {
-				return nil, err
-			}
-			return newReaches(b, d.Attributes().Labels(), "simulated trials")
-		}
-	}
-	if err := train.Check(artifact.RolloutFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	a, err := train.Arrays(artifact.RolloutFile)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	if !a.Has(task.Valid, reachHand) || !a.Has(task.Valid, reachGoal) {
-		return nil, nil
-	}
-	b, err := take(a.Blocks(ctx, task.Valid, slices.DeleteFunc(names, func(n string) bool { return !a.Has(task.Valid, n) }), reachMost), reachMost)
-	if err != nil {
-		return nil, err
-	}
-	return newReaches(b, a.Attributes().Labels(), "validation trials")
-}
-
-func newReaches(b tensor.Block, labels artifact.Labels, source string) (*reaches, error) {
-	r := &reaches{labels: labels, trials: b.Trials, tick: clock{labels.BinWidth}, source: source}
-	for name, to := range map[string]**cube{reachHand: &r.hand, reachGoal: &r.goal, reachJoints: &r.joints, reachMuscles: &r.muscles, task.EnvInputs: &r.forces} {
-		c, err := newCube(b, name)
-		if err != nil {
-			return nil, err
-		}
-		*to = c
-	}
-	if r.hand == nil || r.goal == nil || r.hand.channels != 2 || r.goal.channels != 2 || !r.goal.like(r.hand) || r.hand.trials != len(b.Trials) {
-		return nil, nil
-	}
-	if !(r.tick.width > 0) || math.IsInf(r.tick.width, 0) {
-		r.tick.width = 0
-	}
-	// What a task of another author names like this may be something else.
-	for _, c := range []struct {
-		of    **cube
-		means func(channels int) bool
-	}{
-		{&r.joints, func(n int) bool { return n == 2 }},
-		{&r.muscles, func(n int) bool { return n > 0 }},
-		{&r.forces, func(n int) bool { return n == 2 }},
-	} {
-		if *c.of != nil && !((*c.of).like(r.hand) && c.means((*c.of).channels)) {
-			*c.of = nil
-		}
-	}
-	extra := b.Arrays.Get(task.Extra)
-	for name, to := range map[string]*[]int{reachTarget: &r.targetOn, reachGo: &r.goCue, reachBump: &r.bumpOn, reachBumpEnd: &r.bumpEnd} {
-		column := slices.Index(labels.Extra, name)
-		for i := range b.Trials {
-			at := -1
-			if extra != nil && column >= 0 && extra.Expect(len(b.Trials), len(labels.Extra)) == nil {
-				at = binOf(extra.Float64s()[i*len(labels.Extra)+column], r.hand.bins, name == reachBumpEnd)
-			}
-			*to = append(*to, at)
-		}
-	}
-	return r, nil
-}
-
-// at is where a point is in a bin.
-func at(c *cube, trial, bin int) (x, y float64) {
-	i := (trial*c.bins + bin) * c.channels
-	return c.data[i], c.data[i+1]
-}
-
-// choose picks up to n trials of those that fit.
-func (r *reaches) choose(n int, fits func(trial int) bool) []int {
-	var out []int
-	for i := range r.trials {
-		if len(out) < n && r.hand.lengths[i] > 1 && fits(i) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// bins is a time in bins; no more than a trial has, however short they say they are.
-func (r *reaches) bins(seconds float64) int {
-	if r.tick.width == 0 {
-		return r.hand.bins
-	}
-	return int(min(math.Round(seconds/r.tick.width), float64(r.hand.bins)))
-}
-
-// reached says whether a trial has a go cue and a reach its time.
-func (r *reaches) reached(i int) bool {
-	switch after := r.hand.lengths[i] - r.goCue[i]; {
-	case r.goCue[i] < 0:
-		return false
-	case r.tick.width == 0:
-		return after >= r.hand.bins
-	default:
-		return float64(after)*r.tick.width >= settled-1e-9 // what is a whole number of bins is enough, however its product is rounded
-	}
-}
-
-func (r *reaches) quiet(i int) bool  { return r.bumpOn[i] < 0 && r.reached(i) }
-func (r *reaches) pushed(i int) bool { return r.bumpOn[i] >= 0 && r.reached(i) }
-
-func (r *reaches) caught(i int) bool { return r.goCue[i] < 0 }
 
 // path is where a point is in the bins [from, to).
 func path(c *cube, trial, from, to int) (x, y []float64) {
@@ -175,14 +20,54 @@ func path(c *cube, trial, from, to int) (x, y []float64) {
 
 const handPaths = 12
 
-// paths shows where the hand went, in trials without a push and in those with one.
-func (r *reaches) paths() (component.Figure, bool) {
-	f := component.Figure{
-		Name: "hand-paths", Title: "Hand paths", Columns: 2,
-		Caption: fmt.Sprintf("Up to %d %s each, the first of those that last long enough after the go cue. A path goes from the open circle to where the hand is at the end; the dot is the target. Arrows are pushes, as long as they are strong, from where the hand is when they begin; the part of the path during which they last is drawn over it.", handPaths, r.source),
+// paths shows where the hand went, in trials without a push, in those with one, and in those without a go cue.
+func (r *reaches) paths() (component.Figure, error) {
+	f := component.Figure{Name: "hand-paths", Title: "Hand paths"}
+	size, largest := r.scale()
+	if r.catch != nil {
+		s, l := r.catch.scale()
+		size, largest = max(size, s), max(largest, l)
 	}
+	cued, caught := 0, 0
+	panel := func(of *reaches, title string, fits func(int) bool) int {
+		chosen := of.choose(handPaths, fits)
+		if len(chosen) > 0 {
+			f.Panels = append(f.Panels, of.pathPanel(title, chosen, size, largest))
+		}
+		return len(chosen)
+	}
+	if r.timed {
+		cued = panel(r, "reaches without a push", r.quiet) + panel(r, "reaches with a push", r.pushed)
+	} else {
+		panel(r, "trials", r.caught)
+	}
+	if r.catch != nil {
+		caught = panel(r.catch, "trials without a go cue", r.catch.caught)
+	}
+	if len(f.Panels) == 0 {
+		return f, r.unreached(r.reached, "no trial is longer than a bin")
+	}
+	f.Columns = min(len(f.Panels), 3)
+	switch {
+	case !r.timed:
+		f.Caption = fmt.Sprintf("The first %s, which do not say when the go cue comes.", r.source)
+	case cued == 0:
+		f.Caption = fmt.Sprintf("The first %s.", r.catch.source)
+	default:
+		f.Caption = fmt.Sprintf("The first %s, up to %d of each kind, %s.", r.source, handPaths, r.which())
+	}
+	if cued > 0 && caught > 0 && r.catch != r {
+		f.Caption += fmt.Sprintf(" Those without a go cue, in which the hand is to stay where it starts, are %s: of the %s none is without.", r.catch.source, r.source)
+	} else if caught > 0 {
+		f.Caption += " Without a go cue the hand is to stay: the target is where it starts."
+	}
+	f.Caption += " A path goes from the open circle to where the hand is at the end; the dot is the target. Arrows are pushes, as long as they are strong, from where the hand is when they begin; the part of the path during which they last is drawn over it."
+	return f, nil
+}
+
+// scale is the extent of the space in which hands move, in m, and the strongest push.
+func (r *reaches) scale() (size, largest float64) {
 	low, high := math.Inf(1), math.Inf(-1)
-	largest := 0.0
 	for i := range r.trials {
 		for t := range r.hand.lengths[i] {
 			x, y := at(r.hand, i, t)
@@ -193,39 +78,33 @@ func (r *reaches) paths() (component.Figure, bool) {
 			}
 		}
 	}
-	for _, group := range []struct {
-		title string
-		fits  func(int) bool
-	}{{"reaches without a push", r.quiet}, {"reaches with a push", r.pushed}, {"trials without a go cue", r.caught}} {
-		chosen := r.choose(handPaths, group.fits)
-		if len(chosen) == 0 {
-			continue
-		}
-		p := component.Panel{Title: group.title, Equal: true, X: component.Axis{Label: "x", Unit: "m"}, Y: component.Axis{Label: "y", Unit: "m"}}
-		starts, goals := component.Mark{Kind: component.Scatter, Label: "start", Group: figure.Truth, Dashed: true}, component.Mark{Kind: component.Scatter, Label: "target", Group: goalGroup}
-		var pushes []component.Mark
-		for _, i := range chosen {
-			n := r.hand.lengths[i]
-			x, y := path(r.hand, i, 0, n)
-			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: "hand", Group: figure.Truth, X: x, Y: y})
-			starts.X, starts.Y = append(starts.X, x[0]), append(starts.Y, y[0])
-			gx, gy := at(r.goal, i, n-1)
-			goals.X, goals.Y = append(goals.X, gx), append(goals.Y, gy)
-			if from := r.bumpOn[i]; from >= 0 && from < n {
-				to := min(max(r.bumpEnd[i], from+1)+1, n)
-				x, y := path(r.hand, i, from, to)
-				pushes = append(pushes, component.Mark{Kind: component.Line, Label: "push", Group: pushGroup, X: x, Y: y})
-				if r.forces != nil && largest > 0 {
-					fx, fy := at(r.forces, i, from)
-					pushes = append(pushes, arrow(x[0], y[0], fx/largest*0.08*(high-low), fy/largest*0.08*(high-low)))
-				}
+	return high - low, largest
+}
+
+// pathPanel shows the paths of some trials; the arrow of the largest push is a small part of the size.
+func (r *reaches) pathPanel(title string, chosen []int, size, largest float64) component.Panel {
+	p := component.Panel{Title: title, Equal: true, X: component.Axis{Label: "x", Unit: "m"}, Y: component.Axis{Label: "y", Unit: "m"}}
+	starts, goals := component.Mark{Kind: component.Scatter, Label: "start", Group: figure.Truth, Dashed: true}, component.Mark{Kind: component.Scatter, Label: "target", Group: goalGroup}
+	var pushes []component.Mark
+	for _, i := range chosen {
+		n := r.hand.lengths[i]
+		x, y := path(r.hand, i, 0, n)
+		p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: "hand", Group: figure.Truth, X: x, Y: y})
+		starts.X, starts.Y = append(starts.X, x[0]), append(starts.Y, y[0])
+		gx, gy := at(r.goal, i, n-1)
+		goals.X, goals.Y = append(goals.X, gx), append(goals.Y, gy)
+		if from := r.bumpOn[i]; from >= 0 && from < n {
+			to := min(max(r.bumpEnd[i], from+1)+1, n)
+			x, y := path(r.hand, i, from, to)
+			pushes = append(pushes, component.Mark{Kind: component.Line, Label: "push", Group: pushGroup, X: x, Y: y})
+			if r.forces != nil && largest > 0 {
+				fx, fy := at(r.forces, i, from)
+				pushes = append(pushes, arrow(x[0], y[0], fx/largest*0.08*size, fy/largest*0.08*size))
 			}
 		}
-		p.Marks = append(append(p.Marks, pushes...), starts, goals)
-		f.Panels = append(f.Panels, p)
 	}
-	f.Columns = min(len(f.Panels), 2)
-	return f, len(f.Panels) > 0
+	p.Marks = append(append(p.Marks, pushes...), starts, goals)
+	return p
 }
 
 // arrow is drawn from a place.
@@ -240,16 +119,23 @@ func arrow(x, y, dx, dy float64) component.Mark {
 // The time around the go cue that is shown, in s.
 const beforeGo, afterGo = 0.2, 0.8
 
-// profiles shows speed and distance from the goal around the go cue.
-func (r *reaches) profiles() (component.Figure, bool) {
-	chosen := r.choose(reachMost, r.quiet)
-	if len(chosen) == 0 || r.tick.width == 0 {
-		return component.Figure{}, false
+// profiles shows speed and distance from the goal around the go cue, as far as trials go.
+func (r *reaches) profiles() (component.Figure, error) {
+	if err := r.unreached(r.quiet, "every trial that has a go cue is pushed"); err != nil {
+		return component.Figure{}, err
 	}
-	before, after := r.bins(beforeGo), r.bins(afterGo)
+	if r.tick.width == 0 {
+		return component.Figure{}, errors.New("it is not known how long a bin is")
+	}
+	chosen := r.choose(reachMost, r.quiet)
+	before, after := 0, 0
+	for _, i := range chosen {
+		before, after = max(before, r.goCue[i]), max(after, r.after(i)-1)
+	}
+	before, after = min(before, r.bins(beforeGo)), min(after, r.bins(afterGo))
 	f := component.Figure{
 		Name: "speed-profiles", Title: "Speed and distance around the go cue", Columns: 2,
-		Caption: fmt.Sprintf("%d %s without a push, each a faint line, and their mean.", len(chosen), r.source),
+		Caption: fmt.Sprintf("%d %s without a push %s, each a faint line, and their mean.", len(chosen), r.source, r.which()),
 	}
 	for _, what := range []struct {
 		title, label, unit string
@@ -266,7 +152,7 @@ func (r *reaches) profiles() (component.Figure, bool) {
 			return math.Hypot(x-gx, y-gy)
 		}},
 	} {
-		p := component.Panel{Title: what.title, X: component.Axis{Label: "time from the go cue", Unit: "s", Min: -beforeGo, Max: afterGo}, Y: component.Axis{Label: what.label, Unit: what.unit}}
+		p := component.Panel{Title: what.title, X: component.Axis{Label: "time from the go cue", Unit: "s", Min: -float64(before) * r.tick.width, Max: float64(after) * r.tick.width}, Y: component.Axis{Label: what.label, Unit: what.unit}}
 		sums, counts := make([]float64, before+after+1), make([]float64, before+after+1)
 		for _, i := range chosen {
 			line := component.Mark{Kind: component.Line, Group: figure.Truth, Faint: true}
@@ -291,42 +177,77 @@ func (r *reaches) profiles() (component.Figure, bool) {
 		p.Marks = append(p.Marks, mean)
 		f.Panels = append(f.Panels, p)
 	}
-	return f, true
+	return f, nil
 }
 
 // musclesMost is the number of muscles that are drawn at most.
 const musclesMost = 8
 
-// activations shows what the muscles do in a reach without a push, in one with a push and in a trial without a go cue.
-func (r *reaches) activations() (component.Figure, bool) {
-	if r.muscles == nil {
-		return component.Figure{}, false
+// activations shows what the muscles do in a reach without a push, in one with a push and in a trial without a go cue; there is nothing to show where no muscles are known.
+func (r *reaches) activations() (f component.Figure, err error) {
+	if r.muscles == nil && (r.catch == nil || r.catch.muscles == nil) {
+		return f, nil
 	}
-	var chosen []int
-	for _, fits := range []func(int) bool{r.quiet, r.pushed, r.caught} {
-		chosen = append(chosen, r.choose(1, fits)...)
-	}
-	if more := r.choose(3, r.quiet); len(chosen) < 3 && len(more) > 1 {
-		chosen = append(chosen, more[1:min(len(more), 4-len(chosen))]...)
-	}
-	if len(chosen) == 0 {
-		return component.Figure{}, false
-	}
-	f := component.Figure{
-		Name: "muscles", Title: "Muscle activations", Columns: len(chosen),
-		Caption: fmt.Sprintf("Of the %s the first without a push, with a push, and without a go cue, as far as there are any. Shaded: the target is shown; from the go cue on; a push.", r.source),
-	}
-	for _, i := range chosen {
-		n := r.hand.lengths[i]
-		p := component.Panel{Title: fmt.Sprintf("trial %d", r.trials[i]), Y: component.Axis{Label: "activation", Min: 0, Max: 1}}
-		p.X.Label, p.X.Unit = r.tick.axis()
-		p.X.Min, p.X.Max = 0, r.tick.end(n)
-		p.Marks = shade(reachSpans(r.targetOn[i], r.goCue[i], r.bumpOn[i], r.bumpEnd[i], n), 0, 1, r.tick)
-		for m := range min(r.muscles.channels, musclesMost) {
-			y := r.muscles.series(i, m)
-			p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: labelled(r.labels.Outputs, m, "muscle"), X: r.tick.times(len(y)), Y: y})
+	f = component.Figure{Name: "muscles", Title: "Muscle activations"}
+	panel := func(of *reaches, kind string, trials []int) {
+		for _, i := range trials {
+			if of.muscles != nil && len(f.Panels) < 3 {
+				f.Panels = append(f.Panels, of.activationPanel(kind, i))
+			}
 		}
-		f.Panels = append(f.Panels, p)
 	}
-	return f, true
+	f.Caption = fmt.Sprintf("Of the %s the first of each kind", r.source)
+	if !r.timed {
+		f.Caption = fmt.Sprintf("The first %s", r.source)
+		panel(r, "", r.choose(3, r.caught))
+	} else {
+		quiet, pushed := r.choose(3, r.quiet), r.choose(3, r.pushed)
+		var caught []int
+		if r.catch != nil {
+			caught = r.catch.choose(3, r.catch.caught)
+		}
+		// Each kind has one panel, and the first of them what is left.
+		room := 3
+		for _, of := range [][]int{quiet, pushed, caught} {
+			room -= min(len(of), 1)
+		}
+		for _, of := range []*[]int{&quiet, &pushed, &caught} {
+			if n := min(len(*of), 1+room); n > 0 {
+				room -= n - 1
+				*of = (*of)[:n]
+			}
+		}
+		panel(r, "reach", quiet)
+		panel(r, "reach with a push", pushed)
+		panel(r.catch, "no go cue", caught)
+		if r.catch != nil && r.catch != r {
+			f.Caption += fmt.Sprintf(", those without a go cue of the %s", r.catch.source)
+		}
+	}
+	if len(f.Panels) == 0 {
+		return f, r.unreached(r.reached, "no trial is longer than a bin")
+	}
+	f.Caption += "."
+	if r.timed {
+		f.Caption += " Shaded: the target is shown; from the go cue on; at the top a push."
+	}
+	f.Columns = len(f.Panels)
+	return f, nil
+}
+
+// activationPanel shows the muscles in a trial of a kind.
+func (r *reaches) activationPanel(kind string, i int) component.Panel {
+	n := r.hand.lengths[i]
+	p := component.Panel{Title: fmt.Sprintf("trial %d", r.trials[i]), Y: component.Axis{Label: "activation", Min: 0, Max: 1}}
+	if kind != "" {
+		p.Title = kind + ", " + p.Title
+	}
+	p.X.Label, p.X.Unit = r.tick.axis()
+	p.X.Min, p.X.Max = 0, r.tick.end(n)
+	p.Marks = shade(reachSpans(r.targetOn[i], r.goCue[i], r.bumpOn[i], r.bumpEnd[i], n), 0, 1, r.tick)
+	for m := range min(r.muscles.channels, musclesMost) {
+		y := r.muscles.series(i, m)
+		p.Marks = append(p.Marks, component.Mark{Kind: component.Line, Label: labelled(r.labels.Outputs, m, "muscle"), X: r.tick.times(len(y)), Y: y})
+	}
+	return p
 }

@@ -88,8 +88,9 @@ func TestReachFigures(t *testing.T) {
 	if r == nil || len(r.choose(99, r.quiet)) != 12 || len(r.choose(99, r.pushed)) != 6 || len(r.choose(99, r.caught)) != 6 {
 		t.Fatalf("reaches are %+v", r)
 	}
-	f, ok := r.paths()
-	if err := f.Check(); !ok || err != nil || len(f.Panels) != 3 {
+	f, err := r.paths()
+	must(t, err)
+	if err := f.Check(); err != nil || len(f.Panels) != 3 {
 		t.Fatalf("paths: %+v, %v", f, err)
 	}
 	for i, lines := range []int{12, 6, 6} {
@@ -106,8 +107,9 @@ func TestReachFigures(t *testing.T) {
 			t.Errorf("panel %d has %d paths, want %d", i, n, lines)
 		}
 	}
-	f, ok = r.profiles()
-	if err := f.Check(); !ok || err != nil || len(f.Panels) != 2 {
+	f, err = r.profiles()
+	must(t, err)
+	if err := f.Check(); err != nil || len(f.Panels) != 2 {
 		t.Fatalf("profiles: %+v, %v", f, err)
 	}
 	speeds, distances := f.Panels[0].Marks, f.Panels[1].Marks
@@ -125,8 +127,9 @@ func TestReachFigures(t *testing.T) {
 	if last := away.Y[len(away.Y)-1]; last > 1e-6 || away.Y[0] < 0.05 {
 		t.Errorf("distance is %v at first and %v at last", away.Y[0], last)
 	}
-	f, ok = r.activations()
-	if err := f.Check(); !ok || err != nil || len(f.Panels) != 3 || f.Panels[0].Title != "trial 0" || f.Panels[1].Title != "trial 2" || f.Panels[2].Title != "trial 3" {
+	f, err = r.activations()
+	must(t, err)
+	if err := f.Check(); err != nil || len(f.Panels) != 3 || f.Panels[0].Title != "reach, trial 0" || f.Panels[1].Title != "reach with a push, trial 2" || f.Panels[2].Title != "no go cue, trial 3" {
 		t.Fatalf("activations: %+v, %v", f, err)
 	}
 	if shaded := f.Panels[1].Marks[:3]; shaded[0].Label != "target shown" || shaded[0].X[1] != 0.66 || shaded[1].Label != "after the go cue" || shaded[2].Label != "push" {
@@ -163,7 +166,7 @@ func TestLimbs(t *testing.T) {
 	if _, _, ok := r.limbs(); ok {
 		t.Error("limbs without joints")
 	}
-	if inline, _, ok := r.animation(figure.Palette{}); !ok || strings.Contains(inline, "animateTransform") || !strings.Contains(inline, "<animate ") {
+	if inline, _, err := r.animation(figure.Palette{}); err != nil || strings.Contains(inline, "animateTransform") || !strings.Contains(inline, "<animate ") {
 		t.Error("without joints the hand alone moves")
 	}
 }
@@ -173,8 +176,9 @@ func TestAnimation(t *testing.T) {
 	b, labels := reaching(24)
 	r, err := newReaches(b, labels, "")
 	must(t, err)
-	inline, file, ok := r.animation(figure.NewPalette("goal", "push"))
-	if !ok || !strings.Contains(inline, "var(--fig-") || strings.Contains(file, "var(") || !strings.Contains(file, `xmlns="http://www.w3.org/2000/svg"`) {
+	inline, file, err := r.animation(figure.NewPalette("goal", "push"))
+	must(t, err)
+	if !strings.Contains(inline, "var(--fig-") || strings.Contains(file, "var(") || !strings.Contains(file, `xmlns="http://www.w3.org/2000/svg"`) {
 		t.Fatalf("inline %.300s, file %.300s", inline, file)
 	}
 	for _, svg := range []string{inline, file} {
@@ -213,23 +217,23 @@ func TestAnimation(t *testing.T) {
 
 // TestReportOfReaches renders a run of a reaching task from its examples, and one whose arrays are of other shapes, which is a report all the same.
 func TestReportOfReaches(t *testing.T) {
-	all := []string{"Hand paths", "Speed and distance", "Muscle activations", "Reaches, animated", "<animateTransform"}
+	all := []string{"Hand paths", "Speed and distance", "Muscle activations", "figure-reach-animation", "<animateTransform"}
 	for name, c := range map[string]struct {
 		spoil func(*tensor.Block)
 		want  []string
 	}{
 		"all":          {func(*tensor.Block) {}, all},
-		"hand alone":   {func(b *tensor.Block) { b.Arrays = append(b.Arrays[:2:2], b.Arrays[5:]...) }, []string{"Hand paths", "Speed and distance", "Reaches, animated"}},
+		"hand alone":   {func(b *tensor.Block) { b.Arrays = append(b.Arrays[:2:2], b.Arrays[5:]...) }, []string{"Hand paths", "Speed and distance", "figure-reach-animation"}},
 		"no timing":    {func(b *tensor.Block) { b.Arrays = b.Arrays[:7] }, []string{"Hand paths", "Muscle activations"}},
 		"another goal": {func(b *tensor.Block) { b.Arrays[1] = tensor.New32(reachGoal, len(b.Trials), 3, 2) }, nil},
 		"other shapes": {func(b *tensor.Block) {
 			n := len(b.Trials)
 			b.Arrays[2], b.Arrays[3] = tensor.New32(reachJoints, n, 3, 2), tensor.New32(reachMuscles, n, 3, 6)
-		}, []string{"Hand paths", "Speed and distance", "Reaches, animated"}},
+		}, []string{"Hand paths", "Speed and distance", "figure-reach-animation"}},
 		"other channels": {func(b *tensor.Block) {
 			n, bins := len(b.Trials), b.Arrays[0].Shape[1]
 			b.Arrays[2], b.Arrays[4] = tensor.New32(reachJoints, n, bins, 1), tensor.New32(task.EnvInputs, n, bins, 1)
-		}, []string{"Hand paths", "Speed and distance", "Muscle activations", "Reaches, animated"}},
+		}, []string{"Hand paths", "Speed and distance", "Muscle activations", "figure-reach-animation"}},
 	} {
 		s := newSynthetic(t)
 		dir := s.stage(t, "train", "model/noisy-gru")
@@ -265,7 +269,7 @@ func TestOddReaches(t *testing.T) {
 		r.paths()
 		r.profiles()
 		r.activations()
-		if inline, _, ok := r.animation(figure.Palette{}); ok && strings.Contains(inline, "NaN") {
+		if inline, _, err := r.animation(figure.Palette{}); err == nil && strings.Contains(inline, "NaN") {
 			t.Errorf("bins of %v s: the animation has %.300s", width, inline)
 		}
 	}

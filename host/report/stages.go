@@ -139,10 +139,14 @@ func (c *composer) reach(ctx context.Context, st artifact.Stage) {
 	}
 	for _, figure := range []struct {
 		what string
-		of   func() (component.Figure, bool)
+		of   func() (component.Figure, error)
 	}{{"Hand paths", c.reaches.paths}, {"Speeds and distances", c.reaches.profiles}, {"Muscle activations", c.reaches.activations}} {
 		c.attempt(figure.what, func() {
-			if f, ok := figure.of(); ok {
+			f, err := figure.of()
+			if err != nil {
+				s := &c.sections[len(c.sections)-1]
+				s.Notes = append(s.Notes, without(figure.what, err, ""))
+			} else if len(f.Panels) > 0 {
 				c.figure(f)
 			}
 		})
