@@ -108,7 +108,7 @@ func success(s task.Score) (f component.Figure, ok bool) {
 	panels := min((len(rows)+barsMost-1)/barsMost, barRows)
 	each := (min(len(rows), panels*barsMost) + panels - 1) / panels
 	for part := range slices.Chunk(rows[:min(len(rows), panels*each)], each) {
-		bars := component.Mark{Kind: component.Bars, Group: figure.Truth}
+		bars := component.Mark{Kind: component.Bars, Group: figure.Truth, Faint: true} // pale, so that the lower half of an interval is seen
 		p := component.Panel{X: component.Axis{Min: -0.5, Max: float64(each) - 0.5}, Y: component.Axis{Label: "success", Min: 0, Max: 1}}
 		for i, r := range part {
 			p.X.Ticks = append(p.X.Ticks, r.name)

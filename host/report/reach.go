@@ -196,7 +196,7 @@ func (r *reaches) activations() (f component.Figure, err error) {
 			}
 		}
 	}
-	f.Caption = fmt.Sprintf("Of the %s the first of each kind", r.source)
+	f.Caption = fmt.Sprintf("The first %s of each kind", r.source)
 	if !r.timed {
 		f.Caption = fmt.Sprintf("The first %s", r.source)
 		panel(r, "", r.choose(3, r.caught))
@@ -221,7 +221,7 @@ func (r *reaches) activations() (f component.Figure, err error) {
 		panel(r, "reach with a push", pushed)
 		panel(r.catch, "no go cue", caught)
 		if r.catch != nil && r.catch != r {
-			f.Caption += fmt.Sprintf(", those without a go cue of the %s", r.catch.source)
+			f.Caption += fmt.Sprintf("; those without a go cue are %s", r.catch.source)
 		}
 	}
 	if len(f.Panels) == 0 {
