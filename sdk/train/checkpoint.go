@@ -20,7 +20,6 @@ import (
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn"
-	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -247,28 +246,6 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	}
 	t.state = s
 	return nil
-}
-
-// identity is Identity with what a checkpoint is compared by besides.
-func (c *Config) identity() string {
-	s := c.Identity
-	if len(c.ParamGroups) > 0 {
-		s += fmt.Sprintf(" %+v", c.ParamGroups)
-	}
-	if c.Monitor != "" || c.Smoothing != 0 {
-		s += fmt.Sprintf(" %q %v", c.Monitor, c.Smoothing)
-	}
-	return s
-}
-
-// Identity returns a text that is the same for the same parameters, target and precision: for Config.Identity.
-func Identity[F kernel.Float](of ...any) (string, error) {
-	b, err := json.Marshal(append(of, fmt.Sprintf("%T", F(0))))
-	if err != nil {
-		return "", fmt.Errorf("train: identity: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // InvalidWeights turns an [*nn.MismatchError] into a component.InvalidArgumentError that lists all of it, with the nearest name of those that are missing for each

@@ -21,6 +21,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/serve"
 	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
+	"github.com/ctdb-host/ctdb/sdk/train"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 // elsewhere is the puck in another process.
 func elsewhere(t testing.TB, p puckParams, seed uint64) task.Task {
 	t.Helper()
-	values := param.Values{"axes": p.Axes, "bins": p.Bins, "train": p.Train, "valid": p.Valid, "noise": p.Noise, "fault": p.Fault, "bin": p.Bin, "after": p.After, "marker": p.Marker}
+	values := param.Values{"axes": p.Axes, "bins": p.Bins, "train": p.Train, "valid": p.Valid, "noise": p.Noise, "fault": p.Fault, "bin": p.Bin, "bounds": p.Bounds, "after": p.After, "marker": p.Marker}
 	k, err := opened.Elsewhere(t).OpenTask(t.Context(), component.Name{Kind: component.Task, Short: "puck"}, values, component.Env{Seed: seed, Threads: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func elsewhere(t testing.TB, p puckParams, seed uint64) task.Task {
 }
 
 func ice() puckParams {
-	return puckParams{Axes: 2, Bins: 12, Train: 100, Valid: 40, Noise: 0.05, Fault: "none", Bin: 5}
+	return puckParams{Axes: 2, Bins: 12, Train: 100, Valid: 40, Noise: 0.05, Fault: "none", Bin: 5, Bounds: "both"}
 }
 
 // inLoop is a small model for a task, opened and not yet trained.
@@ -57,11 +58,12 @@ func inLoop(t testing.TB, k task.Task, p gru.Params, env component.Env) *recurre
 	return m
 }
 
-// TestEveryModelInTheLoop trains each model on the puck and rolls it out: the puck gets nearer to its goals.
+// TestEveryModelInTheLoop trains each model on the puck and rolls it out: the puck gets nearer to its goals, whatever bounds the actions have.
 func TestEveryModelInTheLoop(t *testing.T) {
-	for _, f := range all() {
+	for i, f := range all() {
 		t.Run(f.Info.Name.String(), func(t *testing.T) {
 			p := ice()
+			p.Bounds = []string{"both", "none", "low"}[i%3]
 			k := newPuck(p, 3)
 			spec, err := k.Spec(t.Context())
 			if err != nil {
@@ -104,6 +106,64 @@ func TestEveryModelInTheLoop(t *testing.T) {
 				t.Errorf("%d episodes were left running", n)
 			}
 		})
+	}
+}
+
+// TestLoopWithoutBounds trains on a puck whose actions have bounds on one side or none, in this process and in another, ends in between, and goes on to the same bits as without an
+// end; a rollout gives the actions as they are where nothing bounds them.
+func TestLoopWithoutBounds(t *testing.T) {
+	for _, bounds := range []string{"low", "none"} {
+		p := ice()
+		p.Bounds = bounds
+		run := func(k task.Task, ctx context.Context, dir string, report component.Reporter) (*recurrent.Model[float32], error) {
+			m := inLoop(t, k, small(), component.Env{Threads: 2, Dir: dir})
+			_, err := m.Train(ctx, model.TrainRequest{Task: k, CheckpointEvery: 1}, report)
+			return m, err
+		}
+		want, err := run(newPuck(p, 5), t.Context(), t.TempDir(), component.Discard{})
+		if err != nil {
+			t.Fatalf("%s: %v", bounds, err)
+		}
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := run(elsewhere(t, p, 5), ctx, dir, &stopping{cancel: cancel, left: 3}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("%s: %v", bounds, err)
+		}
+		got, err := run(elsewhere(t, p, 5), t.Context(), dir, component.Discard{})
+		if err != nil {
+			t.Fatalf("%s: %v", bounds, err)
+		}
+		same(t, bounds+": weights", save(t, want), save(t, got))
+		// That of a task with other bounds is another training's.
+		p.Bounds = "both"
+		if _, err := run(newPuck(p, 5), t.Context(), dir, component.Discard{}); !errors.Is(err, train.ErrCheckpoint) {
+			t.Errorf("%s: with other bounds it goes on: %v", bounds, err)
+		}
+		p.Bounds = bounds
+		k := newPuck(p, 5)
+		w := save(t, got)
+		for i := range w.Get("readout.weight").F32 {
+			w.Get("readout.weight").F32[i] *= 8 // some actions pass the bounds
+		}
+		if err := got.Load(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		out, err := tensor.Collect(got.Rollout(t.Context(), model.RolloutRequest{Task: k, Split: task.Valid}, k.Trials(t.Context(), task.TrialRequest{Split: task.Valid})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, done := out.Arrays.Get(model.Outputs).F32, out.Arrays.Get(model.Actions).F32
+		for i, v := range raw {
+			if bounds == "low" {
+				v = max(v, -1)
+			}
+			if done[i] != v {
+				t.Fatalf("%s: action %v of output %v", bounds, done[i], raw[i])
+			}
+		}
+		if slices.Min(raw) >= -1 || slices.Max(raw) <= 1 {
+			t.Errorf("%s: outputs from %v to %v pass no bounds", bounds, slices.Min(raw), slices.Max(raw))
+		}
 	}
 }
 
@@ -305,7 +365,7 @@ func TestLoopFaults(t *testing.T) {
 					}
 					return newPuck(p, 5)
 				}
-				train := func() (*recurrent.Model[float32], error) {
+				fit := func() (*recurrent.Model[float32], error) {
 					k := open()
 					m := inLoop(t, k, small(), component.Env{Threads: 2, Dir: dir})
 					m.SetPatience(2 * time.Second)
@@ -315,7 +375,7 @@ func TestLoopFaults(t *testing.T) {
 				if c.fault == "cotangent" {
 					p.Marker = "" // it has none
 				}
-				_, err := train()
+				_, err := fit()
 				if err == nil {
 					t.Fatal("nothing went wrong")
 				}
@@ -335,7 +395,7 @@ func TestLoopFaults(t *testing.T) {
 					t.Errorf("the error is of several lines: %v", err)
 				}
 				p.Fault = "none"
-				m, err := train()
+				m, err := fit()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -26,6 +26,7 @@ type puckParams struct {
 	Fault  string  `param:"fault" default:"none" choices:"none,nan,shape,late,die,error,int,cotangent,nothing" doc:"what goes wrong"`
 	Bin    int     `param:"bin" default:"5" min:"0" doc:"where"`
 	After  int     `param:"after" default:"0" min:"0" doc:"episodes that go well first"`
+	Bounds string  `param:"bounds" default:"both" choices:"both,low,none" doc:"of the actions: [-1, 1], [-1, +Inf) or none"`
 	Marker string  `param:"marker" default:"" doc:"a file that stands for the fault having happened: it is made then, and nothing goes wrong where it is"`
 }
 
@@ -41,6 +42,18 @@ type puck struct {
 	episodes *atomic.Int64 // running
 }
 
+// bounds are those of the actions; where none is said there are both.
+func (p puckParams) bounds() (low, high float64) {
+	low, high = -1, 1
+	if p.Bounds == "none" {
+		low = math.Inf(-1)
+	}
+	if p.Bounds == "none" || p.Bounds == "low" {
+		high = math.Inf(1)
+	}
+	return low, high
+}
+
 func newPuck(p puckParams, seed uint64) puck {
 	return puck{p, seed, new(atomic.Int64), new(atomic.Int64)}
 }
@@ -54,10 +67,11 @@ func puckFactory() task.Factory {
 }
 
 func (k puck) Spec(context.Context) (task.Spec, error) {
+	low, high := k.p.bounds()
 	return task.Spec{Inputs: 3 * k.p.Axes, Outputs: k.p.Axes, Bins: k.p.Bins, BinWidth: puckDT, TrainTrials: k.p.Train, ValidTrials: k.p.Valid,
 		Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll, HorizonEpochs: 3},
 			{Kind: task.ActionSquare, Scale: 1e-3, Reduction: task.MeanAll}, {Kind: task.LatentSquare, Scale: 1e-4, Reduction: task.MeanAll}}},
-		Loop: &task.Loop{Actions: k.p.Axes, ActionLow: -1, ActionHigh: 1, StateSize: k.p.Axes, Recorded: []string{"speed"}}}, nil
+		Loop: &task.Loop{Actions: k.p.Axes, ActionLow: low, ActionHigh: high, StateSize: k.p.Axes, Recorded: []string{"speed"}}}, nil
 }
 
 func (k puck) ids(split task.Split) []int64 {
@@ -211,11 +225,12 @@ func (e *puckEpisode) Step(_ context.Context, t int, actions *tensor.Tensor) (ta
 		return task.Observation{}, component.Invalid("t", "step %d: %d is next", t, e.at)
 	}
 	a := actions.Float64s()
+	low, high := e.k.p.bounds()
 	clipped, place := make([]bool, e.n), make([]float64, e.n)
 	for i, v := range a {
-		clipped[i] = v < -1 || v > 1
+		clipped[i] = v < low || v > high
 		place[i] = e.places[t][i] + puckDT*e.v[i]
-		e.v[i] += puckDT * (min(max(v, -1), 1) - e.v[i])
+		e.v[i] += puckDT * (min(max(v, low), high) - e.v[i])
 	}
 	e.places, e.clipped = append(e.places, place), append(e.clipped, clipped)
 	e.at++
