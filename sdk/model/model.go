@@ -75,8 +75,8 @@ type DataSource interface {
 
 // Model is an instance of a model. Training excludes other calls; otherwise its methods may be called from several goroutines.
 type Model interface {
-	// Train trains from the instance's present weights, the initial ones or those that were loaded, or goes on from a checkpoint that is in its folder, with the same result as if it had
-	// never stopped. It returns when training ends by its own rules; the weights are then the best ones if the component has such a
+	// Train trains from the instance's present weights, the initial ones or those that were loaded, or goes on from a checkpoint that is in its folder, whatever the weights are then, with
+	// the same result as if it had never stopped. It returns when training ends by its own rules; the weights are then the best ones if the component has such a
 	// rule, and what it says in its result.
 	Train(ctx context.Context, req TrainRequest, report component.Reporter) (TrainResult, error)
 	// Rollout runs the model over trials. Blocks of a task-trained model have task.Inputs, those of a data-trained one Encoded and, where there are any,
@@ -98,7 +98,8 @@ type TrainRequest struct {
 	Data DataSource
 	// CheckpointEvery is the time between checkpoints; 0 takes none but the last.
 	CheckpointEvery time.Duration
-	// MaxTime ends training early; 0 sets no limit. What a limited run gives is not reproducible.
+	// MaxTime ends training early, after the step in which it is over, so that the shortest makes some progress; 0 sets no limit. What a limited run gives is not reproducible. The part of
+	// an epoch that it cuts off is not validated: it is in no curve and never the best, and where the weights of the last epoch are asked for they are those of the last step.
 	MaxTime time.Duration
 }
 

@@ -220,11 +220,7 @@ func (p *Params[F]) Count() int {
 
 // Save returns a copy as tensors of F, the buffers last.
 func (p *Params[F]) Save() tensor.Set {
-	out := p.SaveFlat(p.flat)
-	for _, q := range p.buffers {
-		out = append(out, TensorOf(q.Name, slices.Clone(q.Value), q.Shape...))
-	}
-	return out
+	return append(p.SaveFlat(p.flat), p.SaveBuffers()...)
 }
 
 // SaveFlat is Save of another array of the layout of Flat, e.g. the best weights, without buffers.
@@ -251,7 +247,7 @@ func TensorOf[F kernel.Float](name string, data []F, shape ...int) *tensor.Tenso
 type MismatchError struct {
 	// Missing are those that the network has and the weights lack, Unknown the other way round.
 	Missing, Unknown []Shaped
-	// Shapes are "name: shape [3 4], want [4 4]" for each that differs, and likewise for types and numbers that are not finite.
+	// Shapes are "name: shape [3 4], want [4 4]" for each that differs, and likewise for types and numbers that are not finite, there or in the network's precision.
 	Shapes []string
 }
 
@@ -303,6 +299,26 @@ func (p *Params[F]) LoadFlat(flat []F, weights tensor.Set) error {
 	return nil
 }
 
+// SaveBuffers returns a copy of the buffers alone.
+func (p *Params[F]) SaveBuffers() tensor.Set {
+	out := make(tensor.Set, len(p.buffers))
+	for i, q := range p.buffers {
+		out[i] = TensorOf(q.Name, slices.Clone(q.Value), q.Shape...)
+	}
+	return out
+}
+
+// LoadBuffers is Load of the buffers alone.
+func (p *Params[F]) LoadBuffers(buffers tensor.Set) error {
+	if err := fits(p.buffers, buffers); err != nil {
+		return err
+	}
+	for _, q := range p.buffers {
+		set(q.Value, buffers.Get(q.Name))
+	}
+	return nil
+}
+
 // fits is a [*MismatchError] unless the weights are those of the list.
 func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
 	var e MismatchError
@@ -320,6 +336,8 @@ func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
 			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: %v", q.Name, w.Check()))
 		case w.CheckFinite() != nil:
 			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: %v", q.Name, w.CheckFinite()))
+		case Beyond[F](w.F64) >= 0:
+			e.Shapes = append(e.Shapes, fmt.Sprintf("%s: %v is beyond single precision, which the network has: at most %v in size", q.Name, w.F64[Beyond[F](w.F64)], math.MaxFloat32))
 		}
 	}
 	for _, w := range weights {
@@ -331,6 +349,11 @@ func fits[F kernel.Float](list []Param[F], weights tensor.Set) error {
 		return &e
 	}
 	return nil
+}
+
+// Beyond is the index of the first of finite numbers that are infinite as an F, -1 where none is.
+func Beyond[F kernel.Float](values []float64) int {
+	return slices.IndexFunc(values, func(x float64) bool { return math.IsInf(float64(F(x)), 0) })
 }
 
 // set copies a weight, nil where an empty one was left out.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -56,6 +57,15 @@ func TestParams(t *testing.T) {
 	}
 	if !slices.Equal(before, b.Flat()) {
 		t.Error("a failed load changed something")
+	}
+	// What is finite in double precision and not in that of the network is refused too.
+	huge := b.Save()
+	huge.Get("readout.bias").F64[1] = 1e39
+	if err := a.Load(huge); !errors.As(err, &m) || len(m.Shapes) != 1 || !strings.HasPrefix(m.Shapes[0], "readout.bias: 1e+39 is beyond single precision") {
+		t.Errorf("error is %v", err)
+	}
+	if err := c.Load(huge); err != nil {
+		t.Errorf("in double precision: %v", err)
 	}
 	b.Zeros("cell.weight_ih", 3)
 	if b.Err() == nil {

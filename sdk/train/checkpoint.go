@@ -25,20 +25,29 @@ import (
 )
 
 // CheckpointFile is the name of the checkpoint in the instance's folder. It is a safetensors file with the weights, the optimiser's means and the best weights
-// (weights.NAME, mean.NAME, square.NAME, best.NAME) and the state of the training.
+// (weights.NAME, mean.NAME, square.NAME, best.NAME), the network's buffers (buffer.NAME) and the state of the training.
 const CheckpointFile = "checkpoint.safetensors"
 
-const checkpointFormat = "ctdb checkpoint 4"
+// DamagedFile is the name of what was a checkpoint and is none any more.
+const DamagedFile = "checkpoint.damaged.safetensors"
 
-// ErrCheckpoint is returned, wrapped, for a checkpoint of another training. One that is damaged is logged and removed, and the training begins anew.
+const checkpointFormat = "ctdb checkpoint 5"
+
+// ErrCheckpoint is returned, wrapped, for a checkpoint of another training. One that is damaged is logged and set aside as [DamagedFile], and the training begins anew; one that cannot
+// be read is an error and stays, since it may be whole.
 var ErrCheckpoint = errors.New("train: unusable checkpoint")
 
 // maxCheckpoint bounds what is read, in bytes.
 const maxCheckpoint = 1 << 40
 
-// checkpoint writes the state so that a crash at any moment leaves the old file or the new one, whole.
+// checkpoint writes the state so that a crash at any moment leaves the old file or the new one, whole. A state with numbers that are not finite is not worth it: the old file stays.
 func (t *trainer[F]) checkpoint() error {
 	if t.config.Env.Dir == "" {
+		return nil
+	}
+	if what, value := t.spoilt(); what != "" {
+		t.saved = time.Now()
+		t.config.Env.Log.Warn("no checkpoint is written over the last one: the training is diverging", "what", what, "value", value, "step", t.Steps)
 		return nil
 	}
 	set, err := t.encode()
@@ -49,18 +58,30 @@ func (t *trainer[F]) checkpoint() error {
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
-	path := filepath.Join(t.config.Env.Dir, CheckpointFile)
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(t.config.Env.Dir), renameio.WithPermissions(0o600))
+	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.identity(), "columns": strings.Join(t.state.columns, "\n"), "scored": string(scored)}
+	if metadata[contentKey], err = content(set, metadata); err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	sum, err := t.write(CheckpointFile, set, metadata)
 	if err != nil {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
-	sum := sha256.New()
-	w := bufio.NewWriterSize(io.MultiWriter(f, sum), 1<<20)
-	metadata := map[string]string{"format": checkpointFormat, "identity": t.config.identity(), "columns": strings.Join(t.state.columns, "\n"), "scored": string(scored)}
-	if metadata[contentKey], err = content(set, metadata); err == nil {
-		err = tensor.WriteSafetensors(w, set, metadata)
+	t.saved = time.Now()
+	s := &t.state
+	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: sum, Step: t.Steps, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
+	return nil
+}
+
+// write writes a file into the folder, whole or not at all, and returns its checksum.
+func (t *trainer[F]) write(name string, set tensor.Set, metadata map[string]string) (sum string, err error) {
+	dir := t.config.Env.Dir
+	f, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithTempDir(dir), renameio.WithPermissions(0o600))
+	if err != nil {
+		return "", err
 	}
-	if err == nil {
+	hash := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(f, hash), 1<<20)
+	if err = tensor.WriteSafetensors(w, set, metadata); err == nil {
 		err = w.Flush()
 	}
 	if err == nil {
@@ -69,15 +90,25 @@ func (t *trainer[F]) checkpoint() error {
 		err = errors.Join(err, f.Cleanup())
 	}
 	if err == nil {
-		err = syncDir(t.config.Env.Dir)
+		err = syncDir(dir)
 	}
-	if err != nil {
-		return fmt.Errorf("train: checkpoint: %w", err)
+	return hex.EncodeToString(hash.Sum(nil)), err
+}
+
+// sweep removes what a process that was killed while it wrote has left in the folder.
+func (t *trainer[F]) sweep() error {
+	entries, err := os.ReadDir(t.config.Env.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // writing says so
 	}
-	t.saved = time.Now()
-	s := &t.state
-	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: hex.EncodeToString(sum.Sum(nil)), Step: t.Steps, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
-	return nil
+	for _, e := range entries {
+		for _, name := range []string{CheckpointFile, BestFile, divergedFile} {
+			if rest, ok := strings.CutPrefix(e.Name(), "."+name); ok && strings.Trim(rest, "0123456789") == "" && e.Type().IsRegular() {
+				err = errors.Join(err, os.Remove(filepath.Join(t.config.Env.Dir, e.Name())))
+			}
+		}
+	}
+	return err
 }
 
 func syncDir(dir string) error {
@@ -99,6 +130,9 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 			set = append(set, p.Named(prefix+p.Name))
 		}
 	}
+	for _, b := range t.net.Params().SaveBuffers() {
+		set = append(set, b.Named(bufferPrefix+b.Name))
+	}
 	s := &t.state
 	set = append(set, tensor.FromInt("state.counts", []int64{t.Steps, s.epoch, s.batch, s.bestEpoch, s.sinceBest, s.finished, s.trials}, 7),
 		tensor.From64("state.sums", append([]float64{s.best, s.last, s.lossSum, s.normSum, s.first}, s.termSums...), 5+len(s.termSums)))
@@ -112,6 +146,8 @@ func (t *trainer[F]) encode() (tensor.Set, error) {
 	}
 	return set, set.Check()
 }
+
+const bufferPrefix = "buffer."
 
 // The tables in a checkpoint.
 const (
@@ -139,6 +175,9 @@ func (t *trainer[F]) restore() (bool, error) {
 	if t.config.Env.Dir == "" {
 		return false, nil
 	}
+	if err := t.sweep(); err != nil {
+		return false, fmt.Errorf("train: checkpoint: %w", err)
+	}
 	path := filepath.Join(t.config.Env.Dir, CheckpointFile)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -148,14 +187,17 @@ func (t *trainer[F]) restore() (bool, error) {
 		return false, fmt.Errorf("train: checkpoint: %w", err)
 	}
 	set, metadata, err := tensor.ReadSafetensors(bufio.NewReaderSize(f, 1<<20), maxCheckpoint)
-	err = errors.Join(err, f.Close())
-	if err == nil {
+	switch closeErr := f.Close(); {
+	case err == nil && closeErr == nil:
 		err = checkContent(set, metadata)
+	case !errors.Is(err, tensor.ErrSafetensors):
+		return false, fmt.Errorf("train: checkpoint %s: %w: try again, or remove it to begin anew", path, errors.Join(err, closeErr))
 	}
 	if err != nil {
 		// The disk lost it: beginning anew costs time, going on from it would cost the result.
-		t.config.Env.Log.Warn("the checkpoint is damaged: the training begins anew", "file", path, "error", err)
-		if err := os.Remove(path); err != nil {
+		aside := filepath.Join(t.config.Env.Dir, DamagedFile)
+		t.config.Env.Log.Warn("the checkpoint is damaged: it is set aside and the training begins anew", "file", path, "aside", aside, "error", err)
+		if err := os.Rename(path, aside); err != nil {
 			return false, fmt.Errorf("train: checkpoint: %w", err)
 		}
 		return false, nil
@@ -233,16 +275,21 @@ func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if int64(len(s.history)) != s.epoch {
 		return fmt.Errorf("the history has %d epochs of %d", len(s.history), s.epoch)
 	}
-	for prefix, flat := range t.arrays() {
-		var part tensor.Set
+	part := func(prefix string) (part tensor.Set) {
 		for _, w := range set {
 			if name, ok := strings.CutPrefix(w.Name, prefix); ok {
 				part = append(part, w.Named(name))
 			}
 		}
-		if err := t.net.Params().LoadFlat(flat, part); err != nil {
+		return part
+	}
+	for prefix, flat := range t.arrays() {
+		if err := t.net.Params().LoadFlat(flat, part(prefix)); err != nil {
 			return fmt.Errorf("%s: %w", prefix, err)
 		}
+	}
+	if err := t.net.Params().LoadBuffers(part(bufferPrefix)); err != nil {
+		return fmt.Errorf("%s: %w", bufferPrefix, err)
 	}
 	t.state = s
 	return nil

@@ -3,9 +3,12 @@ package train
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
+	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -39,7 +42,7 @@ type Column struct {
 const maxAhead = 1 << 28
 
 // Load collects the wanted columns of all blocks. n is the announced number of trials, 0 where it is not known: memory is taken for so many. Arrays that are not wanted are dropped. A missing array, a wrong shape, a
-// number that is not finite and no trial at all are errors.
+// number that is not finite, there or as an F, and no trial at all are errors.
 func Load[F kernel.Float](ctx context.Context, blocks tensor.Blocks, n int, columns ...Column) (*Data[F], error) {
 	d := &Data[F]{floats: map[string]array[F]{}, ints: map[string]array[int64]{}}
 	first := true
@@ -100,6 +103,9 @@ func (d *Data[F]) add(b tensor.Block, c Column, first bool, n int) error {
 	if same, ok := sameType[F](t); ok {
 		return appendRows(d.floats, c.Name, t.Shape[1:], n, same)
 	}
+	if i := nn.Beyond[F](t.F64); i >= 0 {
+		return component.Invalid(c.Name, "%v of trial %d is not allowed: it is beyond single precision, which the network computes in: at most %v in size", t.F64[i], b.Trials[i*len(b.Trials)/t.Len()], math.MaxFloat32)
+	}
 	converted := make([]F, t.Len())
 	for i, x := range t.F32 {
 		converted[i] = F(x)
@@ -146,6 +152,17 @@ func (d *Data[F]) Has(name string) bool {
 	_, floats := d.floats[name]
 	_, ints := d.ints[name]
 	return floats || ints
+}
+
+// single says whether there is an integer column of that name of one number a trial.
+func (d *Data[F]) single(name string) bool {
+	a, ok := d.ints[name]
+	return ok && a.row == 1
+}
+
+// singles are the names of all such columns.
+func (d *Data[F]) singles() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(d.ints)), func(name string) bool { return !d.single(name) })
 }
 
 // Shape is that of a row of an array, nil where there is none of that name.

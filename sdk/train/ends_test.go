@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -75,6 +76,27 @@ func TestMaxSteps(t *testing.T) {
 			t.Errorf("cut %d: the checkpoint differs: %v", cut, err)
 		}
 	}
+	// With another limit a training goes on from its checkpoint as far as it may now.
+	for _, next := range []struct {
+		limit, epochs       int
+		wantSteps, wantDone int64
+		stopped             string
+	}{
+		{20, 60, 20, 5, "steps"}, // 13 steps in three epochs, the last of them cut; then epochs of 5
+		{4, 60, 20, 5, "steps"},  // nothing to do
+		{0, 5, 20, 5, "epochs"},
+		{25, 7, 25, 6, "steps"},
+		{0, 7, 30, 7, "epochs"},
+		{8, 9, 30, 7, "steps"}, // more epochs, of which the limit allows none
+		{32, 9, 32, 8, "steps"},
+	} {
+		c.MaxSteps, c.Epochs = next.limit, next.epochs
+		r, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil)
+		if err != nil || r.Steps != next.wantSteps || r.Epochs != next.wantDone || r.Stopped != next.stopped || !finite(r.LastLoss) || !finite(r.BestLoss) {
+			t.Errorf("%+v: %+v, %v", next, r, err)
+		}
+	}
+	c = config()
 	c.MaxSteps, c.Env.Dir = 1000, ""
 	if r, err = Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); err != nil || r.Stopped != "epochs" || r.Steps != 300 {
 		t.Errorf("a limit beyond the epochs: %+v, %v", r, err)
@@ -110,14 +132,21 @@ func TestNoValidationData(t *testing.T) {
 	c.Epochs, c.Env.Dir = 4, t.TempDir()
 	s := source[float64](t)
 	s.Valid = func(context.Context) (*Data[float64], error) { return nil, nil }
-	for range 2 {
+	for attempt := range 2 {
 		var m metrics
+		var log bytes.Buffer
+		c.Env.Log = slog.New(slog.NewTextHandler(&log, nil))
+		c.Patience = 50
 		r, err := Fit(t.Context(), newStraight[float64](), s, c, &m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(m.names["train/loss"]) != 4 || len(m.names) != 3 {
 			t.Errorf("metrics are %v", m.names)
+		}
+		// Said once where it decides anything: not where all is done.
+		if n := strings.Count(log.String(), "no validation trials"); n != 1-attempt || n > 0 && !strings.Contains(log.String(), `decides="the best weights, early stopping"`) {
+			t.Errorf("the log says %s", log.String())
 		}
 		if best := m.names["train/loss"][r.BestEpoch].Value; best != r.BestLoss {
 			t.Errorf("best is %v, want %v", r.BestLoss, best)

@@ -49,11 +49,11 @@ func spans[F kernel.Float](p *nn.Params[F], groups []ParamGroup) ([]span, error)
 		e.Problems = append(e.Problems, component.Invalid(fmt.Sprintf("param_groups[%d].%s", i, field), format, args...).(*component.InvalidArgumentError).Problems...)
 	}
 	for i, g := range groups {
-		if !(g.LR >= 0) {
-			invalid(i, "lr", "%v is not allowed: at least 0", g.LR)
+		if !(g.LR >= 0) || !finite(g.LR) {
+			invalid(i, "lr", "%v is not allowed: a finite number of at least 0", g.LR)
 		}
-		if !(g.WeightDecay >= 0) {
-			invalid(i, "weight_decay", "%v is not allowed: at least 0", g.WeightDecay)
+		if !(g.WeightDecay >= 0) || !finite(g.WeightDecay) {
+			invalid(i, "weight_decay", "%v is not allowed: a finite number of at least 0", g.WeightDecay)
 		}
 		matches := func(q nn.Param[F]) bool { ok, _ := path.Match(g.Match, q.Name); return ok }
 		if _, err := path.Match(g.Match, ""); err != nil {

@@ -13,12 +13,37 @@ import (
 type Options struct {
 	Optimizer     string  `param:"optimizer" default:"adam" choices:"adam,adamw" doc:"optimiser"`
 	EarlyStopping int     `param:"early_stopping" default:"0" min:"0" unit:"epoch" doc:"epochs without a better validation loss that end training; 0 never"`
-	MaxUpdates    int     `param:"max_updates" default:"0" min:"0" unit:"step" doc:"optimiser steps that end training, within an epoch if need be; 0 sets no limit besides epochs"`
+	MaxUpdates    int     `param:"max_updates" default:"0" min:"0" unit:"step" doc:"optimiser steps that end training, within an epoch if need be; 0 sets no limit besides epochs, by which warmup and schedule go"`
 	MaxGrowth     float64 `param:"max_growth" default:"1e6" min:"1" doc:"training is ended as diverged when an epoch's mean loss is more than that many times the first step's (or than that number, where the first step's is below 1)"`
 	Schedule
 	Freeze  []string `param:"freeze" default:"" doc:"parameters that stay as they are, by name or by a pattern in which * is any text (encoder.*), e.g. in a training that begins with the weights of another"`
 	NoDecay []string `param:"no_decay" default:"" doc:"parameters without weight decay, by name or by a pattern, e.g. *bias*"`
 	Keep    string   `param:"keep" default:"best" choices:"best,last" doc:"weights to go on with: best by validation loss, or of the last epoch"`
+}
+
+// CheckSchedule reports contradictions among the options and what they are for, by the names of the parameters. trials is the number of training trials, 0 where it is not yet known, and with it
+// the steps of an epoch, of which there are more where batches hold trials of one condition: what is refused is wrong then too.
+func (o Options) CheckSchedule(epochs, batchSize, trials int, lr, weightDecay float64) []param.Problem {
+	problems := o.Schedule.Check(lr, epochs)
+	add := func(path, hint, format string, args ...any) {
+		problems = append(problems, param.Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if o.DecayRamp > 0 && weightDecay == 0 {
+		add("weight_decay_ramp", "", "%d is without effect where weight_decay is 0", o.DecayRamp)
+	}
+	if o.MaxUpdates == 0 || trials < 1 || batchSize < 1 {
+		return problems
+	}
+	steps := (trials + batchSize - 1) / batchSize
+	most := (o.MaxUpdates + steps - 1) / steps // epochs that are begun
+	if o.Warmup > 0 && o.Warmup < epochs && most <= o.Warmup {
+		add("warmup", "", "%d epochs are not allowed: max_updates %d ends the training within %d epochs of %d steps, and lr is reached after the warm-up", o.Warmup, o.MaxUpdates, most, steps)
+	}
+	if o.Kind == Cosine && most < epochs && most > o.Warmup {
+		add("max_updates", fmt.Sprintf("set epochs to %d", most), "%d is not allowed with schedule cosine, which falls to lr_min over all %d epochs: it ends the training within %d epochs of %d steps", o.MaxUpdates, epochs,
+			most, steps)
+	}
+	return problems
 }
 
 // Config is the trainer's, with what differs from model to model.

@@ -12,7 +12,7 @@ import (
 //
 // The rates of an epoch depend on the parameters and on the validation losses of the epochs before, and on nothing else.
 type Schedule struct {
-	Kind            string  `param:"schedule" default:"constant" choices:"constant,cosine,plateau" doc:"learning rate over the epochs: lr throughout, or falling from lr to lr_min as a half cosine, or times plateau_factor whenever the validation loss stands still"`
+	Kind            string  `param:"schedule" default:"constant" choices:"constant,cosine,plateau" doc:"learning rate over the epochs: lr throughout, or falling from lr to lr_min as a half cosine that ends with the last of epochs, or times plateau_factor whenever the validation loss stands still"`
 	Warmup          int     `param:"warmup" default:"0" min:"0" unit:"epoch" doc:"epochs in which the learning rate first rises, linearly, to lr"`
 	LRMin           float64 `param:"lr_min" default:"0" min:"0" doc:"learning rate below which cosine and plateau do not go"`
 	PlateauFactor   float64 `param:"plateau_factor" default:"0.5" above:"0" below:"1" doc:"factor of the learning rate when the validation loss stands still"`
@@ -27,7 +27,7 @@ const (
 	Plateau  = "plateau"
 )
 
-// Check reports contradictions between a schedule and the learning rate and epochs that it is for, by the names of the parameters.
+// Check reports contradictions between a schedule, whose length is that of epochs whatever ends the training before, and the learning rate and epochs that it is for, by the names of the parameters.
 func (s Schedule) Check(lr float64, epochs int) []param.Problem {
 	var problems []param.Problem
 	add := func(path, hint, format string, args ...any) {

@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -71,6 +72,37 @@ func TestScheduleRates(t *testing.T) {
 	}
 	if (Schedule{Kind: Constant}).Rates(1, 0, 5) != nil {
 		t.Error("a constant rate has a schedule")
+	}
+}
+
+// A limit by steps that ends the training before its schedule has done what it was asked for is a problem, where the steps of an epoch are known.
+func TestOptionsAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		options        Options
+		trials, epochs int
+		decay          float64
+		paths          []string
+	}{
+		{"warm-up never ends", Options{MaxUpdates: 5, Schedule: Schedule{Kind: Cosine, Warmup: 10}}, 100, 1000, 0, []string{"warmup"}},
+		{"to the step", Options{MaxUpdates: 40, Schedule: Schedule{Kind: Constant, Warmup: 10}}, 100, 1000, 0, []string{"warmup"}}, // 4 steps an epoch
+		{"a step of lr", Options{MaxUpdates: 41, Schedule: Schedule{Kind: Constant, Warmup: 10}}, 100, 1000, 0, nil},
+		{"not yet known", Options{MaxUpdates: 5, Schedule: Schedule{Kind: Cosine, Warmup: 10}}, 0, 1000, 0, nil},
+		{"cosine never falls", Options{MaxUpdates: 41, Schedule: Schedule{Kind: Cosine}}, 100, 12, 0, []string{"max_updates"}},
+		{"cosine's last epoch is cut", Options{MaxUpdates: 41, Schedule: Schedule{Kind: Cosine}}, 100, 11, 0, nil},
+		{"no limit", Options{Schedule: Schedule{Kind: Cosine, Warmup: 3}}, 100, 11, 0, nil},
+		{"warm-up beyond the epochs", Options{MaxUpdates: 5, Schedule: Schedule{Kind: Cosine, Warmup: 10}}, 100, 10, 0, []string{"warmup"}},
+		{"a ramp of nothing", Options{Schedule: Schedule{Kind: Constant, DecayRamp: 3}}, 0, 10, 0, []string{"weight_decay_ramp"}},
+		{"a ramp", Options{Schedule: Schedule{Kind: Constant, DecayRamp: 3}}, 0, 10, 1e-3, nil},
+	} {
+		var paths []string
+		for _, p := range c.options.CheckSchedule(c.epochs, 25, c.trials, 1, c.decay) {
+			paths = append(paths, p.Path)
+			t.Log(c.name, p)
+		}
+		if !slices.Equal(paths, c.paths) {
+			t.Errorf("%s: problems are of %v, want %v", c.name, paths, c.paths)
+		}
 	}
 }
 

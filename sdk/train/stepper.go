@@ -87,10 +87,15 @@ const divergedHint = "try a lower learning rate or a smaller clip"
 
 // diverged says of a quantity that it left what is allowed, and names the parameter with the largest gradient of the last step.
 func (s *Stepper[F]) diverged(quantity string, value float64) *component.DivergedError {
+	return &component.DivergedError{Step: s.Steps, Quantity: s.withGradient(quantity), Value: value, Hint: divergedHint}
+}
+
+// withGradient is a quantity with the parameter with the largest gradient of the last step.
+func (s *Stepper[F]) withGradient(quantity string) string {
 	if name, g := s.largest(); name != "" {
-		quantity = fmt.Sprintf("%s (largest gradient: %v, of %s)", quantity, g, name)
+		return fmt.Sprintf("%s (largest gradient: %v, of %s)", quantity, g, name)
 	}
-	return &component.DivergedError{Step: s.Steps, Quantity: quantity, Value: value, Hint: divergedHint}
+	return quantity
 }
 
 // largest is the parameter with the largest gradient of the last step, before clipping, where one that is not a number is largest; no name where all are zero.

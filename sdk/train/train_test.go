@@ -171,15 +171,36 @@ func TestFreshTrials(t *testing.T) {
 
 func TestTimeLimit(t *testing.T) {
 	c := config()
-	c.MaxTime, c.Env.Dir = time.Nanosecond, t.TempDir()
+	c.MaxTime, c.Env.Dir, c.Epochs = time.Nanosecond, t.TempDir(), 3
 	r, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil)
-	if err != nil || r.Stopped != "time" || r.Steps != 0 || r.KeptBest {
+	if err != nil || r.Stopped != "time" || r.Steps != 1 || r.KeptBest || !math.IsNaN(r.BestLoss) || !math.IsNaN(r.LastLoss) {
 		t.Errorf("result is %+v, %v", r, err)
 	}
 	// Time is no reason to be finished.
 	c.MaxTime = 0
 	if r, err = Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); err != nil || r.Stopped != "epochs" {
 		t.Errorf("result is %+v, %v", r, err)
+	}
+	want, err := os.ReadFile(filepath.Join(c.Env.Dir, CheckpointFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The shortest time takes a step, so that it comes to the end if it is repeated, and to the same one.
+	c.MaxTime, c.Env.Dir = time.Nanosecond, t.TempDir()
+	for r.Stopped, r.Steps = "time", 0; r.Stopped == "time" && err == nil; {
+		before := r.Steps
+		if r, err = Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); r.Steps != before+1 {
+			t.Fatalf("from step %d to %+v, %v", before, r, err)
+		}
+	}
+	if got := readFile(t, c.Env.Dir, CheckpointFile); err != nil || r.Stopped != "epochs" || !bytes.Equal(got, want) {
+		t.Errorf("the checkpoint differs: %+v, %v", r, err)
+	}
+	// Weights that are not finite are found though no epoch ends.
+	c.Env.Dir, c.Optimiser.LR = "", 1e39
+	var d *component.DivergedError
+	if _, err := Fit(t.Context(), newStraight[float32](), source[float32](t), c, nil); !errors.As(err, &d) || !strings.HasPrefix(d.Quantity, "weight of line.weight, loss ") || d.Step != 0 {
+		t.Errorf("weights that are not finite: %v", err)
 	}
 }
 
@@ -276,7 +297,7 @@ func TestUnusableCheckpoints(t *testing.T) {
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)-20] ^= 1
 	for name, b := range map[string][]byte{"truncated": good[:len(good)-9], "empty": nil, "garbage": bytes.Repeat([]byte{7}, 300), "a bit": flipped,
-		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte("checkpoint 4"), []byte("checkpoint 1"), 1)} {
+		"renamed": bytes.Replace(good, []byte("mean.line.bias"), []byte("mean.line.bios"), 1), "format": bytes.Replace(good, []byte(checkpointFormat), []byte("ctdb checkpoint 1"), 1)} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -291,10 +312,63 @@ func TestUnusableCheckpoints(t *testing.T) {
 		if !strings.Contains(log.String(), "damaged") {
 			t.Errorf("%s: the log does not tell of it: %s", name, log.String())
 		}
+		if got := readFile(t, c.Env.Dir, DamagedFile); !bytes.Equal(got, b) {
+			t.Errorf("%s: what was damaged is not set aside", name)
+		}
+	}
+}
+
+// A checkpoint that cannot be read may be whole: it is an error and stays. What a killed process was writing goes.
+func TestUnreadableCheckpoint(t *testing.T) {
+	c := config()
+	c.Epochs, c.Env.Dir = 2, t.TempDir()
+	path := filepath.Join(c.Env.Dir, CheckpointFile)
+	if err := os.Mkdir(path, 0o700); err != nil { // reading one fails, and not for what is in it
+		t.Fatal(err)
+	}
+	left := []string{".checkpoint.safetensors7318", ".best.safetensors55", ".diverged.json1"}
+	others := []string{".checkpoint.safetensors7318.mine", "checkpoint.safetensors7", "notes"}
+	for _, name := range slices.Concat(left, others) {
+		if err := os.WriteFile(filepath.Join(c.Env.Dir, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil)
+	if err == nil || errors.Is(err, ErrCheckpoint) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove it to begin anew") || !exists(path) {
+		t.Errorf("error is %v", err)
+	}
+	for i, name := range slices.Concat(left, others) {
+		if exists(c.Env.Dir, name) != (i >= len(left)) {
+			t.Errorf("%s is there, or not", name)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Fit(t.Context(), newStraight[float64](), source[float64](t), c, nil); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
+	for path, spoil := range map[string]func(*Config, *Source[float64]){
+		"lr":           func(c *Config, _ *Source[float64]) { c.Optimiser.LR = math.Inf(1) },
+		"weight_decay": func(c *Config, _ *Source[float64]) { c.Optimiser.WeightDecay = -5 },
+		"group":        func(c *Config, _ *Source[float64]) { c.Group = "condition" },
+		"source.train": func(_ *Config, s *Source[float64]) { s.Train = nil },
+		"trials": func(_ *Config, s *Source[float64]) {
+			s.Train = func(context.Context, uint64) (*Data[float64], error) { return nil, nil }
+		},
+		"param_groups[0].lr": func(c *Config, _ *Source[float64]) { c.ParamGroups = []ParamGroup{{Match: "line.*", LR: math.Inf(1)}} },
+	} {
+		c, s := config(), source[float64](t)
+		spoil(&c, &s)
+		_, err := Fit(t.Context(), newStraight[float64](), s, c, nil)
+		var e *component.InvalidArgumentError
+		if !errors.As(err, &e) || len(e.Problems) != 1 || e.Problems[0].Path != path || e.Problems[0].Message == "" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 	_, err := Fit(t.Context(), newStraight[float64](), source[float64](t), Config{Clip: math.NaN(), Patience: -1}, nil)
 	var e *component.InvalidArgumentError
 	if !errors.As(err, &e) || len(e.Problems) != 5 {
@@ -307,6 +381,16 @@ func TestLoadRefuses(t *testing.T) {
 	short.Arrays[1].Shape = []int{3}
 	nan.Arrays[0].F64[4] = math.NaN()
 	missing.Arrays = missing.Arrays[:1]
+	huge := points(0, 3)
+	huge.Arrays[0].F64[4] = -1e39
+	_, err := Load[float32](t.Context(), tensor.Of(points(5, 3), huge), 0, Column{Name: "x", Shape: []int{2}})
+	var e *component.InvalidArgumentError
+	if !errors.As(err, &e) || e.Problems[0].Path != "x" || !strings.Contains(e.Problems[0].Message, "-1e+39 of trial 2 ") {
+		t.Errorf("beyond single precision: %v", err)
+	}
+	if _, err := Load[float64](t.Context(), tensor.Of(huge), 0, Column{Name: "x", Shape: []int{2}}); err != nil {
+		t.Errorf("within double precision: %v", err)
+	}
 	broken := errors.New("broken")
 	for name, blocks := range map[string]tensor.Blocks{"nothing": tensor.Of(), "shape": tensor.Of(points(0, 3), short), "nan": tensor.Of(nan), "missing": tensor.Of(missing),
 		"later": tensor.Of(points(0, 3), missing), "broken": tensor.Fail(broken), "type": tensor.Of(tensor.Block{Trials: []int64{0}, Arrays: tensor.Set{tensor.New32("x", 1, 2), tensor.New32("y", 1, 1), tensor.New32("group", 1)}})} {

@@ -2,81 +2,19 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
-	"github.com/ctdb-host/ctdb/sdk/task"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
-
-// Config says how to train.
-type Config struct {
-	// Epochs and BatchSize, at least 1.
-	Epochs, BatchSize int
-	// MaxSteps ends training after that many optimiser steps, at the end of an epoch or within one, which is then validated as it is; 0 sets no limit.
-	MaxSteps int
-	// MaxGrowth bounds the mean loss of an epoch, in training and in validation: beyond that many times the size of the first step's loss (of 1, where that is less) the training has
-	// diverged, though all numbers are finite. 0 means 1e6, an infinity sets no bound.
-	MaxGrowth float64
-	// Adam or AdamW; [Adam] gives PyTorch's constants. There is no default.
-	Optimiser kernel.Adam
-	// Clip bounds the gradient's 2-norm, as torch's clip_grad_norm_ does; 0 does not clip.
-	Clip float64
-	// ParamGroups give some parameters rates of their own; those that none matches have the optimiser's.
-	ParamGroups []ParamGroup
-	// Monitor names the term of the loss, one of the names under Program.Losses, whose validation value decides what is better: for the best weights, Patience and Schedule.
-	// Empty means the sum of all terms, which is no measure while one of them ramps up.
-	Monitor string
-	// Smoothing is the part of the value before in the exponential smoothing of the monitored values that Patience and Schedule go by, smoothed = Smoothing * before +
-	// (1-Smoothing) * value; at least 0, the default, and less than 1. The best weights are those of the best value itself.
-	Smoothing float64
-	// Patience ends training after that many epochs without a better validation loss; 0 never.
-	Patience int
-	// KeepLast makes the weights of the last epoch the result; else it is those of the epoch with the best validation loss.
-	KeepLast bool
-	// Schedule returns the learning rate and the weight decay of an epoch from the monitored, smoothed validation losses of all epochs before it; nil keeps the
-	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
-	Schedule func(epoch int64, validation []float64) Rates
-	// Score judges the network by what its programs have as Judged, of all validation trials as one block, after the epochs that ScoreEvery divides, the first of all being 0. Nil and 0
-	// never do; one whose error is component.ErrUnsupported is not asked again. What it says are curves, see [Fit], and changes nothing.
-	Score      func(ctx context.Context, outputs tensor.Block) (task.Score, error)
-	ScoreEvery int
-	// Group names an integer column; a batch then holds trials of one value. Empty does not.
-	Group string
-
-	// Env gives the seed, the threads, and the folder for checkpoints, where it is not empty.
-	Env component.Env
-	// CheckpointEvery and MaxTime are as in model.TrainRequest.
-	CheckpointEvery, MaxTime time.Duration
-	// Identity is everything that the result depends on, e.g. the parameters' text. A checkpoint of another identity is refused, and one of other
-	// ParamGroups, Monitor or Smoothing.
-	Identity string
-}
-
-// Rates are what a schedule sets.
-type Rates struct{ LR, WeightDecay float64 }
-
-// Adam is PyTorch's Adam with its default constants 0.9, 0.999 and 1e-8; decoupled makes it AdamW.
-func Adam(lr, weightDecay float64, decoupled bool) kernel.Adam {
-	return kernel.Adam{LR: lr, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: weightDecay, Decoupled: decoupled}
-}
-
-// Source gives the data.
-type Source[F kernel.Float] struct {
-	// Train returns the training trials of a pass; it is called once if not Fresh, else for each epoch.
-	Train func(ctx context.Context, pass uint64) (*Data[F], error)
-	// Valid returns the validation trials, once; nil, or no error and no data, where there are none: then the training loss stands in for it.
-	Valid func(ctx context.Context) (*Data[F], error)
-	// Fresh is true where the trials differ from pass to pass.
-	Fresh bool
-}
 
 // state is what a checkpoint holds besides weights and the optimiser's means.
 type state struct {
@@ -124,10 +62,13 @@ type trainer[F kernel.Float] struct {
 // each condition, where there are several, and score/NAME of each of the task's own metrics. After a resume all are reported from the first epoch on.
 //
 // It ends early with ctx's error when that is cancelled, after writing a checkpoint, and with a component.DivergedError when the loss, in training or in validation,
-// a gradient or a weight is not finite, or an epoch's loss is beyond MaxGrowth.
+// a gradient or a weight is not finite, or an epoch's loss is beyond MaxGrowth. Of a training that diverged nothing that was good is lost: where an epoch was done the network then
+// has the weights of the best one, and they are in [BestFile] in Env.Dir, which the error's hint names. The checkpoint stays, the last whose numbers are all finite. A training that
+// goes on from it comes to the same place again unless something else than the Config has changed, and its log and its error say that it did.
 //
 // A training that ended with its last epoch goes on where Epochs is larger now and the Identity the same, to the very result of one that was given so many at once, if its Schedule
-// does not depend on their number.
+// does not depend on their number. One that MaxSteps ended goes on where that is larger now, with the next epoch. The built-in models have both numbers in their Identity, so that theirs
+// do not: a longer training of theirs is another one, which may begin with the weights of the shorter, its optimiser anew.
 func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], c Config, report component.Reporter) (model.TrainResult, error) {
 	if err := c.check(); err != nil {
 		return model.TrainResult{}, err
@@ -141,6 +82,9 @@ func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], 
 	}
 	stepper, err := NewStepper(net, c.Env.Threads, c)
 	if err != nil {
+		return model.TrainResult{}, err
+	}
+	if err := source.check(); err != nil {
 		return model.TrainResult{}, err
 	}
 	t := &trainer[F]{config: c, Stepper: stepper, source: source, report: report, best: slices.Clone(p.Flat())}
@@ -157,35 +101,6 @@ func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], 
 	return t.result(), nil
 }
 
-func (c *Config) check() error {
-	var e component.InvalidArgumentError
-	need := func(ok bool, path string, v any, want string) {
-		if !ok {
-			e.Problems = append(e.Problems, component.Invalid(path, "%v is not allowed: %s", v, want).(*component.InvalidArgumentError).Problems...)
-		}
-	}
-	need(c.Epochs >= 1, "epochs", c.Epochs, "at least 1")
-	need(c.BatchSize >= 1, "batch_size", c.BatchSize, "at least 1")
-	need(c.MaxSteps >= 0, "max_updates", c.MaxSteps, "at least 0")
-	need(c.MaxGrowth == 0 || c.MaxGrowth >= 1, "max_growth", c.MaxGrowth, "0 or at least 1")
-	need(c.Optimiser.LR > 0, "lr", c.Optimiser.LR, "more than 0")
-	need(c.ScoreEvery >= 0, "score_every", c.ScoreEvery, "at least 0")
-	need(c.Clip >= 0, "clip", c.Clip, "at least 0")
-	need(c.Smoothing >= 0 && c.Smoothing < 1, "smoothing", c.Smoothing, "at least 0 and less than 1")
-	need(c.Patience >= 0, "early_stopping", c.Patience, "at least 0")
-	if len(e.Problems) > 0 {
-		return &e
-	}
-	if c.MaxGrowth == 0 {
-		c.MaxGrowth = 1e6
-	}
-	c.Env.Threads = max(1, c.Env.Threads)
-	if c.Env.Log == nil {
-		c.Env.Log = slog.New(slog.DiscardHandler)
-	}
-	return nil
-}
-
 func (t *trainer[F]) run(ctx context.Context) error {
 	resumed, err := t.restore()
 	if err != nil {
@@ -197,8 +112,16 @@ func (t *trainer[F]) run(ctx context.Context) error {
 			t.reportEpoch(int64(epoch))
 		}
 	}
+	before := t.divergedBefore()
+	if before != "" {
+		t.config.Env.Log.Warn("this training diverged when it was run before, and will again unless what it depends on has changed", "how", before)
+	}
 	err = t.epochs(ctx)
-	if err != nil && ctx.Err() == nil {
+	var diverged *component.DivergedError
+	switch {
+	case err != nil && ctx.Err() == nil && errors.As(err, &diverged):
+		return t.salvage(err, diverged, before)
+	case err != nil && ctx.Err() == nil:
 		return err
 	}
 	// An interrupted step has not touched the weights, so they can be kept.
@@ -208,13 +131,13 @@ func (t *trainer[F]) run(ctx context.Context) error {
 	if err != nil {
 		return ctx.Err()
 	}
-	return nil
+	return t.recovered()
 }
 
 func (t *trainer[F]) epochs(ctx context.Context) error {
 	s := &t.state
 	switch {
-	case s.finished == byPatience, s.finished == bySteps, s.finished == byEpochs && s.epoch >= int64(t.config.Epochs):
+	case s.finished == byPatience, s.finished == bySteps && t.limited(), s.finished == byEpochs && s.epoch >= int64(t.config.Epochs):
 		return nil
 	}
 	s.finished = running
@@ -227,30 +150,74 @@ func (t *trainer[F]) epochs(ctx context.Context) error {
 			return err
 		}
 	}
+	if by := t.byTraining(); t.valid == nil && len(by) > 0 {
+		t.config.Env.Log.Warn("there are no validation trials: the training loss stands in for the validation loss", "decides", strings.Join(by, ", "))
+	}
 	for s.finished == running {
-		if s.epoch >= int64(t.config.Epochs) {
+		switch {
+		case s.epoch >= int64(t.config.Epochs):
 			s.finished = byEpochs
-			break
+			return nil
+		case s.batch == 0 && t.limited(): // of a checkpoint with more steps than are allowed now
+			s.finished = bySteps
+			return nil
 		}
 		if err := t.epoch(ctx); err != nil {
 			return err
+		}
+		if s.finished == running && s.epoch < int64(t.config.Epochs) && t.late() {
+			s.finished = byTime
 		}
 	}
 	return nil
 }
 
+// byTraining names what goes by the training loss where there are no validation trials.
+func (t *trainer[F]) byTraining() []string {
+	var by []string
+	if !t.config.KeepLast {
+		by = append(by, "the best weights")
+	}
+	if t.config.Patience > 0 {
+		by = append(by, "early stopping")
+	}
+	if t.config.Schedule != nil {
+		by = append(by, "a schedule that goes by losses")
+	}
+	return by
+}
+
+// late says whether the time is over.
+func (t *trainer[F]) late() bool {
+	return t.config.MaxTime > 0 && time.Since(t.started) >= t.config.MaxTime
+}
+
+// load takes the trials of an epoch into memory, where they are not yet.
+func (t *trainer[F]) load(ctx context.Context) error {
+	if t.train != nil && !t.source.Fresh {
+		return nil
+	}
+	pass := uint64(0)
+	if t.source.Fresh {
+		pass = uint64(t.state.epoch)
+	}
+	d, err := t.source.Train(ctx, pass)
+	switch {
+	case err != nil:
+		return err
+	case d == nil || d.Len() == 0:
+		return component.Invalid("trials", "pass %d of the training trials is empty: at least 1 is needed", pass)
+	case t.config.Group != "" && !d.single(t.config.Group):
+		return component.Invalid("group", "%q is not allowed: an integer column of one number a trial is needed; there are %v", t.config.Group, d.singles())
+	}
+	t.train = d
+	return nil
+}
+
 func (t *trainer[F]) epoch(ctx context.Context) error {
 	s := &t.state
-	if t.train == nil || t.source.Fresh {
-		pass := uint64(0)
-		if t.source.Fresh {
-			pass = uint64(s.epoch)
-		}
-		d, err := t.source.Train(ctx, pass)
-		if err != nil {
-			return err
-		}
-		t.train = d
+	if err := t.load(ctx); err != nil {
+		return err
 	}
 	var groups []int64
 	if t.config.Group != "" {
@@ -268,13 +235,10 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 	if t.config.MaxSteps > 0 {
 		total = min(total, int64(t.config.MaxSteps))
 	}
-	for s.batch < int64(len(batches)) && !t.limited() {
+	more := func() bool { return s.batch < int64(len(batches)) && !t.limited() }
+	for more() {
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		if t.config.MaxTime > 0 && time.Since(t.started) >= t.config.MaxTime {
-			s.finished = byTime
-			return nil
 		}
 		if err := t.step(batches[s.batch]); err != nil {
 			return err
@@ -282,6 +246,11 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 		if now := time.Now(); now.Sub(t.said) >= 200*time.Millisecond {
 			t.said = now
 			t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: total, Loss: s.lossSum / float64(s.trials)})
+		}
+		// Looked at after a step, so that the shortest time takes one.
+		if more() && t.late() {
+			s.finished = byTime
+			return t.sound("loss", s.lossSum/float64(s.trials))
 		}
 		if t.config.CheckpointEvery > 0 && time.Since(t.saved) >= t.config.CheckpointEvery {
 			if err := t.checkpoint(); err != nil {
@@ -398,6 +367,10 @@ func (t *trainer[F]) validate(ctx context.Context) (loss float64, terms []float6
 		loss, terms, err = t.Runner.Run(t.valid, rows, t.pass(epoch, 0), nil)
 	}
 	if err != nil {
+		var e *component.DivergedError
+		if errors.As(err, &e) {
+			e.Step, e.Quantity = t.Steps-1, t.withGradient("in validation, "+e.Quantity)
+		}
 		return 0, nil, err
 	}
 	// Else, where none is finite, no epoch would be the best, and the weights of before the training would be kept as such.
@@ -410,27 +383,48 @@ func (t *trainer[F]) validate(ctx context.Context) (loss float64, terms []float6
 	return loss, terms, err
 }
 
-// bounded is an error for the mean of an epoch that is not finite or beyond MaxGrowth, and for weights that are not finite after the epoch's last step.
+// bounded is an error for the mean of an epoch that is beyond MaxGrowth, and for all that is not sound.
 func (t *trainer[F]) bounded(quantity string, value float64) error {
-	var e *component.DivergedError
-	switch {
-	case !finite(value) || value > t.config.MaxGrowth*max(1, math.Abs(t.state.first)):
-		e = t.diverged(quantity, value)
-	case finite(kernel.GlobalNorm(t.weights)):
-		return nil
-	default:
-		for _, p := range t.net.Params().All() {
-			if i := slices.IndexFunc(p.Value, func(w F) bool { return !finite(float64(w)) }); i >= 0 {
-				e = t.diverged(fmt.Sprintf("weight of %s, loss %v", p.Name, value), float64(p.Value[i]))
-				break
-			}
-		}
+	if value > t.config.MaxGrowth*max(1, math.Abs(t.state.first)) {
+		e := t.diverged(quantity, value)
+		e.Step = t.Steps - 1
+		return e
 	}
-	if e == nil {
+	return t.sound(quantity, value)
+}
+
+// sound is an error for a loss that is not finite, and for weights and running means that are not after the last step.
+func (t *trainer[F]) sound(quantity string, loss float64) error {
+	var e *component.DivergedError
+	if !finite(loss) {
+		e = t.diverged(quantity, loss)
+	} else if what, value := t.spoilt(); what != "" {
+		e = t.diverged(fmt.Sprintf("%s, loss %v", what, loss), value)
+	} else {
 		return nil
 	}
 	e.Step = t.Steps - 1
 	return e
+}
+
+// spoilt names the first of the weights, and of the optimiser's running means, that is not finite; none where all are.
+func (s *Stepper[F]) spoilt() (what string, value float64) {
+	for _, of := range []struct {
+		what string
+		flat []F
+	}{{"weight of", s.weights}, {"running mean of the gradient of", s.mean}, {"running mean square of the gradient of", s.square}} {
+		if finite(kernel.GlobalNorm(of.flat)) { // of the double precision's largest numbers it is not, though they are finite
+			continue
+		}
+		for _, p := range s.net.Params().All() {
+			for _, x := range of.flat[p.Offset : p.Offset+len(p.Value)] {
+				if !finite(float64(x)) {
+					return of.what + " " + p.Name, float64(x)
+				}
+			}
+		}
+	}
+	return "", 0
 }
 
 func (t *trainer[F]) reportEpoch(epoch int64) {
@@ -480,7 +474,10 @@ func since(values []float64) int64 {
 // result sets the weights that are asked for and sums up.
 func (t *trainer[F]) result() model.TrainResult {
 	s := &t.state
-	r := model.TrainResult{Steps: t.Steps, Epochs: s.epoch, BestEpoch: s.bestEpoch, BestLoss: s.best, LastLoss: s.last, KeptBest: !t.config.KeepLast && s.epoch > 0, Stopped: stops[s.finished]}
+	r := model.TrainResult{Steps: t.Steps, Epochs: s.epoch, BestEpoch: s.bestEpoch, BestLoss: math.NaN(), LastLoss: s.last, KeptBest: !t.config.KeepLast && s.epoch > 0, Stopped: stops[s.finished]}
+	if s.epoch > 0 {
+		r.BestLoss = s.best
+	}
 	if r.KeptBest {
 		r.Last = t.net.Params().Save()
 		copy(t.weights, t.best)

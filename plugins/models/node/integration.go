@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/param"
 )
@@ -16,13 +18,21 @@ type Integration struct {
 	Gradient   string  `param:"gradient" default:"discretise" choices:"discretise,adjoint" doc:"of dopri5: gradient of the steps it took, their lengths held, or of the differential equation, integrated backwards to the same tolerances"`
 }
 
-// Problems reports what does not go together.
-func (i Integration) Problems() []param.Problem {
-	if i.Gradient == "adjoint" && i.Integrator != "dopri5" {
-		return []param.Problem{{Path: "gradient", Message: "adjoint needs integrator dopri5, not " + i.Integrator, Hint: "discretise is the exact gradient of " + i.Integrator}}
+// Problems reports what does not go together, with a model's parameter recompute.
+func (i Integration) Problems(recompute int) []param.Problem {
+	var problems []param.Problem
+	if i.Gradient == "adjoint" && !i.KeepsAll() {
+		problems = append(problems, param.Problem{Path: "gradient", Message: "adjoint needs integrator dopri5, not " + i.Integrator, Hint: "discretise is the exact gradient of " + i.Integrator})
 	}
-	return nil
+	if recompute > 0 && i.KeepsAll() {
+		problems = append(problems, param.Problem{Path: "recompute", Message: fmt.Sprintf("%d is not allowed with integrator dopri5, which keeps the steps that it chose: 0 is needed", recompute),
+			Hint: "euler and rk4 can compute their bins once more"})
+	}
+	return problems
 }
+
+// KeepsAll says that no bin can be computed once more: the steps that were chosen are kept.
+func (i Integration) KeepsAll() bool { return i.Integrator == "dopri5" }
 
 // Field is that of a vector field of that many linear maps, with width units between them.
 func (i Integration) Field(layers, width int) kernel.SequenceConfig {

@@ -2,8 +2,6 @@
 package node
 
 import (
-	"fmt"
-
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/nn"
@@ -25,14 +23,7 @@ type Params struct {
 }
 
 // Problems reports what does not go together.
-func (p Params) Problems() []param.Problem {
-	problems := p.Integration.Problems()
-	if p.Recompute > 0 && p.Integrator == "dopri5" {
-		problems = append(problems, param.Problem{Path: "recompute", Message: fmt.Sprintf("%d is not allowed with integrator dopri5, which keeps the steps that it chose: 0 is needed", p.Recompute),
-			Hint: "euler and rk4 can compute their bins once more"})
-	}
-	return problems
-}
+func (p Params) Problems() []param.Problem { return p.Integration.Problems(p.Recompute) }
 
 // Factory returns node.
 func Factory() model.Factory {
@@ -43,7 +34,7 @@ func Factory() model.Factory {
 // Design is the network of parameters.
 func Design[F kernel.Float](p Params) recurrent.Design[F] {
 	d := recurrent.Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.Layers, p.Hidden)), Prefix: "generator", ReadoutSD: 0.01, InitialNoise: p.ICNoise, Noise: p.Noise, LatentL2: p.LatentL2,
-		Training: p.Training}
+		Training: p.Training, KeepsAll: p.KeepsAll()}
 	if p.Compat {
 		d.InitialNoise = 0
 	}

@@ -21,7 +21,7 @@ type Training struct {
 	WeightDecay float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
 	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never"`
-	Recompute   int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as a closed-loop task must"`
+	Recompute   int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as a closed-loop task and integrator dopri5 must"`
 	ScoreEvery  int     `param:"score_every" default:"10" min:"0" unit:"epoch" doc:"epochs between two in which the task scores the validation trials, for curves of success over the training; 0 never"`
 	train.Options
 }
@@ -41,6 +41,8 @@ type Design[F kernel.Float] struct {
 	ReadoutSD                     float64
 	InitialNoise, Noise, LatentL2 float64
 	Training                      Training
+	// KeepsAll says that the cell can compute no bin once more: to save memory by recompute is not proposed.
+	KeepsAll bool
 }
 
 // Factory makes a model of a name, a version that changes whenever results change, a sentence, where it is from, its design, and the parameters that its memory
@@ -51,7 +53,12 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p).Training
-			problems := slices.Concat(Problems(p), d.Schedule.Check(d.LR, d.Epochs), Check(t))
+			problems := Problems(p)
+			trials := 0
+			if t.Task != nil {
+				trials = t.Task.TrainTrials
+			}
+			problems = slices.Concat(problems, d.Options.CheckSchedule(d.Epochs, d.BatchSize, trials, d.LR, d.WeightDecay), Check(t))
 			if t.Task != nil {
 				problems = append(problems, checkRecompute(t.Task, d.Recompute)...)
 				c := configure(design(p), component.Env{}, *t.Task)
@@ -71,7 +78,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 		}
 		d := design(p)
 		params := append(sizes[:len(sizes):len(sizes)], "batch_size")
-		if t.Task.Loop == nil {
+		if t.Task.Loop == nil && !d.KeepsAll {
 			params = append(params, "recompute")
 		}
 		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads), Params: params}

@@ -49,7 +49,7 @@ func checkSpec(s *task.Spec) []param.Problem {
 			need(t.Reduction == task.MeanAll || t.Reduction == task.SumTime, path+".reduction", "%q is not allowed: one of %s, %s", t.Reduction, task.MeanAll, task.SumTime)
 			need(t.HorizonEpochs >= 0, path+".horizon_epochs", "%d is not allowed: at least 0", t.HorizonEpochs)
 		default:
-			need(false, path+".kind", "%q is not known: one of %s, %s, %s, %s", t.Kind, task.SquaredError, task.PoissonNLL, task.LatentSquare, task.Custom)
+			need(false, path+".kind", "%q is not known: one of %s, %s, %s, %s, %s", t.Kind, task.SquaredError, task.PoissonNLL, task.LatentSquare, task.ActionSquare, task.Custom)
 		}
 		need(!math.IsNaN(t.Scale) && !math.IsInf(t.Scale, 0), path+".scale", "%v is not allowed: a finite number", t.Scale)
 	}

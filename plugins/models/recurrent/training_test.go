@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/models/gru"
+	"github.com/ctdb-host/ctdb/plugins/models/lowrank"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -315,6 +316,56 @@ func TestCheckRefuses(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What a training goes on beside is in its checkpoint too: the fixed connectivity of low-rank-rnn, here that of other weights, which the instance that goes on was not given.
+func TestResumeWithBuffers(t *testing.T) {
+	k, spec := flipflop(t, 125, 40)
+	open := func(seed uint64, dir string) model.Model {
+		v, problems := lowrank.Factory().Info.Params.Resolve(param.Values{"hidden": 16, "random_strength": 1.5, "epochs": 4, "batch_size": 48, "lr": 5e-3})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		m, err := lowrank.Factory().Open(t.Context(), v, component.Env{Seed: seed, Threads: 2, Dir: dir}, model.Target{Task: &spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	saved := func(m model.Model) tensor.Set {
+		w, err := m.Save(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	begun := func(dir string) model.Model {
+		m := open(7, dir)
+		if err := m.Load(t.Context(), saved(open(8, ""))); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	req := model.TrainRequest{Task: k, CheckpointEvery: 1}
+	want := begun("")
+	result, err := want.Train(t.Context(), req, component.Discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := begun(dir).Train(ctx, req, &stopping{cancel: cancel, left: 5}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	got := open(7, dir)
+	again, err := got.Train(t.Context(), req, component.Discard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "weights", saved(want), saved(got))
+	if again.LastLoss != result.LastLoss {
+		t.Errorf("the last loss is %v, want %v", again.LastLoss, result.LastLoss)
 	}
 }
 

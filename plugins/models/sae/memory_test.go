@@ -2,7 +2,9 @@ package sae
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/footprint"
@@ -87,4 +89,39 @@ func use(f model.Factory, values param.Values, target model.Target, threads int,
 		}
 	}
 	return nil
+}
+
+// A decoder that keeps the steps that it chose cannot compute bins once more, and nothing proposes it where memory is short.
+func TestNODEProblems(t *testing.T) {
+	for _, f := range Factories() {
+		if f.Info.Name.Short != "sae-node" {
+			continue
+		}
+		target := model.Target{Data: &model.DataSpec{Neurons: 6, HeldIn: 5, Bins: 20, TrainTrials: 40, ValidTrials: 10}}
+		for _, c := range []struct {
+			given param.Values
+			want  string // the field with a problem
+			saves bool   // recompute saves memory
+		}{
+			{param.Values{"integrator": "dopri5"}, "", false},
+			{param.Values{"integrator": "rk4", "recompute": 16}, "", true},
+			{param.Values{"integrator": "dopri5", "recompute": 16}, "recompute", false},
+			{param.Values{"gradient": "adjoint"}, "gradient", true},
+		} {
+			v, problems := f.Info.Params.Resolve(c.given)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			problems = f.Check(v, target)
+			if c.want == "" && len(problems) > 0 || c.want != "" && (len(problems) != 1 || problems[0].Path != c.want) {
+				t.Errorf("%v: %v, want a problem of %q", c.given, problems, c.want)
+			}
+			if _, err := f.Open(t.Context(), v, component.Env{}, target); errors.Is(err, component.ErrInvalidArgument) != (c.want != "") {
+				t.Errorf("%v: opened: %v", c.given, err)
+			}
+			if got := slices.Contains(f.Memory(v, target, 2).Params, "recompute"); got != c.saves {
+				t.Errorf("%v: recompute is proposed: %v", c.given, got)
+			}
+		}
+	}
 }

@@ -26,7 +26,7 @@ type Fitting struct {
 	Dropout       float64 `param:"dropout" default:"0.05" min:"0" below:"1" doc:"probability of dropping an element of the encoder's final state and, but for sae-node, of the initial state"`
 	EncoderSize   int     `param:"encoder_size" default:"100" min:"1" max:"4096" doc:"units of each direction of the encoder"`
 	EncoderWindow int     `param:"encoder_window" default:"0" unit:"bin" doc:"bins that the encoder reads: 0 all, n > 0 the first n, n < 0 all but the last -n"`
-	Recompute     int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all"`
+	Recompute     int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as integrator dopri5 must"`
 	train.Options
 	Compat bool `param:"compat" default:"false" doc:"published behaviour: encoder_window 0 means -1, and short trials are divided by their length without regard to the mean over bins"`
 }
@@ -70,13 +70,18 @@ type NODEParams struct {
 	Fitting
 }
 
+// Problems reports what does not go together.
+func (p NODEParams) Problems() []param.Problem { return p.Integration.Problems(p.Recompute) }
+
 // Design is what an autoencoder makes of its parameters.
 type Design[F kernel.Float] struct {
 	Cell nn.Cell[F]
 	// NoStateDropout leaves the initial state without dropout.
 	NoStateDropout bool
-	LR             float64
-	Fitting        Fitting
+	// KeepsAll is as in recurrent.Design.
+	KeepsAll bool
+	LR       float64
+	Fitting  Fitting
 }
 
 // GRU is the design of sae-gru.
@@ -96,7 +101,7 @@ func LDS[F kernel.Float](p LDSParams) Design[F] {
 
 // NODE is the design of sae-node.
 func NODE[F kernel.Float](p NODEParams) Design[F] {
-	return Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.HiddenLayers+1, p.Hidden)), NoStateDropout: true, LR: p.LR, Fitting: p.Fitting}
+	return Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.HiddenLayers+1, p.Hidden)), NoStateDropout: true, KeepsAll: p.KeepsAll(), LR: p.LR, Fitting: p.Fitting}
 }
 
 // Factories returns sae-gru, sae-rnn, sae-lds and sae-node.
@@ -117,7 +122,11 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 	f := model.New(info,
 		func(p P, t model.Target) []param.Problem {
 			d := design(p)
-			problems := append(recurrent.Problems(p), d.Fitting.Schedule.Check(d.LR, d.Fitting.Epochs)...)
+			trials := 0
+			if t.Data != nil {
+				trials = t.Data.TrainTrials
+			}
+			problems := append(recurrent.Problems(p), d.Fitting.Options.CheckSchedule(d.Fitting.Epochs, d.Fitting.BatchSize, trials, d.LR, d.Fitting.WeightDecay)...)
 			problems = append(problems, check(d.Fitting.window(), t)...)
 			if data := t.Data; data != nil {
 				if data.TrainTrials < 1 {
@@ -139,8 +148,11 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 			return component.Memory{}
 		}
 		d := design(p)
-		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, d.Fitting.Recompute, threads),
-			Params: append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size", "recompute")}
+		params := append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size")
+		if !d.KeepsAll {
+			params = append(params, "recompute")
+		}
+		return component.Memory{Bytes: Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), *t.Data, d.Fitting.BatchSize, d.Fitting.Recompute, threads), Params: params}
 	})
 }
 

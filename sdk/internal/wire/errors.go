@@ -19,6 +19,7 @@ import (
 const (
 	messageLimit = 1024
 	problemLimit = 3072
+	hintLimit    = 512 // it may name a file
 )
 
 // kinds relates the errors that are told apart by a sentinel to the kind and the status code that carry them.
@@ -63,7 +64,7 @@ func ToStatus(err error, name string) error {
 	case errors.As(err, &invalid):
 		f.Problems = cutProblems(invalid.Problems)
 	case errors.As(err, &diverged):
-		f.Diverged = &pluginv1.Diverged{Step: diverged.Step, Quantity: cut(diverged.Quantity, 256), Value: diverged.Value, Hint: cut(diverged.Hint, 256)}
+		f.Diverged = &pluginv1.Diverged{Step: diverged.Step, Quantity: cut(diverged.Quantity, 256), Value: diverged.Value, Hint: cut(diverged.Hint, hintLimit)}
 	case code == codes.Internal && errors.As(err, &internal):
 		if direct, ok := err.(*component.InternalError); ok {
 			f.Component, f.Message = direct.Component, cut(direct.Message, messageLimit)

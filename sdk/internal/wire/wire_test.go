@@ -150,7 +150,8 @@ func TestSpecsAndTargets(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	invalid := &component.InvalidArgumentError{Problems: []param.Problem{{Path: "params.x", Message: "m", Hint: "h"}, {Path: "y"}}}
-	diverged := &component.DivergedError{Step: 3, Quantity: "loss", Value: math.Inf(1), Hint: "h"}
+	// A hint may name a file, whole, in a folder deep down.
+	diverged := &component.DivergedError{Step: 3, Quantity: "loss", Value: math.Inf(1), Hint: "the best weights are in /" + strings.Repeat("long/", 90) + "best.safetensors"}
 	for _, tt := range []struct {
 		name string
 		err  error
