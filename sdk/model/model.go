@@ -98,8 +98,8 @@ type TrainRequest struct {
 	Data DataSource
 	// CheckpointEvery is the time between checkpoints; 0 takes none but the last.
 	CheckpointEvery time.Duration
-	// MaxTime ends training early, after the step in which it is over, so that the shortest makes some progress; 0 sets no limit. What a limited run gives is not reproducible. The part of
-	// an epoch that it cuts off is not validated: it is in no curve and never the best, and where the weights of the last epoch are asked for they are those of the last step.
+	// MaxTime ends training early, counted from when the first trials are loaded, so that a limit that is shorter than loading makes progress if it is repeated; 0 sets no limit. What a
+	// limited run gives is not reproducible. The part of an epoch that it cuts off is not validated: it is in no curve and never the best, and where the weights of the last epoch are asked for they are those of the last step.
 	MaxTime time.Duration
 }
 

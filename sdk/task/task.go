@@ -123,7 +123,7 @@ type Spec struct {
 // Loop describes a closed-loop task. The terms of its loss that are on outputs in an open loop (SquaredError, PoissonNLL, Custom) are on the loop's state, that after the step of bin t
 // against the targets of bin t; ActionSquare is on the actions, the model's outputs, as it gives them.
 type Loop struct {
-	// Actions is the number of action channels, bounded by [ActionLow, ActionHigh].
+	// Actions is the number of action channels, bounded by [ActionLow, ActionHigh]; an infinity is no bound.
 	Actions               int
 	ActionLow, ActionHigh float64
 	// StateSize is the width of what the loss is computed on, e.g. 2 for a fingertip; StateLabels names its channels.

@@ -37,10 +37,10 @@ func (o Options) CheckSchedule(epochs, batchSize, trials int, lr, weightDecay fl
 	steps := (trials + batchSize - 1) / batchSize
 	most := (o.MaxUpdates + steps - 1) / steps // epochs that are begun
 	if o.Warmup > 0 && o.Warmup < epochs && most <= o.Warmup {
-		add("warmup", "", "%d epochs are not allowed: max_updates %d ends the training within %d epochs of %d steps, and lr is reached after the warm-up", o.Warmup, o.MaxUpdates, most, steps)
+		add("warmup", "", "%d epochs are not allowed: max_updates %d ends the training within %d epochs (steps an epoch: %d), and lr is reached after the warm-up", o.Warmup, o.MaxUpdates, most, steps)
 	}
 	if o.Kind == Cosine && most < epochs && most > o.Warmup {
-		add("max_updates", fmt.Sprintf("set epochs to %d", most), "%d is not allowed with schedule cosine, which falls to lr_min over all %d epochs: it ends the training within %d epochs of %d steps", o.MaxUpdates, epochs,
+		add("max_updates", fmt.Sprintf("set epochs to %d", most), "%d is not allowed with schedule cosine, which falls to lr_min over all %d epochs: it ends the training within %d epochs (steps an epoch: %d)", o.MaxUpdates, epochs,
 			most, steps)
 	}
 	return problems

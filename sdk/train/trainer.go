@@ -53,7 +53,7 @@ type trainer[F kernel.Float] struct {
 	train, valid *Data[F]
 	source       Source[F]
 
-	started, saved, said time.Time
+	started, saved, said time.Time // the first when the trials are there
 }
 
 // Fit trains the network from its present weights, or goes on from the checkpoint that is in Env.Dir. On return it has the best or the last weights. The curves
@@ -90,7 +90,7 @@ func Fit[F kernel.Float](ctx context.Context, net Network[F], source Source[F], 
 	t := &trainer[F]{config: c, Stepper: stepper, source: source, report: report, best: slices.Clone(p.Flat())}
 	now := time.Now()
 	t.state.best, t.state.last = math.Inf(1), math.NaN()
-	t.started, t.saved, t.said = now, now, now
+	t.saved, t.said = now, now
 	err = t.run(ctx)
 	if closeErr := t.Runner.Close(); err == nil {
 		err = closeErr
@@ -211,6 +211,9 @@ func (t *trainer[F]) load(ctx context.Context) error {
 		return component.Invalid("group", "%q is not allowed: an integer column of one number a trial is needed; there are %v", t.config.Group, d.singles())
 	}
 	t.train = d
+	if t.started.IsZero() {
+		t.started = time.Now() // however long it took, there is time for a step
+	}
 	return nil
 }
 
@@ -240,17 +243,19 @@ func (t *trainer[F]) epoch(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if t.late() {
+			s.finished = byTime
+			if s.trials == 0 {
+				return nil
+			}
+			return t.sound("loss", s.lossSum/float64(s.trials))
+		}
 		if err := t.step(batches[s.batch]); err != nil {
 			return err
 		}
 		if now := time.Now(); now.Sub(t.said) >= 200*time.Millisecond {
 			t.said = now
 			t.report.Progress(component.Progress{Phase: "step", Done: t.Steps, Total: total, Loss: s.lossSum / float64(s.trials)})
-		}
-		// Looked at after a step, so that the shortest time takes one.
-		if more() && t.late() {
-			s.finished = byTime
-			return t.sound("loss", s.lossSum/float64(s.trials))
 		}
 		if t.config.CheckpointEvery > 0 && time.Since(t.saved) >= t.config.CheckpointEvery {
 			if err := t.checkpoint(); err != nil {
