@@ -25,6 +25,9 @@ type Error struct {
 	Problems []string
 }
 
+// longBin is a bin's width in seconds above which it is asked whether it is meant in milliseconds.
+const longBin = 1
+
 // most is how many problems of a file are told; the others are counted.
 const most = 10
 
@@ -111,6 +114,9 @@ func (r *Recording) Write(ctx context.Context, path string, d Division) (Summary
 	if err := problems.err(); err != nil {
 		return Summary{}, err
 	}
+	if !slices.ContainsFunc(r.Counts, func(n float32) bool { return n > 0 }) {
+		return Summary{}, &Error{File: r.Files[0], Problems: []string{"there is not one spike in it"}}
+	}
 	attributes, err := r.attributes(order, heldIn, d)
 	if err != nil {
 		return Summary{}, err
@@ -123,6 +129,9 @@ func (r *Recording) Write(ctx context.Context, path string, d Division) (Summary
 	defer w.Abort()
 	s := Summary{File: path, Neurons: len(order), HeldIn: heldIn, HeldOut: []string{}, TrainTrials: train, ValidTrials: r.Trials - train, Bins: r.Bins,
 		Shortest: int(slices.Min(r.Lengths)), BinWidth: r.BinWidth, Silent: []string{}, Arrays: r.Others.Names(), Notes: append([]string{}, r.Notes...)}
+	if r.BinWidth > longBin {
+		s.Notes = append(s.Notes, fmt.Sprintf("bins of %v s are long: is that width in milliseconds? seconds are needed", r.BinWidth))
+	}
 	spikes := make([]int64, len(order))
 	rows := max(1, 16<<20/(8*r.Bins*len(order)))
 	for from := 0; from < r.Trials; from += rows {

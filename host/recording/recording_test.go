@@ -270,6 +270,8 @@ func TestTablesThatAreWrong(t *testing.T) {
 		{"width", "trial,neuron,time\n1,a,2\n", "", TableOptions{}, []string{"--bin-width 0"}},
 		{"duration", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--duration", "--trials"}},
 		{"too short", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 0.01}, []string{"--duration", "0.01", "0.02"}},
+		{"all behind the trials", "trial,neuron,time\n1,a,200\n2,b,900\n", "", good, []string{"not one of its 2 spikes falls into a trial", "from 200 to 900 s, the trials from 0 to 1 s", "milliseconds? seconds are needed"}},
+		{"all before the trials", "trial,neuron,time\n1,a,-2\n2,b,-9\n", "", good, []string{"not one of its 2 spikes falls into a trial", "from -9 to -2 s, the trials from 0 to 1 s"}},
 		{"one clock", "neuron,time\na,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--trials"}},
 		{"trial unknown", "trial,neuron,time\n1,a,2\n", "trial,stop\n2,1\n", TableOptions{BinWidth: 0.02}, []string{`trial "1"`}},
 		{"trial twice", "trial,neuron,time\n1,a,2\n", "trial,stop\n1,1\n1,2\n", TableOptions{BinWidth: 0.02}, []string{"line 3", `trial "1"`, "twice"}},
@@ -284,6 +286,56 @@ func TestTablesThatAreWrong(t *testing.T) {
 			_, err := ReadTable(file(t, "spikes.csv", c.spikes), c.o)
 			says(t, err, c.want...)
 		})
+	}
+}
+
+// Times and widths that look like milliseconds are asked about; spikes that are outside for another reason are counted alone.
+func TestMilliseconds(t *testing.T) {
+	const question = "milliseconds"
+	read := func(spikes, windows string, o TableOptions) *Recording {
+		t.Helper()
+		if windows != "" {
+			o.Trials = file(t, "trials.csv", windows)
+		}
+		r, err := ReadTable(file(t, "spikes.csv", spikes), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name, spikes, windows string
+		asked                 bool
+	}{
+		{"own clock", "trial,neuron,time\n1,a,0.5\n1,a,120\n1,b,300\n2,a,450\n2,b,600\n2,b,990\n3,b,10\n", "", true},
+		{"one clock", "neuron,time\na,0.5\na,600\nb,1200\nb,2100\na,2500\nb,2990\nb,100\n", "start,stop\n0,1\n2,3\n", true},
+		{"half outside", "trial,neuron,time\n1,a,0.5\n1,a,0.2\n2,b,300\n2,b,500\n", "", false},
+		{"far behind", "trial,neuron,time\n1,a,0.5\n1,a,5000\n2,b,7000\n2,b,9000\n", "", false},
+		{"before", "trial,neuron,time\n1,a,0.5\n1,a,-500\n2,b,-700\n2,b,-900\n", "", false},
+	} {
+		r := read(c.spikes, c.windows, TableOptions{BinWidth: 0.02, Duration: map[bool]float64{true: 1}[c.windows == ""]})
+		if notes := strings.Join(r.Notes, "; "); !strings.Contains(notes, "fall into no bin") || strings.Contains(notes, question) != c.asked {
+			t.Errorf("%s: notes %q", c.name, notes)
+		}
+	}
+	for width, asked := range map[float64]bool{0.5: false, 1: false, 20: true} {
+		r := read("trial,neuron,time\n1,a,5\n2,a,50\n", "", TableOptions{BinWidth: width, Duration: 100})
+		s, err := r.Write(t.Context(), filepath.Join(t.TempDir(), "data.h5"), Division{Valid: 0.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(strings.Join(s.Notes, "; "), question) != asked {
+			t.Errorf("bins of %v s: notes %q", width, s.Notes)
+		}
+	}
+	// Without a spike nothing is written.
+	r := read("trial,neuron,time\n1,a,5\n2,a,50\n", "", TableOptions{BinWidth: 1, Duration: 100})
+	clear(r.Counts)
+	path := filepath.Join(t.TempDir(), "data.h5")
+	_, err := r.Write(t.Context(), path, Division{Valid: 0.5})
+	says(t, err, "not one spike")
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a data set without a spike was written")
 	}
 }
 

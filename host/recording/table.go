@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -363,32 +364,60 @@ func (s *spikes) count(r *Recording, path string, windows []window) error {
 	if err := wrong.err(); err != nil {
 		return err
 	}
-	outside := 0
-	put := func(k, i int) bool {
-		bin := math.Floor((s.time[i]-windows[k].start)/r.BinWidth + slack)
-		if bin < 0 || bin >= float64(r.Lengths[k]) {
-			return false
-		}
-		r.Counts[(k*r.Bins+int(bin))*len(r.Neurons)+place[s.neuron[i]]]++
-		return true
-	}
-	if len(s.trials) > 0 {
-		for i := range s.time {
-			if !put(trials[s.trial[i]], i) {
-				outside++
-			}
-		}
-	} else {
-		outside = s.cut(windows, put)
-	}
-	if outside > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d spikes fall into no bin of a trial and were left out", outside, len(s.time)))
+	outside := s.place(r, windows, trials, func(k, bin, i int) {
+		r.Counts[(k*r.Bins+bin)*len(r.Neurons)+place[s.neuron[i]]]++
+	})
+	switch question := s.milliseconds(r, windows, trials, outside); {
+	case outside == len(s.time):
+		first, last := slices.MinFunc(windows, func(a, b window) int { return cmp.Compare(a.start, b.start) }), slices.MaxFunc(windows, func(a, b window) int { return cmp.Compare(a.stop, b.stop) })
+		wrong.add("not one of its %d spikes falls into a trial: their times are from %v to %v s, the trials from %v to %v s%s", outside, slices.Min(s.time), slices.Max(s.time), first.start, last.stop, question)
+		return wrong
+	case outside > 0:
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of %d spikes fall into no bin of a trial and were left out%s", outside, len(s.time), question))
 	}
 	if conditions := names(windows); conditions != nil {
 		numbers := !slices.ContainsFunc(conditions, func(c string) bool { _, err := strconv.ParseUint(c, 10, 31); return err != nil })
 		return r.condition(conditions, numbers)
 	}
 	return nil
+}
+
+// place calls with the trial and bin of every spike that falls into one, and returns how many fall into none. trials are the places of the spikes' own trials.
+func (s *spikes) place(r *Recording, windows []window, trials []int, with func(trial, bin, spike int)) (outside int) {
+	put := func(k, i int) bool {
+		bin := math.Floor((s.time[i]-windows[k].start)/r.BinWidth + slack)
+		if bin < 0 || bin >= float64(r.Lengths[k]) {
+			return false
+		}
+		with(k, int(bin), i)
+		return true
+	}
+	if len(s.trials) == 0 {
+		return s.cut(windows, put)
+	}
+	for i := range s.time {
+		if !put(trials[s.trial[i]], i) {
+			outside++
+		}
+	}
+	return outside
+}
+
+// milliseconds asks, in brackets with a space before them, whether the times are in milliseconds, where most spikes are in no trial and many of them would be then; else it is empty.
+func (s *spikes) milliseconds(r *Recording, windows []window, trials []int, outside int) string {
+	if outside <= len(s.time)/2 {
+		return ""
+	}
+	scaled := *s
+	scaled.time = make([]float64, len(s.time))
+	for i, t := range s.time {
+		scaled.time[i] = t / 1000
+	}
+	inside := len(s.time) - scaled.place(r, windows, trials, func(int, int, int) {})
+	if inside <= len(s.time)/4 || inside < 5*(len(s.time)-outside) {
+		return ""
+	}
+	return " (are the times in milliseconds? seconds are needed)"
 }
 
 // cut counts the spikes of one clock in the trials that they fall into, and returns how many fall into none.
