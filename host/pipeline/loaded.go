@@ -29,6 +29,8 @@ type networkKey struct {
 type network struct {
 	latents  int
 	problems []param.Problem
+	// loading is what it was read of; nil where it could not be.
+	loading *loading
 }
 
 type fitKey struct {
@@ -159,7 +161,7 @@ func (v *validation) network(ctx context.Context, folder string, on *experiment.
 	}
 	if ok && on != nil {
 		for _, d := range otherTask(l.record, on) {
-			l.wrong("give the task that the network was trained on, and what the simulation varies under simulate.trials", "%s", d)
+			l.wrong("give the task that the network was trained on, and what the simulation varies under simulate.task", "%s", d)
 		}
 		if spec != nil {
 			err := l.open(ctx, model.Target{Task: spec}, func(m model.Model) (err error) {
@@ -171,7 +173,9 @@ func (v *validation) network(ctx context.Context, folder string, on *experiment.
 			}
 		}
 	}
-	n.problems = l.problems
+	if n.problems = l.problems; ok {
+		n.loading = l
+	}
 	v.networks[key] = n
 	return n, nil
 }

@@ -93,6 +93,7 @@ func toyPlugin() serve.Plugin {
 type toyTaskParams struct {
 	Count int `param:"n_trials" default:"10" min:"5" doc:"trials"`
 	Bins  int `param:"bins" default:"4" min:"2" doc:"bins"`
+	Wide  int `param:"channels" default:"1" min:"1" doc:"inputs"`
 }
 
 type toyTask struct {
@@ -103,7 +104,7 @@ type toyTask struct {
 func (t toyTask) Spec(context.Context) (task.Spec, error) {
 	train := t.Count * 4 / 5
 	return task.Spec{
-		Inputs: 1, Outputs: 1, Bins: t.Bins, BinWidth: 0.01, TrainTrials: train, ValidTrials: t.Count - train,
+		Inputs: t.Wide, Outputs: 1, Bins: t.Bins, BinWidth: 0.01, TrainTrials: train, ValidTrials: t.Count - train,
 		Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
 	}, nil
 }
@@ -117,13 +118,13 @@ func (t toyTask) Trials(_ context.Context, req task.TrialRequest) tensor.Blocks 
 		from = t.Count * 4 / 5
 	}
 	n := to - from
-	in, out, conds := tensor.New32(task.Inputs, n, t.Bins, 1), tensor.New32(task.Targets, n, t.Bins, 1), tensor.NewInt(task.Conditions, n)
+	in, out, conds := tensor.New32(task.Inputs, n, t.Bins, t.Wide), tensor.New32(task.Targets, n, t.Bins, 1), tensor.NewInt(task.Conditions, n)
 	b := tensor.Block{Arrays: tensor.Set{in, out, conds}}
 	for i := range n {
 		b.Trials = append(b.Trials, int64(from+i))
 		r := random.New(t.seed, "trial", uint64(from+i))
-		for k := range t.Bins {
-			in.F32[i*t.Bins+k] = float32(r.NormFloat64())
+		for k := range t.Bins * t.Wide {
+			in.F32[i*t.Bins*t.Wide+k] = float32(r.NormFloat64())
 		}
 	}
 	return tensor.Of(b)
@@ -271,8 +272,20 @@ func (d toyDynamics) Layout(context.Context) (model.Layout, error) {
 	return model.Layout{Size: d.m.Latent, Inputs: 1, Segments: []model.Segment{{Name: "latents", Size: d.m.Latent}}, Observable: map[string]int{model.Latents: d.m.Latent}}, nil
 }
 
+// inputs are the channels that it has weights for, where there are several.
+func (m *toyModel) inputs() int {
+	if m.target.Task == nil {
+		return 0
+	}
+	return m.target.Task.Inputs
+}
+
 func (m *toyModel) Save(context.Context) (tensor.Set, error) {
-	return tensor.Set{tensor.From64("w", m.w, len(m.w))}, nil
+	set := tensor.Set{tensor.From64("w", m.w, len(m.w))}
+	if n := m.inputs(); n > 1 {
+		set = append(set, tensor.New64("u", n))
+	}
+	return set, nil
 }
 
 func (m *toyModel) Load(_ context.Context, weights tensor.Set) error {
@@ -282,6 +295,9 @@ func (m *toyModel) Load(_ context.Context, weights tensor.Set) error {
 	}
 	if err := w.Expect(m.Latent); err != nil {
 		return component.Invalid("weights.w", "has shape %v, %v is needed", w.Shape, []int{m.Latent})
+	}
+	if n := m.inputs(); n > 1 && weights.Get("u") == nil {
+		return component.Invalid("weights.u", "is missing, for %d inputs", n)
 	}
 	copy(m.w, w.Float64s())
 	return nil

@@ -35,7 +35,7 @@ func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[stri
 	v := &validation{
 		host: host.complete(), limit: memoryLimit(host.Memory), procs: map[string]*launch.Process{}, needs: map[string]int64{},
 		asked: map[question]*client.Validation{}, specs: map[specKey]*task.Spec{}, spikes: map[spikesKey]*spikes{}, latents: map[trainedKey]int{},
-		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{}, live: map[string]bool{},
+		datasets: map[string]*checkedDataset{}, networks: map[networkKey]*network{}, fits: map[fitKey][]param.Problem{}, live: map[string]bool{}, over: map[overKey][]param.Problem{},
 		begun: map[beginKey][]param.Problem{}, own: map[*task.Spec]*model.DataSpec{},
 	}
 	defer v.stop()
@@ -66,7 +66,9 @@ type validation struct {
 	networks map[networkKey]*network
 	fits     map[fitKey][]param.Problem
 	// live says of folders that are loaded whether their models have dynamics.
-	live  map[string]bool
+	live map[string]bool
+	// over is what networks say of the trials of other tasks, see overTrials.
+	over  map[overKey][]param.Problem
 	begun map[beginKey][]param.Problem
 	// own are the sizes of tasks' own trials, see ownTrials.
 	own map[*task.Spec]*model.DataSpec
@@ -128,6 +130,8 @@ type known struct {
 	latents int
 	data    *model.DataSpec
 	hash    string
+	// opens is whether the network can be opened for the task.
+	opens bool
 }
 
 // experiment looks at one point.
@@ -163,7 +167,7 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 		for _, p := range n.problems {
 			v.problems = append(v.problems, e.Train.Problem(p))
 		}
-		k.latents = n.latents
+		k.latents, k.opens = n.latents, len(n.problems) == 0
 		return nil
 	}
 	distant, err := v.distant(e.Task, e.Train.Use)
@@ -191,6 +195,7 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 	if !fits || k.task == nil || len(got.Problems) > 0 || alone || e.Simulate != nil && e.Simulate.Use == nil {
 		return nil
 	}
+	k.opens = true
 	k.latents, err = v.latentsOf(ctx, e.Train.Use, k.task)
 	return err
 }
@@ -230,7 +235,13 @@ func (v *validation) simulate(ctx context.Context, e *experiment.Experiment, k *
 		return err
 	}
 	need.add(s.Use, got)
-	if !v.affordable(need) || source == nil || source.Latents == 0 || len(got.Problems) > 0 {
+	if !v.affordable(need) {
+		return nil
+	}
+	if err := v.overTrials(ctx, e, k); err != nil {
+		return err
+	}
+	if source == nil || source.Latents == 0 || len(got.Problems) > 0 {
 		return nil
 	}
 	k.data, err = v.simulated(ctx, s.Use, *source)

@@ -168,6 +168,39 @@ func TestLoadedIsLookedAt(t *testing.T) {
 	}
 }
 
+// A network that cannot run over the trials that it is to be simulated from is refused before anything starts, whether it is loaded or has yet to be trained: at the parameter that it
+// is for, or at all of them where it is none alone.
+func TestNetworkOverSimulatedTrials(t *testing.T) {
+	h := toyHost(t, 1, 1)
+	run := filepath.Join(t.TempDir(), "run")
+	if err := execute(t, Run{Study: study(t, h, toyStudy), Host: h, Out: run}); err != nil {
+		t.Fatal(err)
+	}
+	for _, train := range []string{"load: " + filepath.Join(run, "train"), "use: model/toy"} {
+		for _, c := range []struct {
+			params string
+			want   []string
+		}{
+			{"n_trials: 20", nil},
+			{"n_trials: 20, bins: 9", nil},
+			{"channels: 3", []string{"5:38: simulate.task.params.channels: the network cannot run over these trials: they have 3 input and 1 output channels, those that it is trained on 1 and 1"}},
+			{"n_trials: 20, channels: 3, bins: 9", []string{"5:52: simulate.task.params.channels: the network cannot run"}},
+		} {
+			text := "version: 1\nname: x\ntask: {use: task/toy}\ntrain: {" + train + "}\nsimulate: {task: {params: {" + c.params + "}}, use: simulator/toy}\n"
+			s := study(t, h, text)
+			expect(t, problems(t, h, s), c.want...)
+			if c.want == nil {
+				if err := execute(t, Run{Study: s, Host: h, Out: filepath.Join(t.TempDir(), "out")}); err != nil {
+					t.Errorf("%s: what is valid failed: %v", c.params, err)
+				}
+			}
+		}
+	}
+	// The parameter that the hint of another task names is there.
+	s := study(t, h, "version: 1\nname: x\ntask: {use: task/toy, params: {bins: 9}}\ntrain: {load: "+filepath.Join(run, "train")+"}\nsimulate: {use: simulator/toy}\n")
+	expect(t, problems(t, h, s), "train.load: ... under simulate.task)")
+}
+
 // The host's own check of files is asked once for each file, and what it says is the experiment's problem.
 func TestUsersFilesAreChecked(t *testing.T) {
 	h := toyHost(t, 1, 1)
