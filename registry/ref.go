@@ -5,6 +5,7 @@ package registry
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -46,11 +47,66 @@ func ParseRef(s string) (Ref, error) {
 	}
 	n, err := component.ParseName(name)
 	if err != nil {
-		return Ref{}, fmt.Errorf("registry: reference %q: kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru", s)
+		return Ref{}, wrongName(s, name)
 	}
 	r.Name = n
 	return r, nil
 }
+
+// RefError says what is wrong with a reference's kind or name.
+type RefError struct {
+	Ref string
+	// Kind is empty where the reference has none that there is; Short is what stands for the name, or for all where there is no kind.
+	Kind  component.Kind
+	Short string
+	What  string
+}
+
+// Error names the reference and what is wrong with it.
+func (e *RefError) Error() string { return fmt.Sprintf("registry: reference %q: %s", e.Ref, e.What) }
+
+// wrongName says why a name, of a reference, is not that of a component.
+func wrongName(ref, name string) *RefError {
+	e := &RefError{Ref: ref, Short: name, What: "kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru"}
+	kind, short, ok := strings.Cut(name, "/")
+	if !ok || kind == "" || short == "" {
+		if slices.Contains(component.Kinds(), component.Kind(kind)) {
+			e.Kind, e.Short = component.Kind(kind), short
+		}
+		return e
+	}
+	e.Short = short
+	if !slices.Contains(component.Kinds(), component.Kind(kind)) {
+		var kinds []string
+		for _, k := range component.Kinds() {
+			kinds = append(kinds, string(k))
+		}
+		e.What = fmt.Sprintf("there is no kind %q: kinds are %s", kind, strings.Join(kinds, ", "))
+		return e
+	}
+	e.Kind = component.Kind(kind)
+	if strings.ContainsRune(short, '@') {
+		return e // of a version that stands at the wrong end
+	}
+	var wrong []string
+	for _, c := range short {
+		if q := fmt.Sprintf("%q", c); !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", c) && !slices.Contains(wrong, q) {
+			wrong = append(wrong, q)
+		}
+	}
+	switch n := len(wrong); {
+	case n == 0:
+		e.What = fmt.Sprintf("%q cannot name a component: words of lower-case letters and digits are needed, with one hyphen between them", short)
+	case n > shownWrong:
+		e.What = fmt.Sprintf("%s and others cannot be in a component's name: lower-case letters, digits and hyphens are needed", strings.Join(wrong[:shownWrong], ", "))
+	default:
+		e.What = fmt.Sprintf("%s cannot be in a component's name: lower-case letters, digits and hyphens are needed", strings.Join(wrong, ", "))
+	}
+	return e
+}
+
+// shownWrong is how many wrong characters are told.
+const shownWrong = 4
 
 // ParsePluginRef reads a reference to a plugin alone: plugin or plugin@version.
 func ParsePluginRef(s string) (Ref, error) {

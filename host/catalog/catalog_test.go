@@ -165,6 +165,13 @@ func TestFind(t *testing.T) {
 		{"task/uniqe", `catalog: "task/uniqe": no plugin has this component (did you mean "task/unique"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
 		{"model/zzzzzzzzzzzz", `catalog: "model/zzzzzzzzzzzz": no plugin has this component (there are model/esn, model/gru, model/lfads-dev; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
 		{"other:task/nbff", `catalog: "other:task/nbff": there is no plugin "other" (did you mean "others"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
+		{"task/uni_que", `catalog: "task/uni_que": '_' cannot be in a component's name: lower-case letters, digits and hyphens are needed (did you mean "task/unique"?)`},
+		{"model/ESN", `catalog: "model/ESN": 'E', 'S', 'N' cannot be in a component's name: lower-case letters, digits and hyphens are needed (did you mean "model/esn"?)`},
+		{"model/a--z", `catalog: "model/a--z": "a--z" cannot name a component: words of lower-case letters and digits are needed, with one hyphen between them (there are model/esn, model/gru, model/lfads-dev)`},
+		{"dsa", `catalog: "dsa": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru (did you mean "comparator/dsa"?)`},
+		{"tsk/nbff", `catalog: "tsk/nbff": there is no kind "tsk": kinds are task, model, simulator, comparator (did you mean "task/nbff"?)`},
+		{"nope/zzzzzzzzzzzz", `catalog: "nope/zzzzzzzzzzzz": there is no kind "nope": kinds are task, model, simulator, comparator`},
+		{"model/", `catalog: "model/": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru (there are model/esn, model/gru, model/lfads-dev)`},
 		{"mine@^3:task/nbff", `catalog: "mine@^3:task/nbff": plugin "mine" has no version ^3, it has 1.0.0, 2.1.0 (these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
 		{"others:task/nbf", `catalog: "others:task/nbf": plugin "others" has no such component (did you mean "task/nbff"?; these plugins could not be asked: bad (manifest: plugin name "Bad Name": lower-case letters, digits and hyphens are needed), broken (no libfoo))`},
 	} {

@@ -70,9 +70,14 @@ func (e *AmbiguousError) Problem() param.Problem {
 // Error lists the candidates.
 func (e *AmbiguousError) Error() string { return "catalog: " + e.Problem().String() }
 
-// Find returns the component that a reference means. The error is a [*NotFoundError], an [*AmbiguousError], a [*registry.LockError], or says that ref is no reference.
+// Find returns the component that a reference means. The error is a [*NotFoundError], also where ref names no kind or has a name that none can have, an [*AmbiguousError],
+// a [*registry.LockError], or says that ref is no reference.
 func (c *Catalog) Find(ref string) (Component, error) {
 	r, err := registry.ParseRef(ref)
+	var wrong *registry.RefError
+	if errors.As(err, &wrong) {
+		return Component{}, &NotFoundError{Ref: ref, Why: wrong.What, Near: c.near(wrong)}
+	}
 	if err != nil {
 		return Component{}, err
 	}
@@ -104,6 +109,26 @@ func (c *Catalog) Find(ref string) (Component, error) {
 		e.Candidates = append(e.Candidates, shortest(x, found))
 	}
 	return Component{}, e
+}
+
+// near are the components that a reference may mean which names none: those of its kind, where it has one, or of any kind what is nearest.
+func (c *Catalog) near(wrong *registry.RefError) []string {
+	kinds := component.Kinds()
+	if wrong.Kind != "" {
+		kinds = []component.Kind{wrong.Kind}
+	}
+	var names, out []string
+	all := c.Components(kinds...)
+	for _, x := range all {
+		names = append(names, x.Name.Short)
+	}
+	nearest, ok := param.Nearest(wrong.Short, names)
+	for _, x := range all {
+		if name := x.Name.String(); (ok && x.Name.Short == nearest || !ok && wrong.Kind != "") && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // shortest is the shortest reference that tells x from the others.

@@ -72,7 +72,11 @@ func (d *decoder) readUse(f fields, kind component.Kind) *Use {
 					hint = fmt.Sprintf("did you mean %q?", n)
 				}
 			}
-			d.complain(f.place, "use", false, hint, "%s", strings.TrimPrefix(err.Error(), "registry: "))
+			q := f.place.problem("use", false, strings.TrimPrefix(err.Error(), "registry: "), hint)
+			if q.unread, q.kind = ref, kind; !strings.ContainsAny(ref, "/:") {
+				q.unread = string(kind) + "/" + ref
+			}
+			d.problems = append(d.problems, q)
 		case r.Name.Kind != kind:
 			d.complain(f.place, "use", false, "", "%s is a %s: a %s is needed here", quoted(ref), r.Name.Kind, kind)
 		default:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
@@ -23,6 +24,10 @@ type Problem struct {
 	Point string
 	// Message says what was given and what is allowed, Hint what to do; Hint may be empty.
 	Message, Hint string
+
+	// unread is a reference that could not be read, as it may be looked up for what was meant, and kind is what it should have been of.
+	unread string
+	kind   component.Kind
 }
 
 // String returns file:line:column: path: message, points (hint) on one line.

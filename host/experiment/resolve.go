@@ -100,14 +100,7 @@ func (e *Experiment) with(other func(*Use) *Use) *Experiment {
 func (u *Use) resolve(lookup Lookup) []Problem {
 	info, err := lookup(u.Ref.String(), u.Ref.Name.Kind)
 	if err != nil {
-		p := param.Problem{Message: err.Error()}
-		var detailed interface {
-			error
-			Problem() param.Problem
-		}
-		if errors.As(err, &detailed) {
-			p = detailed.Problem()
-		}
+		p := detailed(err)
 		return []Problem{u.place.problem("use", false, p.Message, p.Hint)}
 	}
 	u.Info = info
@@ -118,6 +111,28 @@ func (u *Use) resolve(lookup Lookup) []Problem {
 		out = append(out, u.Problem(p))
 	}
 	return out
+}
+
+// detailed is what a lookup says of a component that it does not find.
+func detailed(err error) param.Problem {
+	var d interface {
+		error
+		Problem() param.Problem
+	}
+	if errors.As(err, &d) {
+		return d.Problem()
+	}
+	return param.Problem{Message: err.Error()}
+}
+
+// suggest looks up what may be meant by a reference that could not be read.
+func (p *Problem) suggest(lookup Lookup) {
+	if p.unread == "" {
+		return
+	}
+	if _, err := lookup(p.unread, p.kind); err != nil {
+		p.Hint = detailed(err).Hint
+	}
 }
 
 // layTrials completes what is laid over the task for the simulation.

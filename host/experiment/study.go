@@ -54,6 +54,9 @@ type Point struct {
 // those that points share once.
 func Read(file string, data []byte, overrides []string, lookup Lookup) (*Study, error) {
 	p := parse(file, data, overrides)
+	for i := range p.problems {
+		p.problems[i].suggest(lookup)
+	}
 	if p.study != nil {
 		r := newResolver(lookup)
 		var found [][]Problem

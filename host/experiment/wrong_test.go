@@ -201,7 +201,7 @@ func wrongFiles() []wrongCase {
 			"x.yaml:3:14: train.use: \"task/nbff\" is a task: a model is needed here",
 		}},
 		{"use is no name", head + "task: {use: task/NBFF}\ntrain: {use: \"model/\"}\n", nil, []string{
-			"x.yaml:2:13: task.use: reference \"task/NBFF\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru",
+			"x.yaml:2:13: task.use: reference \"task/NBFF\": 'N', 'B', 'F' cannot be in a component's name: lower-case letters, digits and hyphens are needed",
 			"x.yaml:3:14: train.use: reference \"model/\": kind/name or plugin@version:kind/name is needed, e.g. model/noisy-gru",
 		}},
 		{"use with bad version", head + "task: {use: \"mine@latest:task/nbff\"}\ntrain: {use: \"My_Plugin:model/gru\"}\n", nil, []string{
