@@ -31,7 +31,8 @@ func (p Program) runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "run an experiment", ArgsUsage: "FILE|EXAMPLE", OnUsageError: onUsage,
 		Description: "Validates the experiment, runs what is not stored yet, and writes the run's folder with its report.\n" +
-			"A run that was cut short goes on where it was: run the same file again.",
+			"A run that was cut short goes on where it was: run the same file again.\n" +
+			"A changed file may be run again into the same folder: what has not changed comes from the store, and it is said which stages are replaced or removed.",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "shard", Usage: "run the `I/N`-th share of a study's points, e.g. 2/4; shares may run at once, into one folder or several, see report"},
 			&cli.DurationFlag{Name: "checkpoint-every", Value: pipeline.DefaultCheckpointEvery, Usage: "a training that is cut short loses at most `TIME`, e.g. 30s or 5m"},

@@ -22,13 +22,15 @@ var ErrFolder = errors.New("pipeline: run folder")
 // claim makes the run's folder, or takes over that of an earlier run, and locks it.
 func (x Run) claim(ctx context.Context, g *Graph) (*folders, error) {
 	// Nothing is written into a folder that holds something else, not even a lock.
-	if _, err := x.inspect(); err != nil {
+	old, err := x.inspect()
+	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(x.Out, 0o777); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	f := newFolders(x, g)
+	f.displaced = x.displaces(ctx, g, old)
 	if x.shard() == "" {
 		unlock, err := artifact.LockRun(x.Out)
 		if err != nil {

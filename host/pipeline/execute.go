@@ -74,6 +74,7 @@ func (x Run) Execute(ctx context.Context) (outcomes []Outcome, err error) {
 		g.host.Log.Info("removed what dead hosts left", "folders", gone, "error", err)
 	}
 	follow.Info("run", "status", "running", "name", x.Study.Name, "points", len(g.points), "stages", len(g.stages), "shard", x.Shard, "version", x.Version)
+	f.displaced.tell(g.host.Log, x.Out)
 	outcomes, runErr := g.run(ctx, f)
 	runErr = errors.Join(runErr, failures(f.failed()))
 	status := statusOf(outcomes)
@@ -176,11 +177,17 @@ func (f *folders) provenance(stages []*stage, p *point, started time.Time) artif
 	return out
 }
 
+// interruptedFromOutside is why a stage was interrupted, whatever it was in the middle of.
+const interruptedFromOutside = "interrupted by Ctrl-C or a signal"
+
 // stageUse is an outcome as a provenance has it.
 func stageUse(name string, o Outcome) artifact.StageUse {
 	s := artifact.StageUse{Stage: name, Key: o.Key, Stored: o.Status == Stored, Status: statusDone, Seconds: artifact.Number(o.Elapsed.Seconds()), Threads: o.Threads, From: o.From}
 	if o.Err != nil {
 		s.Status, s.Error = string(o.Status), o.Err.Error()
+	}
+	if o.Status == Interrupted {
+		s.Error = interruptedFromOutside
 	}
 	if o.Stopped {
 		s.Stopped = stoppedByTime

@@ -26,6 +26,8 @@ type folders struct {
 	log    *slog.Logger
 	store  *store.Store
 	unlock func() error
+	// displaced is what an earlier run had in the folder and this one has not.
+	displaced *displaced
 
 	mu       sync.Mutex
 	outcomes map[*stage]Outcome
