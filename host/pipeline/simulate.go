@@ -11,6 +11,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/machine"
+	"github.com/ctdb-host/ctdb/host/store"
 	"github.com/ctdb-host/ctdb/sdk/model"
 	"github.com/ctdb-host/ctdb/sdk/simulator"
 	"github.com/ctdb-host/ctdb/sdk/task"
@@ -116,7 +117,7 @@ func (r *running) roomFor(b tensor.Block, trials int) error {
 	}
 	need = need / int64(len(b.Trials)) * int64(trials)
 	if need > disk.Free {
-		return fmt.Errorf("simulating %d trials takes about %s of disk for their latents, and %s has %s: %w", trials, size(need), r.scratch, size(disk.Free), syscall.ENOSPC)
+		return fmt.Errorf("simulating %d trials takes about %s of disk for their latents, and %s has %s: %s: %w", trials, size(need), r.scratch, size(disk.Free), store.MakeRoom, syscall.ENOSPC)
 	}
 	return nil
 }

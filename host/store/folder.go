@@ -12,6 +12,12 @@ import (
 // elsewhere is what to do about a folder that will not do.
 const elsewhere = "choose another store with --store or CTDB_STORE"
 
+// free is how to get space, and MakeRoom what to do where a store's file system has too little of it.
+const (
+	free     = "free some (`ctdb-host store gc` removes stored results)"
+	MakeRoom = free + ", or " + elsewhere
+)
+
 // FolderError says why a folder will not do as a store, or does no longer, and what to do about it.
 type FolderError struct {
 	Dir string
@@ -38,9 +44,9 @@ func explain(dir, do string, err error) error {
 	what := ""
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		what, do = "there is no space left on its file system", "free some (`ctdb-host store gc` removes stored results), or "+do
+		what, do = "there is no space left on its file system", free+", or "+do
 	case errors.Is(err, syscall.EDQUOT):
-		what, do = "the quota of its user is used up", "free some (`ctdb-host store gc` removes stored results), or "+do
+		what, do = "the quota of its user is used up", free+", or "+do
 	case errors.Is(err, syscall.EFBIG):
 		what, do = "a file became larger than is allowed", "raise the limit (`ulimit -f` shows it), or "+do
 	case errors.Is(err, syscall.EROFS):
