@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/experiment"
@@ -69,7 +71,7 @@ func exitStatus(ctx context.Context, err error) int {
 	if errors.As(err, &used) || errors.As(err, &usage) || errors.As(err, &file) || errors.As(err, &missing) || errors.As(err, &ambiguous) || errors.As(err, &format) || errors.As(err, &refused) || errors.As(err, &pinned) {
 		return Usage
 	}
-	for _, refused := range []error{pipeline.ErrFolder, pipeline.ErrShard, pipeline.ErrStudies, artifact.ErrRunLocked} {
+	for _, refused := range []error{pipeline.ErrFolder, pipeline.ErrShard, pipeline.ErrStudies, pipeline.ErrMemory, artifact.ErrRunLocked} {
 		if errors.Is(err, refused) {
 			return Usage
 		}
@@ -172,9 +174,33 @@ func heading(err error) string {
 	return "this cannot be done:"
 }
 
+// inAll says how many things n problems are: the stages that failed, and others.
 func inAll(err error, n int) string {
-	if errors.Is(err, pipeline.ErrStages) {
-		return fmt.Sprintf("%d stages failed", n)
+	told, failed := failedStages(err)
+	if failed == 0 {
+		return fmt.Sprintf("%d problems", n)
 	}
-	return fmt.Sprintf("%d problems", n)
+	text := english.Plural(failed, "stage", "") + " failed"
+	if n > told {
+		text += ", and " + english.Plural(n-told, "other problem", "")
+	}
+	return text
+}
+
+// failedStages is how many stages an error says have failed, and in how many problems it tells them.
+func failedStages(err error) (told, failed int) {
+	switch e := err.(type) {
+	case *pipeline.StageError:
+		return 1, 1
+	case *pipeline.MoreError:
+		return 1, e.N
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			t, f := failedStages(part)
+			told, failed = told+t, failed+f
+		}
+	case interface{ Unwrap() error }:
+		return failedStages(e.Unwrap())
+	}
+	return told, failed
 }

@@ -21,6 +21,7 @@ func TestTell(t *testing.T) {
 		{File: "a.yaml", Line: 3, Column: 5, Path: "task.params.n_bits", Message: "0: at least 1 is needed"},
 		{File: "a.yaml", Set: "x=1", Path: "x", Message: "no such key", Hint: "did you mean \"y\"?"},
 	}}
+	failed := func(stage, why string) error { return &pipeline.StageError{Stage: stage, Err: errors.New(why)} }
 	for _, c := range []struct {
 		err  error
 		want string
@@ -30,8 +31,10 @@ func TestTell(t *testing.T) {
 		{&experiment.Error{Problems: wrong.Problems[:1]}, "ctdb-host: a.yaml:3:5: task.params.n_bits: 0: at least 1 is needed\n"},
 		{wrong, "ctdb-host: this cannot be done:\na.yaml:3:5: task.params.n_bits: 0: at least 1 is needed\n--set x=1: x: no such key (did you mean \"y\"?)\n2 problems\n"},
 		{errors.Join(nil, wrong, errors.New("and more")), "ctdb-host: this cannot be done:\na.yaml:3:5: task.params.n_bits: 0: at least 1 is needed\n--set x=1: x: no such key (did you mean \"y\"?)\nand more\n3 problems\n"},
-		{errors.Join(pipeline.ErrStages, errors.New("train: died\n  its last line"), errors.New("fit/a: died")), "ctdb-host: the run has failed:\ntrain: died\n  its last line\nfit/a: died\n2 stages failed\n"},
-		{errors.Join(pipeline.ErrStages, errors.New("train: died")), "ctdb-host: train: died\n"},
+		{errors.Join(errors.Join(pipeline.ErrStages, failed("train", "died"), &pipeline.MoreError{N: 7}), errors.New("report: no space")), "ctdb-host: the run has failed:\ntrain: died\nand 7 more, which the provenance lists\nreport: no space\n8 stages failed, and 1 other problem\n"},
+		{errors.Join(errors.Join(pipeline.ErrStages, failed("train", "died")), errors.New("report: no space")), "ctdb-host: the run has failed:\ntrain: died\nreport: no space\n1 stage failed, and 1 other problem\n"},
+		{errors.Join(pipeline.ErrStages, failed("train", "died\n  its last line"), failed("fit/a", "died")), "ctdb-host: the run has failed:\ntrain: died\n  its last line\nfit/a: died\n2 stages failed\n"},
+		{errors.Join(pipeline.ErrStages, failed("train", "died")), "ctdb-host: train: died\n"},
 		{fmt.Errorf("both %w and %w", errors.New("a"), errors.New("b")), "ctdb-host: both a and b\n"},
 	} {
 		var errs bytes.Buffer

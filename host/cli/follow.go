@@ -201,7 +201,7 @@ func (p Program) followedTo(c *cli.Context, run *artifact.Run, status string) er
 		errs := []error{pipeline.ErrStages}
 		for _, s := range prov.Stages {
 			if s.Status == runFailed {
-				errs = append(errs, fmt.Errorf("%s: %s", s.Stage, s.Error))
+				errs = append(errs, &pipeline.StageError{Stage: s.Stage, Err: errors.New(s.Error)})
 			}
 		}
 		return statusError{errors.Join(errs...), Failure}

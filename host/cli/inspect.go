@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/pipeline"
 	"github.com/ctdb-host/ctdb/host/report"
 )
 
@@ -114,10 +116,13 @@ func runOf(c *cli.Context, name string) (*artifact.Run, error) {
 		return nil, usageError{err}
 	}
 	under, underErr := artifact.OpenRun(filepath.Join(c.String("root"), name))
-	if underErr == nil {
+	switch {
+	case underErr == nil:
 		return under, nil
+	case !errors.Is(underErr, fs.ErrNotExist):
+		return nil, usageError{underErr}
 	}
-	return nil, usageError{err}
+	return nil, usagef("%s: %s: there is no such run or folder, neither here nor in %s", c.Command.Name, name, c.String("root"))
 }
 
 func (p Program) showCommand() *cli.Command {
@@ -161,11 +166,15 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 		lead = append(lead, fmt.Sprintf("started %s on %s, %d threads", prov.Started.Local().Format(time.DateTime), prov.CPU, prov.Threads))
 	}
 	fmt.Fprintln(p.Out, strings.Join(lead, "  "))
-	for _, err := range run.Problems() {
-		fmt.Fprintln(p.Err, err)
-	}
 	if study {
-		return p.printStudy(run)
+		for _, err := range run.Problems() {
+			fmt.Fprintln(p.Err, err)
+		}
+		if err := p.printStudy(run); err != nil {
+			return err
+		}
+		p.sayCut(run, prov)
+		return nil
 	}
 	fmt.Fprintln(p.Out)
 	t := p.table("stage", "component", "status", "took", "key", "")
@@ -174,12 +183,20 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 		if st, ok := run.Stage(s.Stage); ok {
 			component = st.Record.Component + " " + st.Record.ComponentVersion
 		}
+		lost := component == "" && s.Status == "done"
 		status, took, remark := s.Status, human(time.Duration(float64(s.Seconds)*float64(time.Second))), s.Error
 		if s.Stopped != "" {
 			remark = "a limit of time ended its training; run it again to go on with it"
 		}
-		if s.Stored {
+		switch {
+		case lost:
+			status = "missing"
+		case s.Stored:
 			status, took = "stored", ""
+		case s.Status == runInterrupted:
+			remark = "by Ctrl-C or a signal"
+		case s.Error == context.Canceled.Error():
+			remark = "the run was interrupted before"
 		}
 		t.AppendRow(table.Row{s.Stage, component, newScreen(p.Out).status(status), took, shortKey(s.Key), remark})
 	}
@@ -190,7 +207,25 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 	}
 	t.Render()
 	fmt.Fprintln(p.Out)
-	return p.printResults(run)
+	lacks := []gap{}
+	if run.Status() != runRunning {
+		lacks = gaps(run, prov)
+	}
+	err := p.printResults(run)
+	if slices.ContainsFunc(lacks, func(g gap) bool { return g.results }) {
+		err = nil // told below, with what to do
+	}
+	p.sayCut(run, prov)
+	p.sayGaps(run, prov, lacks)
+	return err
+}
+
+// sayCut says how to go on with a run that was cut short.
+func (p Program) sayCut(run *artifact.Run, prov artifact.Provenance) {
+	switch status := run.Status(); status {
+	case runInterrupted, runKilled:
+		fmt.Fprintf(p.Out, "it was %s; `%s` goes on where it stopped\n", status, goesOn(run, prov))
+	}
 }
 
 func (p Program) showJSON(run *artifact.Run, prov artifact.Provenance) error {
@@ -260,7 +295,7 @@ func (p Program) report(c *cli.Context) error {
 	} else if c.Bool("points") {
 		return usagef("report: --points: %s is a single run, not a study", run.Dir())
 	} else {
-		err = report.Write(c.Context, run)
+		err = p.reportRun(c.Context, run)
 	}
 	if err != nil {
 		return err
@@ -270,5 +305,27 @@ func (p Program) report(c *cli.Context) error {
 		return p.printJSON(map[string]string{"report": file})
 	}
 	fmt.Fprintln(p.Out, file)
+	return nil
+}
+
+// reportRun writes the report of a single run, and its results where they are missing, and says what else is.
+func (p Program) reportRun(ctx context.Context, run *artifact.Run) error {
+	written, err := pipeline.Restore(run)
+	if err != nil {
+		return err
+	}
+	if len(written) > 0 {
+		fmt.Fprintf(p.Err, "%s: %s missing or broken, and written again of what the comparisons have\n", run.Dir(), wereOrWas(written))
+	}
+	if err := report.Write(ctx, run); err != nil {
+		return err
+	}
+	prov, err := run.Provenance()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if run.Status() != runRunning {
+		p.sayGaps(run, prov, gaps(run, prov))
+	}
 	return nil
 }

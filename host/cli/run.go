@@ -118,11 +118,14 @@ func (p Program) runExperiment(c *cli.Context, file source) error {
 	// A run that was cut short, or in which stages failed, still has a report of the others.
 	finished, err := writeReport(context.WithoutCancel(c.Context), out)
 	if errors.Is(runErr, context.Canceled) {
-		return errors.Join(fmt.Errorf("interrupted; `%s` goes on where this run stopped: %w", again(os.Args, c.IsSet("out"), out), runErr), err)
+		return errors.Join(interruptedError{fmt.Sprintf("interrupted; `%s` goes on where this run stopped", again(os.Args, c.IsSet("out"), out)), runErr}, err)
 	}
 	if runErr != nil || err != nil {
-		if runErr != nil && finished != nil {
-			fmt.Fprintf(p.Err, "run     %s\nreport  %s\n", out, filepath.Join(out, artifact.ReportFile))
+		if finished != nil {
+			fmt.Fprintf(p.Err, "run     %s\n", out)
+		}
+		if finished != nil && err == nil {
+			fmt.Fprintf(p.Err, "report  %s\n", filepath.Join(out, artifact.ReportFile))
 		}
 		return errors.Join(runErr, err)
 	}
@@ -144,6 +147,25 @@ func (p Program) runExperiment(c *cli.Context, file source) error {
 	}
 	return nil
 }
+
+// interruptedError is the end of a run that was cut short, in words of its own.
+type interruptedError struct {
+	text string
+	err  error
+}
+
+func (e interruptedError) Error() string {
+	text := e.text
+	// What failed besides is told.
+	for _, q := range problemsOf(e.err) {
+		if q.text != context.Canceled.Error() {
+			text += "\n" + q.text
+		}
+	}
+	return text
+}
+
+func (e interruptedError) Unwrap() error { return e.err }
 
 // stoppedByTime are the stages whose trainings a limit of time ended.
 func stoppedByTime(outcomes []pipeline.Outcome) []string {
@@ -325,10 +347,16 @@ func (p Program) prepare(c *cli.Context, file source, ask bool, open func(*cli.C
 	return out, nil
 }
 
-// bytesOf reads a size, e.g. 8GB or 512MiB; nothing is 0.
+// bare is a number without a unit, which could be meant in any.
+var bare = regexp.MustCompile(`^[0-9., ]+$`)
+
+// bytesOf reads a size with its unit, e.g. 8GB or 512MiB; nothing is 0.
 func bytesOf(size string) (int64, error) {
 	if size == "" {
 		return 0, nil
+	}
+	if bare.MatchString(size) {
+		return 0, fmt.Errorf("%q: a unit is needed with it, e.g. 8GB or 512MiB", size)
 	}
 	n, err := humanize.ParseBytes(size)
 	if err != nil || n == 0 || n > math.MaxInt64 {

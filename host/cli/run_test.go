@@ -61,7 +61,7 @@ func TestBytesOf(t *testing.T) {
 		want int64
 		ok   bool
 	}{
-		{"", 0, true}, {"8GB", 8e9, true}, {"512MiB", 512 << 20, true}, {"1000", 1000, true}, {"2 G", 2e9, true},
+		{"", 0, true}, {"8GB", 8e9, true}, {"512MiB", 512 << 20, true}, {"1000B", 1000, true}, {"2 G", 2e9, true}, {"1", 0, false}, {"1000", 0, false}, {"8.5", 0, false},
 		{"0", 0, false}, {"-1GB", 0, false}, {"much", 0, false}, {"99999999999GB", 0, false}, {"NaN", 0, false},
 	} {
 		got, err := bytesOf(c.text)

@@ -40,7 +40,7 @@ func gcRules(c *cli.Context) (store.Rules, error) {
 	if c.IsSet("max-size") {
 		n, err := bytesOf(c.String("max-size"))
 		if err != nil || n == 0 {
-			return rules, usagef("--max-size %q: a size above 0 is needed, e.g. 20GB or 500MiB; `--older 0s` removes everything", c.String("max-size"))
+			return rules, usagef("--max-size %q: a size above 0 with its unit is needed, e.g. 20GB or 500MiB; `--older 0s` removes everything", c.String("max-size"))
 		}
 		rules.MaxBytes = n
 		if rules.Select == nil {

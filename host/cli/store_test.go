@@ -268,7 +268,7 @@ func TestStoreWrongLines(t *testing.T) {
 		{"store gc --dry-run", "At least one of"},
 		{"store gc --older soon", `--older "soon": a duration is needed, such as 30d`},
 		{"store gc --older -3d", "a duration is needed"},
-		{"store gc --max-size 0", "a size above 0 is needed"},
+		{"store gc --max-size 0", "a size above 0 with its unit is needed"},
 		{"store gc --max-size big", `--max-size "big"`},
 		{"store gc --checkpoints x", `--checkpoints "x"`},
 		{"store gc --stage fits --older 1d", "did you mean"},

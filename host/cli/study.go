@@ -233,6 +233,17 @@ func joinInto(ctx context.Context, out string, dirs []string) (*artifact.Run, er
 
 // reportStudy gathers what the points of a study have by now and writes its report; with points also each point's own.
 func (p Program) reportStudy(ctx context.Context, run *artifact.Run, points bool) error {
+	for _, q := range run.Points() {
+		if q.Run == nil {
+			continue
+		}
+		written, err := pipeline.Restore(q.Run)
+		if err != nil {
+			fmt.Fprintf(p.Err, "%s: %v\n", q.Name, err) // the report says so too
+		} else if len(written) > 0 {
+			fmt.Fprintf(p.Err, "%s: %s missing or broken, and written again of what the comparisons have\n", q.Run.Dir(), wereOrWas(written))
+		}
+	}
 	if err := pipeline.Join(ctx, run.Dir(), nil); err != nil {
 		if ctx.Err() != nil {
 			return err

@@ -250,6 +250,9 @@ func newToken() (string, error) {
 // PID is the process's number.
 func (p *Process) PID() int { return p.run.pid() }
 
+// Memory is what the process and all that it has started hold in memory, in bytes; 0 where that is not known.
+func (p *Process) Memory() int64 { return heldBytes(members(p.PID(), p.run.mark, map[int]member{})) }
+
 // Name is the plugin's name.
 func (p *Process) Name() string { return p.spec.Name }
 

@@ -120,17 +120,21 @@ func watchMemory(ctx context.Context, leader int, mark string, limit int64) int6
 		if used <= limit {
 			continue
 		}
-		// Processes that were forked share most of their memory, which is to count once; that takes the kernel longer to say.
-		var exact int64
-		for _, pid := range pids {
-			share, ok := shareBytes(pid)
-			if !ok {
-				share = residentBytes(pid)
-			}
-			exact += share
-		}
-		if exact > limit {
+		if exact := heldBytes(pids); exact > limit {
 			return exact
 		}
 	}
+}
+
+// heldBytes is what processes hold in memory together. Those that were forked share most of it, which is to count once; that takes the kernel longer to say.
+func heldBytes(pids []int) int64 {
+	var held int64
+	for _, pid := range pids {
+		share, ok := shareBytes(pid)
+		if !ok {
+			share = residentBytes(pid)
+		}
+		held += share
+	}
+	return held
 }

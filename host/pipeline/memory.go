@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/ctdb-host/ctdb/host/launch"
 	"github.com/ctdb-host/ctdb/host/machine"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -34,6 +36,36 @@ func memoryLimit(given int64) limit {
 }
 
 func (l limit) exceeded(bytes int64) bool { return l.bytes > 0 && bytes > l.bytes }
+
+// ErrMemory is wrapped where a plugin may use less memory than it takes to ask it.
+var ErrMemory = errors.New("pipeline")
+
+// tooLittle is an error of the time before anything starts: where a plugin was killed because of the limit, it says that no stage is to blame, and no batch or model.
+func (l limit) tooLittle(err error) error {
+	var killed *launch.MemoryError
+	if errors.As(err, &killed) {
+		return l.alone(killed.Plugin, killed.Used)
+	}
+	return err
+}
+
+func (l limit) alone(plugin string, used int64) error {
+	return fmt.Errorf("%w: %s, and plugin %s alone uses %s before any stage begins: it needs more than that, and what the stages take besides",
+		ErrMemory, fmt.Sprintf(l.whose, size(l.bytes)), plugin, size(used))
+}
+
+// startable checks that the plugins that were asked stay within what they may use, as they are before any stage begins.
+func (v *validation) startable() error {
+	if v.host.Memory == 0 {
+		return nil
+	}
+	for _, p := range v.procs {
+		if used := p.Memory(); used > v.host.Memory {
+			return v.limit.alone(p.Name(), used)
+		}
+	}
+	return nil
+}
 
 // affordable reports whether there is memory for a stage, and notes the problem where there is not, at the component that needs most.
 func (v *validation) affordable(m stageMemory) bool {

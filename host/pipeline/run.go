@@ -14,6 +14,26 @@ import (
 // ErrStages is wrapped by the error of a run in which stages failed.
 var ErrStages = errors.New("stages failed")
 
+// StageError is a stage that failed.
+type StageError struct {
+	Stage string
+	Err   error
+}
+
+// Error names the stage.
+func (e *StageError) Error() string { return e.Stage + ": " + e.Err.Error() }
+
+// Unwrap is why it failed.
+func (e *StageError) Unwrap() error { return e.Err }
+
+// MoreError stands for failures that are not told.
+type MoreError struct{ N int }
+
+// Error says how many there are.
+func (e *MoreError) Error() string {
+	return fmt.Sprintf("and %d more, which the provenance lists", e.N)
+}
+
 // listed is how many failures an error tells; the provenance has all.
 const listed = 10
 
@@ -215,7 +235,7 @@ func (g *Graph) verdict(ctx context.Context, outcomes []Outcome) error {
 	var failed []error
 	for _, o := range outcomes {
 		if o.Status == Failed {
-			failed = append(failed, fmt.Errorf("%s: %w", o.Stage, o.Err))
+			failed = append(failed, &StageError{Stage: o.Stage, Err: o.Err})
 		}
 	}
 	err := failures(failed)
@@ -232,7 +252,7 @@ func failures(failed []error) error {
 	}
 	more := len(failed) - listed
 	if more > 1 {
-		failed = append(failed[:listed:listed], fmt.Errorf("and %d more, which the provenance lists", more))
+		failed = append(failed[:listed:listed], &MoreError{more})
 	}
 	return errors.Join(append([]error{ErrStages}, failed...)...)
 }

@@ -43,9 +43,12 @@ func Estimate(ctx context.Context, study *experiment.Study, host Host) (map[stri
 	for i, p := range study.Points {
 		v.problems = nil
 		if err := v.experiment(ctx, p.Experiment); err != nil {
-			return nil, err
+			return nil, v.limit.tooLittle(err)
 		}
 		found[i] = v.problems
+	}
+	if err := v.startable(); err != nil {
+		return nil, err
 	}
 	return v.needs, experiment.Join(study.Shared(found)...)
 }

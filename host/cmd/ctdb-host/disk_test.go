@@ -120,6 +120,13 @@ func TestFullDisk(t *testing.T) {
 			case status != 1 || !strings.Contains(strings.ToLower(out.String()), "no space left on "):
 				t.Errorf("exit status %d:\n%s", status, out)
 			}
+			for line := range strings.Lines(out.String()) {
+				if file, ok := strings.CutPrefix(line, "report "); ok {
+					if _, err := os.Stat(strings.TrimSpace(file)); err != nil {
+						t.Errorf("it names a report that is not there: %v\n%s", err, out)
+					}
+				}
+			}
 			w.quiet()
 			if err := syscall.Mount("tmpfs", w.path(dir), "tmpfs", syscall.MS_REMOUNT, "size=64m"); err != nil {
 				t.Fatal(err)

@@ -80,6 +80,10 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 			if found := w.checkpoints("store-" + n); len(found) != 1 {
 				t.Errorf("checkpoints: %q", found)
 			}
+			if status, shown := w.run("show", w.path("run-"+n)); status != 0 || !strings.Contains(shown.String(), "by Ctrl-C or a signal") ||
+				!strings.Contains(shown.String(), "--out "+w.path("run-"+n)+"` goes on where it stopped") || strings.Contains(shown.String(), "context canceled") {
+				t.Errorf("show, exit status %d:\n%s", status, shown)
+			}
 			w.must(args(n)...)
 			if !strings.Contains(w.log("run-"+n), "resuming from a checkpoint") {
 				t.Error("the training began anew")

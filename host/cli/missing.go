@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+)
+
+// gap is what a run's folder should have and has not, or what of it cannot be read.
+type gap struct {
+	what string
+	// results is true where `report` brings it back; else the run itself does.
+	results bool
+}
+
+// gaps are those of a single run, or of a study's point, that is not being written.
+func gaps(run *artifact.Run, prov artifact.Provenance) []gap {
+	var out []gap
+	add := func(results bool, format string, args ...any) {
+		out = append(out, gap{fmt.Sprintf(format, args...), results})
+	}
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(run.Dir(), name))
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for _, name := range []string{artifact.ExperimentFile, artifact.ProvenanceFile} {
+		if !has(name) {
+			add(false, "%s is missing", name)
+		}
+	}
+	for _, s := range prov.Stages {
+		if _, ok := run.Stage(s.Stage); !ok && s.Status == "done" && !unreadable(run, s.Stage) {
+			add(false, "%s is missing, which was done", filepath.FromSlash(s.Stage))
+		}
+	}
+	for _, err := range run.Problems() {
+		add(false, "%s", bareError(err))
+	}
+	compared := false
+	for _, st := range run.Stages() {
+		compared = compared || st.Kind == artifact.CompareStage
+		sums, err := artifact.ReadSums(st.Dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			add(false, "%s: %s is missing", st.Name, artifact.SumsFile)
+		case err != nil:
+			add(false, "%s: %s", st.Name, bareError(err))
+		}
+		var lost []string
+		for name := range sums {
+			if !st.Has(filepath.FromSlash(name)) {
+				lost = append(lost, name)
+			}
+		}
+		if slices.Sort(lost); len(lost) > 0 {
+			add(false, "%s: %s missing", st.Name, areOrIs(lost))
+		}
+	}
+	if !compared && prov.Finished.IsZero() {
+		return out // it did not come to have results
+	}
+	switch _, err := run.Results(); {
+	case errors.Is(err, fs.ErrNotExist):
+		add(true, "%s is missing", artifact.ResultsFile)
+	case err != nil:
+		add(true, "%s", strings.TrimPrefix(bareError(err), run.Dir()+string(filepath.Separator)))
+	}
+	if !has(artifact.ResultsTable) {
+		add(true, "%s is missing", artifact.ResultsTable)
+	}
+	return out
+}
+
+// unreadable reports whether a stage is among a run's problems.
+func unreadable(run *artifact.Run, stage string) bool {
+	return slices.ContainsFunc(run.Problems(), func(err error) bool {
+		var broken *artifact.StageError
+		return errors.As(err, &broken) && broken.Name == stage
+	})
+}
+
+func areOrIs(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return few(names) + " are"
+}
+
+func wereOrWas(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " was"
+	}
+	return few(names) + " were"
+}
+
+// sayGaps says on the error writer what a run's folder lacks, and how to get it back.
+func (p Program) sayGaps(run *artifact.Run, prov artifact.Provenance, all []gap) {
+	results, others := false, false
+	for _, g := range all {
+		fmt.Fprintf(p.Err, "%s: %s\n", run.Dir(), g.what)
+		results, others = results || g.results, others || !g.results
+	}
+	if results {
+		fmt.Fprintf(p.Err, "`%s` writes the results again, of what the comparisons have\n", again([]string{"ctdb-host", "report", run.Dir()}, true, ""))
+	}
+	if others {
+		fmt.Fprintf(p.Err, "`%s` makes what is missing again: what is stored is not computed anew\n", goesOn(run, prov))
+	}
+}
+
+// goesOn is the command line that goes on with a run in its folder: the one that it was begun with, or where that is not known its own experiment.
+func goesOn(run *artifact.Run, prov artifact.Provenance) string {
+	if len(prov.Command) > 1 && prov.Point == nil {
+		return again(without(without(prov.Command, "out"), "o"), false, run.Dir())
+	}
+	return again([]string{"ctdb-host", "run", filepath.Join(run.Dir(), artifact.ExperimentFile)}, false, run.Dir())
+}
