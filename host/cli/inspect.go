@@ -205,6 +205,16 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 			t.AppendRow(table.Row{st.Name, st.Record.Component + " " + st.Record.ComponentVersion, newScreen(p.Out).status("done"), "", shortKey(st.Record.Key), ""})
 		}
 	}
+	// What was in progress when the host was killed is not in the provenance.
+	if run.Status() == runKilled {
+		live, err := run.Live()
+		if err != nil {
+			return err
+		}
+		for _, l := range live {
+			t.AppendRow(table.Row{filepath.ToSlash(l.Name), "", newScreen(p.Out).status(runKilled), "", "", "in its training"})
+		}
+	}
 	t.Render()
 	fmt.Fprintln(p.Out)
 	lacks := []gap{}

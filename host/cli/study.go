@@ -278,5 +278,8 @@ func resultsOf(run *artifact.Run) (artifact.Results, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return artifact.Results{}, nil
 	}
-	return r, err
+	if err != nil {
+		return r, fmt.Errorf("%w; `%s` writes the results again, of what the comparisons have", err, again([]string{"ctdb-host", "report", run.Dir()}, true, ""))
+	}
+	return r, nil
 }

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/sdk/component"
+)
+
+// A run that was killed or interrupted says what was in progress and which command goes on with it.
+func TestShowsHowToGoOn(t *testing.T) {
+	command := []string{"ctdb-host", "run", "long.yaml", "-o", "there", "--set", "seed=3", "--out=there"}
+	for _, c := range []struct {
+		status string
+		stages []artifact.StageUse
+		want   []string
+	}{
+		{"running", nil, []string{`train +killed +in its training`, "it was killed; `ctdb-host run long.yaml --set seed=3 --out DIR` goes on where it stopped"}},
+		{"interrupted", []artifact.StageUse{
+			{Stage: "train", Status: "interrupted", Error: "launch: plugin builtin: context canceled"},
+			{Stage: "fit/a", Status: "skipped", Error: "context canceled"},
+		}, []string{"train +interrupted +(0s +)?by Ctrl-C or a signal", "fit/a +skipped +(0s +)?the run was interrupted before", "it was interrupted; `ctdb-host run long.yaml --set seed=3 --out DIR` goes on where it stopped"}},
+	} {
+		dir := t.TempDir()
+		prov := artifact.Provenance{Name: "long", Status: c.status, Started: time.Now(), Command: command, Stages: c.stages}
+		if err := prov.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := artifact.WriteFile(filepath.Join(dir, artifact.ExperimentFile), []byte("version: 1\n")); err != nil {
+			t.Fatal(err)
+		}
+		live, err := artifact.FollowMetrics(filepath.Join(dir, artifact.LiveDir, "train"))
+		if err == nil {
+			err = live.Write(component.Metric{Name: "train/loss", Value: 1})
+		}
+		if err == nil {
+			err = live.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if status := Main(t.Context(), []string{"ctdb-host", "show", dir}, Program{Out: &out, Err: &errs}); status != Success || errs.Len() > 0 {
+			t.Errorf("exit status %d: %s", status, errs.String())
+		}
+		for _, want := range c.want {
+			if !regexp.MustCompile(strings.ReplaceAll(want, "DIR", regexp.QuoteMeta(dir))).MatchString(out.String()) {
+				t.Errorf("%q is not in\n%s", want, out.String())
+			}
+		}
+	}
+}
+
+// A folder that lacks nothing is not complained of, and one that never came to have results is not either.
+func TestGaps(t *testing.T) {
+	dir := t.TempDir()
+	prov := artifact.Provenance{Name: "x", Status: "running", Started: time.Now()}
+	open := func() *artifact.Run {
+		t.Helper()
+		run, err := artifact.OpenRun(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+	if err := prov.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := gaps(open(), prov); len(got) != 1 || got[0].what != "experiment.yaml is missing" {
+		t.Errorf("gaps %v", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, artifact.ExperimentFile), []byte("version: 1\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := gaps(open(), prov); len(got) != 0 {
+		t.Errorf("of a run that was cut short: %v", got)
+	}
+	prov.Status, prov.Finished = "done", time.Now()
+	prov.Stages = []artifact.StageUse{{Stage: "train", Status: "done"}, {Stage: "fit/a", Status: "failed"}}
+	var got []string
+	for _, g := range gaps(open(), prov) {
+		got = append(got, g.what)
+	}
+	if want := []string{"train is missing, which was done", "results.json is missing", "results.csv is missing"}; !slices.Equal(got, want) {
+		t.Errorf("gaps %q, want %q", got, want)
+	}
+}
