@@ -204,6 +204,15 @@ func status(dir string, p Provenance) string {
 }
 
 func folderStatus(dir string, study *Study) string {
+	out := folderStatusNow(dir, study)
+	if out == string(PointKilled) {
+		// A host that has ended between the look at the provenance and that at its lock has written its status before it gave the lock back.
+		out = folderStatusNow(dir, study)
+	}
+	return out
+}
+
+func folderStatusNow(dir string, study *Study) string {
 	all, err := readProvenances(dir)
 	if err != nil {
 		return ""

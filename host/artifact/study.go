@@ -152,6 +152,14 @@ func (p Point) State() (state PointState, reason string) {
 
 // pointState reads no more of a point's folder than its provenance.
 func pointState(dir string) (PointState, string) {
+	state, reason := pointStateNow(dir)
+	if state == PointKilled {
+		state, reason = pointStateNow(dir) // as in folderStatus
+	}
+	return state, reason
+}
+
+func pointStateNow(dir string) (PointState, string) {
 	if !exists(dir) {
 		return PointMissing, "not run yet, or not in this folder"
 	}

@@ -405,3 +405,34 @@ func TestResultsTable(t *testing.T) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
+
+// TestEndIsNoKill looks at a run while it ends, in its host, again and again: it goes on or is done, and was never killed.
+func TestEndIsNoKill(t *testing.T) {
+	dir := t.TempDir()
+	for range 150 {
+		unlock, err := LockRun(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Provenance{Name: "x", Status: "running", Started: time.Now().UTC()}
+		if err := p.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			p.Status = "done"
+			ended <- errors.Join(p.Write(dir), unlock())
+		}()
+		for last := ""; last != "done"; {
+			if last = folderStatus(dir, nil); last == "killed" {
+				t.Fatal("killed, of a run that has just ended")
+			}
+			if state, _ := pointState(dir); state == PointKilled {
+				t.Fatal("killed, of a point that has just ended")
+			}
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
