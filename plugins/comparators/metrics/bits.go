@@ -7,18 +7,36 @@ import (
 	"github.com/ctdb-host/ctdb/plugins/comparators/internal/trials"
 )
 
-// bitsPerSpike is (NLL_null - NLL_model) / (number of spikes * ln 2) of Poisson counts, where the null model has each neuron's mean over the
-// counted trials as its rate (Pei et al. 2021, "Neural latents benchmark '21").
+// bitsPerSpike is (NLL_null - NLL_model) / (number of spikes * ln 2) of Poisson counts, where the null model has each neuron's mean over all
+// trials as its rate (Pei et al. 2021, "Neural latents benchmark '21").
+//
+// Resamples of trials are scored against the same null, not one of their own: that would fit the few distinct trials of a resample better than its rates fit all, so that resamples of few
+// trials lay below the value. These rates are of greatest likelihood, hence what they vary by changes the value in second order alone.
 type bitsPerSpike struct {
 	bins []float64
 	// nll and spikes are (trials, neurons): the model's negative log-likelihood without the counts' factorials, and the counts' sums.
 	nll, spikes [][]float64
+	// null is each neuron's rate in the null model, in spikes/bin; see hold.
+	null []float64
 	// The neurons [from, to) are scored.
 	from, to int
 }
 
 // nullOffset is added to the null model's rate inside its logarithm, so that a silent neuron is not infinitely unlikely.
 const nullOffset = 1e-8
+
+// hold sets the null model to the mean rates over all trials.
+func (b *bitsPerSpike) hold() {
+	b.null = make([]float64, b.to)
+	n := 0.0
+	for k, bins := range b.bins {
+		n += bins
+		trials.Add(b.null, b.spikes[k])
+	}
+	for i := range b.null {
+		b.null[i] /= n
+	}
+}
 
 func (b bitsPerSpike) Trials() int { return len(b.bins) }
 
@@ -36,8 +54,9 @@ func (b bitsPerSpike) Value(weights []float64) float64 {
 		}
 	}
 	var null, spikes float64
-	for _, s := range sums {
-		null += s - s*math.Log(s/n+nullOffset)
+	for i, s := range sums {
+		rate := b.null[b.from+i]
+		null += n*rate - s*math.Log(rate+nullOffset)
 		spikes += s
 	}
 	if spikes == 0 {
@@ -88,6 +107,9 @@ func likelihood(ctx context.Context, threads int, counts, rates trials.Series, p
 		if err == nil {
 			err = of
 		}
+	}
+	if err == nil {
+		b.hold()
 	}
 	return b, err
 }

@@ -179,6 +179,9 @@ func score(ctx context.Context, threads int, counts, z trials.Series, pairs tria
 			err = of
 		}
 	}
+	if err == nil {
+		b.hold()
+	}
 	return b, err
 }
 

@@ -4,7 +4,7 @@
 // The definitions are those of the computation-through-dynamics benchmark (Versteeg et al. 2025); bits per spike are those of Pei et al. 2021,
 // "Neural latents benchmark '21"; few-shot co-smoothing that of Dabholkar & Barak 2025, "When predict can also explain". Fits are made on training trials and scored on validation trials; trials of unequal length are cut
 // at their end. Each value carries a bootstrap interval over validation trials and the value that the same computation gives when trials
-// are paired with other trials.
+// are paired with other trials. The null model of bits per spike has the mean rates over all validation trials, in every resample too.
 package metrics
 
 import (
@@ -34,7 +34,7 @@ type Params struct {
 func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "metrics"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "R2 of rates, latents and inputs, cycle consistency, bits per spike, also few-shot, and task performance, with intervals and nulls.",
 		Source:       "Versteeg et al. 2025; Pei et al. 2021; Dabholkar & Barak 2025",
 		Capabilities: []component.Capability{component.Deterministic},
