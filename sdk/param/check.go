@@ -38,7 +38,7 @@ func (s Schema) Check() []Problem {
 		}
 		if c, ok := convert(f.Type, f.Default); !ok || reflect.TypeOf(c) != reflect.TypeOf(f.Default) {
 			add("default %.100s: %s is needed", show(f.Default), f.want())
-		} else if p := f.check(c); p != "" {
+		} else if p, _ := f.check(c); p != "" {
 			add("default %.300s", p)
 		}
 	}

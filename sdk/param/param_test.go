@@ -34,6 +34,28 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestChoicesOfList: of a long list the one entry that is wrong is shown, with the choice that is near it.
+func TestChoicesOfList(t *testing.T) {
+	s := MustOf(struct {
+		Tasks    []string `param:"tasks" default:"DelayPro" choices:"DelayPro,DelayAnti,MemoryPro" doc:"tasks"`
+		Effector string   `param:"effector" default:"arm26" choices:"arm26,point-mass" doc:"what moves"`
+	}{})
+	_, problems := s.Resolve(Values{"tasks": []any{"MemoryPro", "DelyAnti", "Delay"}, "effector": "arm"})
+	want := []Problem{
+		{"tasks", `"DelyAnti" is not allowed: one of DelayPro, DelayAnti, MemoryPro`, `did you mean "DelayAnti"?`},
+		{"effector", `"arm" is not allowed: one of arm26, point-mass`, `did you mean "arm26"?`},
+	}
+	if !reflect.DeepEqual(problems, want) {
+		t.Errorf("%q, want %q", problems, want)
+	}
+	// Two names that begin so are not told apart; and a longer name of which only the beginning is right is not meant.
+	for _, given := range []string{"gru", "noisy-transformer", ""} {
+		if n, ok := Nearest(given, []string{"gru-latent-l2", "gru-noisy-latent", "noisy"}); ok {
+			t.Errorf("%q is near %q", given, n)
+		}
+	}
+}
+
 func TestResolveReportsEverything(t *testing.T) {
 	_, problems := MustOf(sample{}).Resolve(Values{
 		"n_bits": 0, "noise": math.NaN(), "lr": 0, "link": "softpuls", "compat": "yes", "sizes": []any{0}, "gains": 3, "n_bit": 1, "zzzzzzzz": 1,

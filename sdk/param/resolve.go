@@ -57,12 +57,8 @@ func (s Schema) Resolve(given Values) (Values, []Problem) {
 			problems = append(problems, Problem{Path: f.Name, Message: fmt.Sprintf("%s: %s is needed", show(v), f.want())})
 			continue
 		}
-		if p := f.check(c); p != "" {
-			hint := ""
-			if text, isText := c.(string); isText {
-				hint = DidYouMean(text, f.Choices)
-			}
-			problems = append(problems, Problem{Path: f.Name, Message: p, Hint: hint})
+		if message, hint := f.check(c); message != "" {
+			problems = append(problems, Problem{Path: f.Name, Message: message, Hint: hint})
 			continue
 		}
 		out[f.Name] = c
@@ -139,34 +135,39 @@ func (f Field) want() string {
 	return s
 }
 
-// check returns what is wrong with a value of the right type, or an empty string.
-func (f Field) check(v any) string {
+// check returns what is wrong with a value of the right type and what may have been meant, or empty strings. Of a list of choices it is the first entry that is none.
+func (f Field) check(v any) (message, hint string) {
 	bad := func(x float64) bool {
 		return math.IsNaN(x) || math.IsInf(x, 0) || x < f.Min || x > f.Max || x <= f.Above || x >= f.Below
 	}
+	noChoice := func(x string) bool { return len(f.Choices) > 0 && !slices.Contains(f.Choices, x) }
 	wrong := false
-	switch v := v.(type) {
+	switch of := v.(type) {
 	case int64:
-		wrong = bad(float64(v))
+		wrong = bad(float64(of))
 	case float64:
-		wrong = bad(v)
+		wrong = bad(of)
 	case string:
-		wrong = len(f.Choices) > 0 && !slices.Contains(f.Choices, v)
+		if wrong = noChoice(of); wrong {
+			hint = DidYouMean(of, f.Choices)
+		}
 	case []int64:
-		wrong = slices.ContainsFunc(v, func(x int64) bool { return bad(float64(x)) })
+		wrong = slices.ContainsFunc(of, func(x int64) bool { return bad(float64(x)) })
 	case []float64:
-		wrong = slices.ContainsFunc(v, bad)
+		wrong = slices.ContainsFunc(of, bad)
 	case []string:
-		wrong = len(f.Choices) > 0 && slices.ContainsFunc(v, func(x string) bool { return !slices.Contains(f.Choices, x) })
+		if i := slices.IndexFunc(of, noChoice); i >= 0 {
+			wrong, v, hint = true, of[i], DidYouMean(of[i], f.Choices)
+		}
 	}
 	if !wrong {
-		return ""
+		return "", ""
 	}
 	r := f.Range()
 	if r == "" {
 		r = "a finite number"
 	}
-	return fmt.Sprintf("%s is not allowed: %s", show(v), r)
+	return fmt.Sprintf("%s is not allowed: %s", show(v), r), hint
 }
 
 func convert(t Type, v any) (any, bool) {
@@ -247,13 +248,23 @@ func show(v any) string {
 	return s
 }
 
-// Nearest returns the valid name closest to what was given, if one is close enough to be meant.
+// leastPrefix is how many letters say what was meant where all that they lack is the name's end.
+const leastPrefix = 3
+
+// Nearest returns the valid name closest to what was given, if one is close enough to be meant, or else the only one that begins with it.
 func Nearest(given string, valid []string) (string, bool) {
 	best, distance := "", len(given)/2+1
+	var longer []string
 	for _, v := range valid {
 		if d := levenshtein.ComputeDistance(strings.ToLower(given), strings.ToLower(v)); d < distance {
 			best, distance = v, d
 		}
+		if len(given) >= leastPrefix && strings.HasPrefix(strings.ToLower(v), strings.ToLower(given)) {
+			longer = append(longer, v)
+		}
+	}
+	if best == "" && len(longer) == 1 {
+		best = longer[0]
 	}
 	return best, best != ""
 }

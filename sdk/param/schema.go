@@ -196,7 +196,7 @@ func fieldOf(sf reflect.StructField) (Field, error) {
 		if err != nil {
 			return f, fmt.Errorf("tag default: %w", err)
 		}
-		if p := f.check(v); p != "" {
+		if p, _ := f.check(v); p != "" {
 			return f, fmt.Errorf("tag default: %s", p)
 		}
 		f.Default = v
