@@ -77,6 +77,7 @@ func taskSpec(ctx context.Context, s *subject, v *Verdict) error {
 	labels("output_labels", len(spec.OutputLabels), spec.Outputs, false)
 	labels("input_units", len(spec.InputUnits), spec.Inputs, true)
 	labels("output_units", len(spec.OutputUnits), spec.Outputs, true)
+	labels("extra_units", len(spec.ExtraUnits), len(spec.Extra), true)
 	if spec.Trim[0] < 0 || spec.Trim[1] > 0 || spec.Trim[0]-spec.Trim[1] >= spec.Bins {
 		v.Failf("spec.trim is %v: bins [first, bins + last) with last <= 0, at least one of %d, are needed", spec.Trim, spec.Bins)
 	}

@@ -27,13 +27,17 @@ const (
 	Weights = "weights"
 	// Conditions is the trial's type: (B), int64.
 	Conditions = "conds"
-	// Extra is timing and other numbers of a trial, named by Spec.Extra: (B, len(Extra)).
+	// Extra is timing and other numbers of a trial, named by Spec.Extra: (B, len(Extra)). Columns whose unit in Spec.ExtraUnits is [InBins] are bins of the trial, from 0, or -1 for what does not happen in it: where
+	// a simulator leaves out bins before them, as Spec.Trim says, they move with the rest. Columns in other units, or in none, are never changed.
 	Extra = "extra"
 	// Lengths is the number of valid bins of each trial: (B), int64; absent means all T.
 	Lengths = "lengths"
 	// Controlled is what a closed-loop rollout gives of the loop's state, after each bin's step: (B, T, Loop.StateSize).
 	Controlled = "controlled"
 )
+
+// InBins is the unit of a number that is a bin of the trial.
+const InBins = "bin"
 
 // Split says which trials.
 type Split string
@@ -103,8 +107,8 @@ type Spec struct {
 	TrainTrials, ValidTrials int
 	// ConditionNames names the values of Conditions.
 	ConditionNames []string
-	// Extra names the columns of the array Extra.
-	Extra []string
+	// Extra names the columns of the array Extra, ExtraUnits are their units: empty, one for each, or one for all. Those that are times of the trial are in [InBins].
+	Extra, ExtraUnits []string
 	// Loss that a model is trained with.
 	Loss Loss
 	// FreshNoise is true where trials differ from pass to pass.
@@ -118,6 +122,14 @@ type Spec struct {
 	// Simulation is laid over the task's parameters when its trials are what spikes are simulated from, e.g. {"mode": "simulation"}
 	// where those trials differ from the ones that a network is trained on; empty where they do not.
 	Simulation param.Values
+}
+
+// ExtraInBins says whether column i of the array Extra is a bin of the trial.
+func (s *Spec) ExtraInBins(i int) bool {
+	if len(s.ExtraUnits) == 1 {
+		i = 0
+	}
+	return i < len(s.ExtraUnits) && s.ExtraUnits[i] == InBins
 }
 
 // Loop describes a closed-loop task. The terms of its loss that are on outputs in an open loop (SquaredError, PoissonNLL, Custom) are on the loop's state, that after the step of bin t

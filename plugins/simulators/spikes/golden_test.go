@@ -83,6 +83,7 @@ func TestGoldenRates(t *testing.T) {
 			source := simulator.Source{Latents: z.Shape[2], Bins: z.Shape[1], Task: &task.Spec{Bins: z.Shape[1]}}
 			if len(p.Trim) == 2 {
 				source.Task.Trim = [2]int{p.Trim[0] - 1, p.Trim[1]}
+				source.Task.Extra, source.Task.ExtraUnits = make([]string, c.Tensors["extra_in"].Shape[1]), []string{task.InBins}
 			}
 			values := param.Values{"link": p.Link, "fr_scaling": p.Scaling, "n_heldin": p.HeldIn, "n_heldout": p.HeldOut}
 			for _, behaviour := range []string{"default", "compat"} {

@@ -144,11 +144,7 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 		}
 		return a, nil
 	case a.Name == task.Extra:
-		a = a.Clone()
-		move(a.F32, s.from, s.Compat)
-		move(a.F64, s.from, s.Compat)
-		move(a.I64, s.from, s.Compat)
-		return a, nil
+		return s.moved(a), nil
 	case !hasBins(a):
 		return a, nil
 	case a.Shape[1] != s.bins:
@@ -161,16 +157,31 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 	return &out, nil
 }
 
-// move counts timing from the first bin that is kept, of which there are as many before as shift. What is below 0 does not happen in the trial and stays; what happened before that bin is
-// said to happen in it. The benchmark, under compat, subtracts one more, from everything.
-func move[T int64 | float32 | float64](timing []T, shift int, compat bool) {
-	for i, x := range timing {
-		switch {
-		case shift == 0:
+// moved is the array extra with those of its columns moved that the task says are bins of the trial.
+func (s *spikes) moved(a *tensor.Tensor) *tensor.Tensor {
+	if s.from == 0 || len(a.Shape) != 2 {
+		return a
+	}
+	a = a.Clone()
+	for i, inBins := range s.timing {
+		if inBins && i < a.Shape[1] {
+			move(a.F32, i, a.Shape[1], s.from, s.Compat)
+			move(a.F64, i, a.Shape[1], s.from, s.Compat)
+			move(a.I64, i, a.Shape[1], s.from, s.Compat)
+		}
+	}
+	return a
+}
+
+// move counts the bins in a column of so many from the first bin that is kept, of which there are as many before as shift. What is below 0 does not happen in the trial and stays; what happened before
+// that bin is said to happen in it. The benchmark, under compat, subtracts one more, from everything.
+func move[T int64 | float32 | float64](data []T, column, of, shift int, compat bool) {
+	for i := column; i < len(data); i += of {
+		switch x := data[i]; {
 		case compat:
-			timing[i] = x - T(shift+1)
+			data[i] = x - T(shift+1)
 		case x >= 0:
-			timing[i] = max(0, x-T(shift))
+			data[i] = max(0, x-T(shift))
 		}
 	}
 }

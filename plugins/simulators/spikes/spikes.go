@@ -32,15 +32,15 @@ type Params struct {
 	Refractory   int     `param:"refractory" default:"0" min:"0" unit:"bin" doc:"bins of silence after a spike; above 0 a bin has one spike at most, with probability 1-exp(-rate), and rates are those of a neuron that is ready"`
 	Observation  string  `param:"observation" default:"counts" choices:"counts,calcium" doc:"counts, or a fluorescence that decays, c_t = calcium_decay c_(t-1) + count_t, with Gaussian noise"`
 	CalciumDecay float64 `param:"calcium_decay" default:"0.9" min:"0" below:"1" doc:"decay of the fluorescence per bin, with observation calcium"`
-	CalciumNoise float64 `param:"calcium_noise" default:"0.2" min:"0" doc:"standard deviation of the fluorescence's noise, in units of one spike, with observation calcium"`
-	Compat       bool    `param:"compat" default:"false" doc:"the published benchmark's counts for dispersion below 1 and its shift of the trials' timing where bins are trimmed"`
+	CalciumNoise float64 `param:"calcium_noise" default:"0.2" min:"0" max:"1e6" doc:"standard deviation of the fluorescence's noise, in units of one spike, with observation calcium"`
+	Compat       bool    `param:"compat" default:"false" doc:"the published benchmark's counts for dispersion below 1 and its shift of the trials' times where bins are trimmed"`
 }
 
 // Factory returns the component simulator/spikes.
 func Factory() simulator.Factory {
 	return simulator.Sized(simulator.New(component.Info{
 		Name:         component.Name{Kind: component.Simulator, Short: "spikes"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "Spike counts of neurons that read a network's latents.",
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
@@ -113,6 +113,11 @@ func Open(_ context.Context, p Params, env component.Env, source simulator.Sourc
 	}
 	s := &spikes{Params: p, seed: env.Seed, threads: max(1, env.Threads), latents: source.Latents, bins: source.Bins}
 	s.from, s.to = kept(source)
+	if t := source.Task; t != nil {
+		for i := range t.Extra {
+			s.timing = append(s.timing, t.ExtraInBins(i))
+		}
+	}
 	return s, nil
 }
 
@@ -123,6 +128,8 @@ type spikes struct {
 	threads       int
 	latents, bins int
 	from, to      int
+	// timing says which columns of the array extra are bins of the trial.
+	timing []bool
 
 	mu sync.Mutex
 	// fitted is nil before Fit, and not changed once it is set.
@@ -211,6 +218,9 @@ func (s *spikes) ends(b tensor.Block) ([]int, error) {
 	for i, n := range l.I64 {
 		if n < 0 || n > int64(s.bins) {
 			return nil, component.Invalid(task.Lengths, "trial %d has %d bins: 0 to %d are allowed", b.Trials[i], n, s.bins)
+		}
+		if s.from > 0 && n <= int64(s.from) {
+			return nil, component.Invalid(task.Lengths, "trial %d has %d bins: bins are kept from %d on (the task's trim), so that none of it is left: more than %d are needed", b.Trials[i], n, s.from, s.from)
 		}
 		out[i] = max(0, min(int(n), s.to)-s.from)
 	}

@@ -131,7 +131,7 @@ func TestFit(t *testing.T) {
 
 // TestTrim gives arrays of every sort and looks at which bins come out.
 func TestTrim(t *testing.T) {
-	source := simulator.Source{Latents: 3, Bins: 12, Task: &task.Spec{Trim: [2]int{4, -1}}}
+	source := simulator.Source{Latents: 3, Bins: 12, Task: &task.Spec{Trim: [2]int{4, -1}, Extra: []string{"target_on", "angle", "go", "force"}, ExtraUnits: []string{task.InBins, "rad", task.InBins, "N"}}}
 	for _, compat := range []bool{false, true} {
 		b := latents(2, 12, 3)
 		inputs := tensor.New32(task.Inputs, 2, 12, 2).With("", tensor.Trial, tensor.Bin, tensor.Channel)
@@ -141,7 +141,7 @@ func TestTrim(t *testing.T) {
 		b.Arrays = append(b.Arrays, inputs,
 			tensor.FromInt(task.Lengths, []int64{12, 7}, 2),
 			tensor.FromInt(task.Conditions, []int64{5, 6}, 2),
-			tensor.From32(task.Extra, []float32{6, 9, -1, 3}, 2, 2))
+			tensor.From32(task.Extra, []float32{6, 1.5, 9, 7.25, -1, -2.5, 3, 9}, 2, 4))
 		s := open(t, 0, 1, param.Values{"compat": compat, "n_heldin": 4, "n_heldout": 2}, source)
 		spec, err := s.Spec(t.Context())
 		if err != nil || spec.From != 4 || spec.To != 11 || spec.Neurons != 6 || spec.HeldIn != 4 || !spec.Counts {
@@ -160,9 +160,9 @@ func TestTrim(t *testing.T) {
 		if c := out.Get(task.Conditions).I64; !slices.Equal(c, []int64{5, 6}) {
 			t.Errorf("conditions %v", c)
 		}
-		want := []float32{2, 5, -1, 0}
+		want := []float32{2, 1.5, 5, 7.25, -1, -2.5, 0, 9}
 		if compat {
-			want = []float32{1, 4, -6, -2}
+			want = []float32{1, 1.5, 4, 7.25, -6, -2.5, -2, 9}
 		}
 		if e := out.Get(task.Extra).F32; !slices.Equal(e, want) {
 			t.Errorf("timing %v, want %v", e, want)
@@ -172,6 +172,19 @@ func TestTrim(t *testing.T) {
 			if !slices.Equal(in.F32[i*4:(i+1)*4], all.F32[i*6:i*6+4]) {
 				t.Fatalf("row %d: held-in %v are not the first of all %v", i, in.F32[i*4:(i+1)*4], all.F32[i*6:(i+1)*6])
 			}
+		}
+	}
+}
+
+// TestTrimmedAway gives a trial that ends before the first bin that is kept: no data set can hold it, and it is the simulator that knows why.
+func TestTrimmedAway(t *testing.T) {
+	s := open(t, 0, 1, nil, simulator.Source{Latents: 3, Bins: 12, Task: &task.Spec{Trim: [2]int{4, -1}}})
+	for length, ok := range map[int64]bool{3: false, 4: false, 5: true} {
+		b := latents(2, 12, 3)
+		b.Arrays = append(b.Arrays, tensor.FromInt(task.Lengths, []int64{12, length}, 2))
+		_, err := s.Fit(t.Context(), tensor.Of(b))
+		if invalid := (*component.InvalidArgumentError)(nil); ok != (err == nil) || !ok && (!errors.As(err, &invalid) || invalid.Problems[0].Path != task.Lengths) {
+			t.Errorf("a trial of %d bins, of which 4 are left out: %v", length, err)
 		}
 	}
 }

@@ -94,6 +94,7 @@ func (t *reach) Spec(context.Context) (task.Spec, error) {
 		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
 		ConditionNames: conditionNames(),
 		Extra:          extraNames(),
+		ExtraUnits:     []string{task.InBins},
 		Loop: &task.Loop{
 			Actions: t.muscles, ActionLow: 0, ActionHigh: 1,
 			StateSize: 2, StateLabels: []string{"hand x", "hand y"},

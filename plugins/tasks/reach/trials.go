@@ -64,7 +64,7 @@ func (t *reach) generate(ctx context.Context, b tensor.Block) (tensor.Block, err
 	goal := tensor.New32(task.Targets, rows, bins, 2).With("m", tensor.Trial, tensor.Bin, tensor.Channel)
 	force := tensor.New32(task.EnvInputs, rows, bins, 2).With("N", tensor.Trial, tensor.Bin, tensor.Channel)
 	conditions := tensor.NewInt(task.Conditions, rows).With("", tensor.Trial)
-	extra := tensor.New32(task.Extra, rows, columns).With("bin", tensor.Trial, tensor.Channel)
+	extra := tensor.New32(task.Extra, rows, columns).With(task.InBins, tensor.Trial, tensor.Channel)
 	start := tensor.New32(StartJoints, rows, 2).With("rad", tensor.Trial, tensor.Channel)
 	target := tensor.New32(TargetJoints, rows, 2).With("rad", tensor.Trial, tensor.Channel)
 	b.Arrays = tensor.Set{goal, conditions, force, extra, start, target}

@@ -71,7 +71,7 @@ func ToSpec(s *task.Spec) (*pluginv1.TaskSpec, error) {
 		Inputs: int64(s.Inputs), Outputs: int64(s.Outputs),
 		InputLabels: s.InputLabels, OutputLabels: s.OutputLabels, InputUnits: s.InputUnits, OutputUnits: s.OutputUnits,
 		Bins: int64(s.Bins), BinWidth: s.BinWidth, TrainTrials: int64(s.TrainTrials), ValidTrials: int64(s.ValidTrials),
-		ConditionNames: s.ConditionNames, Extra: s.Extra, FreshNoise: s.FreshNoise, GroupBatches: s.GroupBatches,
+		ConditionNames: s.ConditionNames, Extra: s.Extra, ExtraUnits: s.ExtraUnits, FreshNoise: s.FreshNoise, GroupBatches: s.GroupBatches,
 		TrimFrom: int64(s.Trim[0]), TrimTo: int64(s.Trim[1]),
 	}
 	for i, t := range s.Loss.Terms {
@@ -111,7 +111,7 @@ func FromSpec(m *pluginv1.TaskSpec) (*task.Spec, error) {
 		InputLabels: m.GetInputLabels(), OutputLabels: m.GetOutputLabels(), InputUnits: m.GetInputUnits(), OutputUnits: m.GetOutputUnits(),
 		Bins: n.int("spec.bins", m.GetBins()), BinWidth: m.GetBinWidth(),
 		TrainTrials: n.int("spec.train_trials", m.GetTrainTrials()), ValidTrials: n.int("spec.valid_trials", m.GetValidTrials()),
-		ConditionNames: m.GetConditionNames(), Extra: m.GetExtra(), FreshNoise: m.GetFreshNoise(), GroupBatches: m.GetGroupBatches(),
+		ConditionNames: m.GetConditionNames(), Extra: m.GetExtra(), ExtraUnits: m.GetExtraUnits(), FreshNoise: m.GetFreshNoise(), GroupBatches: m.GetGroupBatches(),
 		Trim: [2]int{int(m.GetTrimFrom()), int(m.GetTrimTo())},
 	}
 	for i, t := range m.GetLoss() {
@@ -152,6 +152,7 @@ func checkSpec(s *task.Spec) error {
 	}{
 		{"spec.input_labels", s.Inputs, s.InputLabels, false}, {"spec.input_units", s.Inputs, s.InputUnits, true},
 		{"spec.output_labels", s.Outputs, s.OutputLabels, false}, {"spec.output_units", s.Outputs, s.OutputUnits, true},
+		{"spec.extra_units", len(s.Extra), s.ExtraUnits, true},
 	} {
 		if len(l.per) != 0 && len(l.per) != l.n && !(l.units && len(l.per) == 1) {
 			return component.Invalid(l.path, "%d for %d channels: none or one for each is needed", len(l.per), l.n)

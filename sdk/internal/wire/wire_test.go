@@ -103,7 +103,7 @@ func TestManifest(t *testing.T) {
 func TestSpecsAndTargets(t *testing.T) {
 	spec := &task.Spec{
 		Inputs: 3, Outputs: 2, InputLabels: []string{"a", "b", "c"}, OutputLabels: []string{"d", "e"}, InputUnits: []string{"m"}, OutputUnits: []string{"N"},
-		Bins: 7, BinWidth: 0.01, TrainTrials: 8, ValidTrials: 2, ConditionNames: []string{"x"}, Extra: []string{"go"},
+		Bins: 7, BinWidth: 0.01, TrainTrials: 8, ValidTrials: 2, ConditionNames: []string{"x"}, Extra: []string{"go", "angle"}, ExtraUnits: []string{task.InBins, "rad"},
 		Loss:       task.Loss{Terms: []task.Term{{Kind: task.LatentSquare, Scale: 0.5, Reduction: task.SumTime, HorizonEpochs: 4}}},
 		FreshNoise: true, GroupBatches: true,
 		Loop:       &task.Loop{Actions: 2, ActionLow: -1, ActionHigh: 1, StateSize: 2, StateLabels: []string{"x", "y"}, FeedbackDelay: map[string]float64{"v": 0.1}, Recorded: []string{"q"}},

@@ -49,7 +49,7 @@ def to_spec(s: TaskSpec) -> Any:
     out = m.plugin.TaskSpec(
         inputs=s.inputs, outputs=s.outputs, input_labels=s.input_labels, output_labels=s.output_labels, input_units=s.input_units, output_units=s.output_units,
         bins=s.bins, bin_width=s.bin_width, train_trials=s.train_trials, valid_trials=s.valid_trials, condition_names=s.condition_names, extra=s.extra,
-        fresh_noise=s.fresh_noise, group_batches=s.group_batches, trim_from=s.trim[0], trim_to=s.trim[1],
+        extra_units=s.extra_units, fresh_noise=s.fresh_noise, group_batches=s.group_batches, trim_from=s.trim[0], trim_to=s.trim[1],
     )
     for i, t in enumerate(s.loss):
         out.loss.add(
@@ -88,7 +88,7 @@ def from_spec(s: Any) -> TaskSpec:
     return TaskSpec(
         inputs=s.inputs, outputs=s.outputs, bins=s.bins, train_trials=s.train_trials, valid_trials=s.valid_trials, loss=terms, bin_width=s.bin_width,
         input_labels=list(s.input_labels), output_labels=list(s.output_labels), input_units=list(s.input_units), output_units=list(s.output_units),
-        condition_names=list(s.condition_names), extra=list(s.extra), fresh_noise=s.fresh_noise, group_batches=s.group_batches, loop=loop,
+        condition_names=list(s.condition_names), extra=list(s.extra), extra_units=list(s.extra_units), fresh_noise=s.fresh_noise, group_batches=s.group_batches, loop=loop,
         trim=(s.trim_from, s.trim_to), simulation=params.from_values(s.simulation),
     )
 

@@ -60,6 +60,9 @@ class TaskSpec:
     condition_names: Sequence[str] = ()
     extra: Sequence[str] = ()
     """Names of the columns of the array "extra"."""
+    extra_units: Sequence[str] = ()
+    """Units of these: none, one for each, or one for all. Columns in "bin" are times of the trial, -1 where it does not happen: where a simulator leaves out bins before them, as trim says, they move with the
+    rest. Columns in other units, or in none, do not."""
     fresh_noise: bool = False
     """Trials differ from pass to pass."""
     group_batches: bool = False

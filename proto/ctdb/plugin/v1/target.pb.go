@@ -522,7 +522,10 @@ type TaskSpec struct {
 	TrimTo   int64 `protobuf:"varint,18,opt,name=trim_to,json=trimTo,proto3" json:"trim_to,omitempty"`
 	// Laid over the task's parameters where its trials are what spikes are simulated from, e.g. {"mode": "simulation"}; empty where those trials do not
 	// differ from the ones that a network is trained on.
-	Simulation    map[string]*Value `protobuf:"bytes,19,rep,name=simulation,proto3" json:"simulation,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Simulation map[string]*Value `protobuf:"bytes,19,rep,name=simulation,proto3" json:"simulation,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Empty, or one for each column of the array "extra", or one for all. Columns in "bin" are times of the trial, which move where a simulator leaves out bins
+	// before them; the others do not.
+	ExtraUnits    []string `protobuf:"bytes,20,rep,name=extra_units,json=extraUnits,proto3" json:"extra_units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -686,6 +689,13 @@ func (x *TaskSpec) GetTrimTo() int64 {
 func (x *TaskSpec) GetSimulation() map[string]*Value {
 	if x != nil {
 		return x.Simulation
+	}
+	return nil
+}
+
+func (x *TaskSpec) GetExtraUnits() []string {
+	if x != nil {
+		return x.ExtraUnits
 	}
 	return nil
 }
@@ -887,7 +897,7 @@ const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\x06Source\x12\x18\n" +
 	"\alatents\x18\x01 \x01(\x03R\alatents\x12\x12\n" +
 	"\x04bins\x18\x02 \x01(\x03R\x04bins\x12,\n" +
-	"\x04task\x18\x03 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecR\x04task\"\xf2\x05\n" +
+	"\x04task\x18\x03 \x01(\v2\x18.ctdb.plugin.v1.TaskSpecR\x04task\"\x93\x06\n" +
 	"\bTaskSpec\x12\x16\n" +
 	"\x06inputs\x18\x01 \x01(\x03R\x06inputs\x12\x18\n" +
 	"\aoutputs\x18\x02 \x01(\x03R\aoutputs\x12!\n" +
@@ -912,7 +922,9 @@ const file_ctdb_plugin_v1_target_proto_rawDesc = "" +
 	"\atrim_to\x18\x12 \x01(\x03R\x06trimTo\x12H\n" +
 	"\n" +
 	"simulation\x18\x13 \x03(\v2(.ctdb.plugin.v1.TaskSpec.SimulationEntryR\n" +
-	"simulation\x1aT\n" +
+	"simulation\x12\x1f\n" +
+	"\vextra_units\x18\x14 \x03(\tR\n" +
+	"extraUnits\x1aT\n" +
 	"\x0fSimulationEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
 	"\x05value\x18\x02 \x01(\v2\x15.ctdb.plugin.v1.ValueR\x05value:\x028\x01\"\xd0\x02\n" +
