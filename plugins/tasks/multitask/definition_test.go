@@ -157,6 +157,15 @@ func (s *seen) check(t *testing.T, compat bool) {
 	if (s.extra[10] == 1) != responds {
 		t.Fatalf("%s: extra says %v for responds", s.rule, s.extra[10])
 	}
+	if s.rule.kind() == decision {
+		for modality, column := range []int{8, 9} {
+			first, _ := s.stimulus(Stim1, modality)
+			second, _ := s.stimulus(Stim2, modality)
+			if got, want := float64(s.extra[column]), (first-second)/2; math.Abs(got-want) > 1e-5 {
+				t.Fatalf("%s: extra says %v for the evidence in modality %d, shown is %v", s.rule, got, modality+1, want)
+			}
+		}
+	}
 	// shown is where each modality has a stimulus.
 	shown := [2]map[Phase]bool{}
 	switch k := s.rule.kind(); k {
@@ -330,10 +339,14 @@ func statistics(t *testing.T, r Rule, trials []*seen, compat bool) {
 		t.Errorf("%v of %d ties are answered toward the first", m, len(tiedFirst))
 	}
 	ties := 0.0
+	// hidden says whether a modality shows nothing, of which there is no evidence.
+	hidden := func(m int) bool { return r == IntMod1 && m == 1 || r == IntMod2 && m == 0 }
 	for _, s := range trials {
-		a, b := math.Abs(float64(s.extra[8])), math.Abs(float64(s.extra[9]))
-		for _, c := range []float64{a, b} {
-			if !slices.ContainsFunc([]float64{0.08, 0.16, 0.32}, func(v float64) bool { return math.Abs(c-v) < 1e-6 }) {
+		for m, c := range []float64{math.Abs(float64(s.extra[8])), math.Abs(float64(s.extra[9]))} {
+			if hidden(m) && c == 0 {
+				continue
+			}
+			if hidden(m) || !slices.ContainsFunc([]float64{0.08, 0.16, 0.32}, func(v float64) bool { return math.Abs(c-v) < 1e-6 }) {
 				t.Fatalf("evidence %v", c)
 			}
 		}
@@ -341,11 +354,15 @@ func statistics(t *testing.T, r Rule, trials []*seen, compat bool) {
 			ties++
 		}
 	}
-	if tie := ties / 600; r == ContextIntMultimodal && !compat && tie > 0 || (r != ContextIntMultimodal || compat) && math.Abs(tie-1.0/6) > 5*math.Sqrt(5.0/36/600) {
+	if tie := ties / 600; hidden(0) || hidden(1) {
+		if ties > 0 {
+			t.Errorf("%v trials without evidence", ties)
+		}
+	} else if r == ContextIntMultimodal && !compat && tie > 0 || (r != ContextIntMultimodal || compat) && math.Abs(tie-1.0/6) > 5*math.Sqrt(5.0/36/600) {
 		t.Errorf("%v of the trials have no larger stimulus", tie)
 	}
 	for m := range 2 {
-		if r == IntMod1 && m == 1 || r == IntMod2 && m == 0 {
+		if hidden(m) {
 			continue
 		}
 		sums := of(func(s *seen) float64 {

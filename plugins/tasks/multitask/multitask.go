@@ -59,7 +59,7 @@ const binWidth = 0.02
 func Factory() task.Factory {
 	return task.Sized(task.New(component.Info{
 		Name:         component.Name{Kind: component.Task, Short: "multitask"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "Fifteen cognitive tasks of delayed, remembered, integrated and matched stimuli, told apart by a rule input.",
 		Source:       "Yang et al. 2019; Driscoll, Shenoy & Sussillo 2022; Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
@@ -114,6 +114,7 @@ func (t *multitask) Spec(context.Context) (task.Spec, error) {
 		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
 		ConditionNames: t.conditionNames(),
 		Extra:          extraNames(),
+		ExtraUnits:     extraUnits(),
 		Loss:           task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.SumTime}}},
 		GroupBatches:   true,
 	}

@@ -179,6 +179,8 @@ func TestBadInput(t *testing.T) {
 		{param.Values{"tasks": []string{"DelayPro", "Reach"}}, "tasks"},
 		{param.Values{"tasks": []string{"DelayPro", "DelayPro"}}, "tasks"},
 		{param.Values{"weights": []float64{1, 2}}, "weights"},
+		{param.Values{"noise": 101}, "noise"},
+		{param.Values{"latent_l2_wt": 1e300}, "latent_l2_wt"},
 		{param.Values{"tasks": []string{"DelayPro", "IntMod1"}, "weights": []float64{1, -2}}, "weights"},
 		{param.Values{"tasks": []string{"DelayPro", "IntMod1"}, "weights": []float64{0, 0}}, "weights"},
 		{param.Values{"tasks": []string{"DelayPro", "IntMod1"}, "weights": []float64{1, 0.001}}, "n_trials"},
@@ -208,7 +210,9 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	for _, values := range []param.Values{
-		{"n_timesteps": 314, "n_trials": 5}, {"n_timesteps": 142, "tasks": []string{"DelayPro"}, "n_trials": 5}, {"n_trials": 5}, {"n_trials": 5, "decision_bins": []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6}},
+		{"n_timesteps": 314, "n_trials": 5}, {"n_timesteps": 142, "tasks": []string{"DelayPro"}, "n_trials": 5},
+		// What is never shown need not fit.
+		{"n_timesteps": 142, "tasks": []string{"DelayPro", "MemoryPro"}, "weights": []float64{1, 0}, "n_trials": 5}, {"n_trials": 5}, {"n_trials": 5, "decision_bins": []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6}},
 	} {
 		collect(t, open(t, 1, 1, values).Trials(t.Context(), task.TrialRequest{Split: task.Valid}))
 	}

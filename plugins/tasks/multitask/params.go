@@ -13,12 +13,12 @@ import (
 // Params are the task's parameters. The five lists of durations hold two numbers for each phase, the fewest and the most bins, both included.
 type Params struct {
 	Tasks     []string  `param:"tasks" default:"DelayPro,DelayAnti,MemoryPro,MemoryAnti,ReactPro,ReactAnti,IntMod1,IntMod2,ContextIntMod1,ContextIntMod2,ContextIntMultimodal,Match2Sample,NonMatch2Sample,MatchCatPro,MatchCatAnti" choices:"DelayPro,DelayAnti,MemoryPro,MemoryAnti,ReactPro,ReactAnti,IntMod1,IntMod2,ContextIntMod1,ContextIntMod2,ContextIntMultimodal,Match2Sample,NonMatch2Sample,MatchCatPro,MatchCatAnti" doc:"the tasks that trials are of; the inputs and outputs are the same whichever they are"`
-	Weights   []float64 `param:"weights" default:"" min:"0" max:"1e6" doc:"how often each of the tasks comes, in their order and relative to one another; none: all as often"`
+	Weights   []float64 `param:"weights" default:"" min:"0" max:"1e6" doc:"how often each of the tasks comes, in their order and relative to one another; 0: not at all; none given: all as often"`
 	Trials    int       `param:"n_trials" default:"1000" min:"1" max:"1000000" unit:"trial" doc:"number of trials of each task, on average over the tasks where they have weights, split 80/20 into training and validation"`
 	Bins      int       `param:"n_timesteps" default:"320" min:"8" max:"1000000" unit:"bin" doc:"bins of the arrays; a trial that ends earlier is padded with zeros"`
-	Noise     float64   `param:"noise" default:"0.3" min:"0" doc:"standard deviation of the Gaussian noise on every input, up to the trial's end"`
+	Noise     float64   `param:"noise" default:"0.3" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on every input, up to the trial's end"`
 	MatchProb float64   `param:"match_prob" default:"0.5" min:"0" max:"1" doc:"probability that the second stimulus is the one to answer, in Match2Sample and NonMatch2Sample"`
-	LatentL2  float64   `param:"latent_l2_wt" default:"0" min:"0" doc:"weight of the squared latents in the loss, up to the trial's end, summed over time and averaged over trials and units"`
+	LatentL2  float64   `param:"latent_l2_wt" default:"0" min:"0" max:"1e9" doc:"weight of the squared latents in the loss, up to the trial's end, summed over time and averaged over trials and units"`
 	Delay     []int     `param:"delay_bins" default:"15,34,10,74,15,34" min:"1" max:"1000000" unit:"bin" doc:"fewest and most bins of context, stim1 and response of the Delay tasks"`
 	Memory    []int     `param:"memory_bins" default:"15,34,10,79,10,79,15,34" min:"1" max:"1000000" unit:"bin" doc:"the same of context, stim1, mem1 and response of the Memory tasks"`
 	React     []int     `param:"react_bins" default:"25,124,15,84" min:"1" max:"1000000" unit:"bin" doc:"the same of context and response of the React tasks"`
@@ -146,10 +146,15 @@ func (p *Params) checkDurations() []param.Problem {
 	return problems
 }
 
-// uses says whether trials are of a family.
+// uses says whether trials are of a family: a task whose weight is 0 has none.
 func (p *Params) uses(k kind) bool {
-	rules, _ := p.rules()
-	return slices.ContainsFunc(rules, func(r Rule) bool { return r.kind() == k })
+	rules, weights := p.rules()
+	for i, r := range rules {
+		if r.kind() == k && weights[i] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // ranges are the fewest and the most bins of every phase of every family.

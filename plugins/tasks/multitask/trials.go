@@ -31,9 +31,27 @@ func (p Params) channels() int {
 }
 
 // extraNames are the columns of the array extra: the first bin of each phase after the first, -1 where a trial has none; its end; the angles of the stimuli, in rad on
-// [-pi, pi); how much larger the first stimulus is than the mean of both, in each of two modalities; and whether a response is due.
+// [-pi, pi); how much larger the first stimulus as it is shown is than the mean of both, in modality 1 and in modality 2, 0 where that shows none; and whether a response is due.
 func extraNames() []string {
 	return []string{"stim1", "mem1", "stim2", "mem2", "response", "end", "theta1", "theta2", "evidence_a", "evidence_b", "responds"}
+}
+
+// extraUnits are the units of these columns.
+func extraUnits() []string {
+	const bin = task.InBins
+	return []string{bin, bin, bin, bin, bin, bin, "rad", "rad", "", "", ""}
+}
+
+// evidence is how much larger the first stimulus is than the mean of both, in each modality as it is shown: [Inputs] has what that is.
+func (p *Plan) evidence() (modality1, modality2 float64) {
+	a, b := (p.A[0]-p.A[1])/2, (p.B[0]-p.B[1])/2
+	switch p.Rule {
+	case IntMod1:
+		return a, 0
+	case IntMod2:
+		return 0, a
+	}
+	return a, b
 }
 
 // extra are the numbers of a trial that extraNames names.
@@ -48,9 +66,8 @@ func (p *Plan) extra(to []float32) {
 	if cos, sin := p.Answer(); cos != 0 || sin != 0 {
 		responds = 1
 	}
-	copy(to[Response:], []float32{
-		float32(p.End()), float32(wrap(p.Theta1)), float32(wrap(p.Theta2)), float32((p.A[0] - p.A[1]) / 2), float32((p.B[0] - p.B[1]) / 2), responds,
-	})
+	first, second := p.evidence()
+	copy(to[Response:], []float32{float32(p.End()), float32(wrap(p.Theta1)), float32(wrap(p.Theta2)), float32(first), float32(second), responds})
 }
 
 // wrap brings an angle to [-pi, pi).

@@ -22,7 +22,7 @@ type Params struct {
 	Bits       int     `param:"n_bits" default:"3" min:"1" max:"64" unit:"bit" doc:"number of independent flip-flops: input and output channels"`
 	Bins       int     `param:"n_timesteps" default:"500" min:"6" max:"1000000" unit:"bin" doc:"length of a trial; the first 5 bins do not count in the loss"`
 	SwitchProb float64 `param:"switch_prob" default:"0.01" min:"0" max:"0.5" doc:"probability of a pulse of each sign, per bin and bit"`
-	Noise      float64 `param:"noise" default:"0.15" min:"0" doc:"standard deviation of the Gaussian noise on every input"`
+	Noise      float64 `param:"noise" default:"0.15" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on every input"`
 	Blind      int     `param:"transition_blind" default:"4" min:"0" unit:"bin" doc:"bins after a switch of a target that do not count in the loss"`
 	Stimulus   bool    `param:"stimulus" default:"false" doc:"add a step of size U(0.5, 1.5) to one random bit's input in the middle half of each trial"`
 	Trials     int     `param:"n_trials" default:"1000" min:"2" max:"100000000" unit:"trial" doc:"number of trials, split 80/20 into training and validation"`

@@ -262,6 +262,7 @@ func TestBadInput(t *testing.T) {
 		{param.Values{"n_timesteps": 5}, "n_timesteps"},
 		{param.Values{"switch_prob": 0.6}, "switch_prob"},
 		{param.Values{"noise": -1}, "noise"},
+		{param.Values{"noise": 1e39}, "noise"},
 		{param.Values{"n_trials": 1}, "n_trials"},
 		{param.Values{"n_timesteps": 10, "transition_blind": 10}, "transition_blind"},
 	} {
