@@ -78,8 +78,8 @@ class Field:
             return [v for v, _ in each], all(ok for _, ok in each)
         return _convert(self.type, value)
 
-    def wrong(self, value: Any) -> str:
-        """What is wrong with a value of the right type; empty where nothing is."""
+    def wrong(self, value: Any) -> Tuple[str, str]:
+        """What is wrong with a value of the right type and what may have been meant; empty where nothing is. Of a list of choices it is the first entry that is none."""
         for v in value if isinstance(value, list) else [value]:
             if isinstance(v, str):
                 bad = bool(self.choices) and v not in self.choices
@@ -91,8 +91,9 @@ class Field:
                     or (self.above is not None and v <= self.above) or (self.below is not None and v >= self.below)
                 )
             if bad:
-                return f"{_show(value)} is not allowed: {self.range() or 'a finite number'}"
-        return ""
+                shown, hint = (v, did_you_mean(v, self.choices)) if isinstance(v, str) else (value, "")
+                return f"{_show(shown)} is not allowed: {self.range() or 'a finite number'}", hint
+        return "", ""
 
 
 def _convert(kind: str, v: Any) -> Tuple[Any, bool]:
@@ -138,7 +139,7 @@ def schema(cls: Optional[type]) -> List[Field]:
         if default is not dataclasses.MISSING:
             value, ok = field.convert(default)
             problem = "" if ok and value is not None else f"{_show(default)}: {field.want()} is needed"
-            problem = problem or field.wrong(value)
+            problem = problem or field.wrong(value)[0]
             if problem:
                 raise TypeError(f"{where}: default {problem}")
             field.default = value
@@ -178,9 +179,9 @@ def resolve(fields: Sequence[Field], given: Mapping[str, Any]) -> Tuple[Dict[str
         if not ok:
             problems.append(Problem(path, f"{_show(given[f.name])}: {f.want()} is needed"))
             continue
-        wrong = f.wrong(value)
+        wrong, hint = f.wrong(value)
         if wrong:
-            problems.append(Problem(path, wrong, did_you_mean(value, f.choices) if isinstance(value, str) else ""))
+            problems.append(Problem(path, wrong, hint))
             continue
         values[f.name] = value
     names = [f.name for f in fields]

@@ -21,6 +21,11 @@ class Sample:
     sizes: List[int] = param([1, 2], min=1, doc="sizes")
 
 
+@dataclass
+class Chosen:
+    tasks: List[str] = param(["DelayPro"], choices=["DelayPro", "DelayAnti", "MemoryPro"], doc="tasks")
+
+
 class Params(unittest.TestCase):
     def test_resolve(self):
         values, problems = params.resolve(params.schema(Sample), {"must": "x", "n_bits": 4.0, "noise": 1, "sizes": [3, 4.0]})
@@ -37,6 +42,10 @@ class Params(unittest.TestCase):
             'params.on: "yes": a bool is needed', "params.sizes: [0] is not allowed: >= 1", 'params.n_bit: no such parameter (did you mean "n_bits"?)',
             "params.zzzzzzzz: no such parameter (parameters are must, n_bits, noise, lr, link, on, sizes)",
         ])
+
+    def test_choices_of_a_list(self):
+        _, problems = params.resolve(params.schema(Chosen), {"tasks": ["MemoryPro", "DelyAnti", "Delay"]})
+        self.assertEqual([str(p) for p in problems], ['params.tasks: "DelyAnti" is not allowed: one of DelayPro, DelayAnti, MemoryPro (did you mean "DelayAnti"?)'])
 
     def test_messages(self):
         for f, message in zip(params.schema(Sample), params.to_fields(params.schema(Sample))):
