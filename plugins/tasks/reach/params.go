@@ -31,9 +31,9 @@ type Params struct {
 	Noise     float64   `param:"noise" default:"0.04" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the target's position (in m) and the go cue as they are shown; the same in every pass"`
 	Sensory   float64   `param:"sensory_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on what is seen and felt (in m, optimal lengths and largest velocities), fresh in every pass"`
 	Motor     float64   `param:"action_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the excitation of every muscle, fresh in every pass"`
-	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt, at most 1000 of them"`
-	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, likewise"`
-	DT        float64   `param:"dt" default:"0.01" min:"1e-4" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration"`
+	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt, at most 1000 of them: a buffer of so many bins, whose oldest is read after the newest is written, so that the lag is one bin less, and none with one bin"`
+	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, likewise; these are in any case those of one bin before"`
+	DT        float64   `param:"dt" default:"0.01" min:"1e-4" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration; arm26 and thelen take at most 0.01. Where all muscles contract at once they tremble by the step: at 0.01 beyond an excitation of about 0.1 (thelen 0.25), at 0.005 beyond 0.35 (thelen never), at 0.0025 never"`
 	Effector  string    `param:"effector" default:"arm26" choices:"arm26,point-mass,thelen,compliant" doc:"what moves: the arm with six of MuJoCo's muscles; a point mass with four that pull as hard as they are active; the arm with Thelen's muscles, on stiff tendons or on ones that stretch (many times slower)"`
 	PosWeight float64   `param:"pos_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared distance from the goal, averaged over trials, bins and x and y"`
 	ActWeight float64   `param:"act_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared actions, averaged over trials, bins and muscles, before they are clipped"`
@@ -61,6 +61,7 @@ func check(p Params) []param.Problem {
 	p.checkTiming(&ps)
 	p.checkBumps(&ps)
 	p.checkPostures(&ps)
+	p.checkStep(&ps)
 	p.checkDelays(&ps)
 	if err := kernel.CheckVariant(); err != nil {
 		ps.add("", "unset "+kernel.VariantEnv+", or set it to one of them", "%v", err)
@@ -141,6 +142,13 @@ func whole(x float64) float64 { return math.Round(x*1e9) / 1e9 }
 
 // mostSlots bounds the buffer of a delay, of which an episode has one for every trial.
 const mostSlots = 1000
+
+// checkStep reports a step that is too long for the effector.
+func (p *Params) checkStep(ps *problems) {
+	if most := arm.MaxDT(p.Effector); p.DT > most {
+		ps.add("dt", "point-mass and compliant take longer ones", "%v s is not allowed: at most %v s with effector %s, whose muscles' damping a longer step turns into trembling", p.DT, most, p.Effector)
+	}
+}
 
 // checkDelays reports delays that are no whole numbers of bins, or too many.
 func (p *Params) checkDelays(ps *problems) {

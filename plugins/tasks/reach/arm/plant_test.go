@@ -20,6 +20,8 @@ func TestConfig(t *testing.T) {
 		{"bins", Config{Trials: 1, Tape: true}, "bins"},
 		{"dt", Config{Trials: 1, DT: -1}, "dt"},
 		{"dt beyond", Config{Trials: 1, DT: .5}, "dt"},
+		{"dt beyond damping", Config{Trials: 1, DT: .0101}, "dt"},
+		{"dt beyond damping", Config{Trials: 1, DT: .02, Effector: Thelen}, "dt"},
 		{"dt NaN", Config{Trials: 1, DT: math.NaN()}, "dt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
