@@ -94,6 +94,8 @@ type toyTaskParams struct {
 	Count int `param:"n_trials" default:"10" min:"5" doc:"trials"`
 	Bins  int `param:"bins" default:"4" min:"2" doc:"bins"`
 	Wide  int `param:"channels" default:"1" min:"1" doc:"inputs"`
+	// Horizon is the loss's, in epochs.
+	Horizon int `param:"horizon" default:"0" min:"0" doc:"horizon"`
 }
 
 type toyTask struct {
@@ -105,7 +107,7 @@ func (t toyTask) Spec(context.Context) (task.Spec, error) {
 	train := t.Count * 4 / 5
 	return task.Spec{
 		Inputs: t.Wide, Outputs: 1, Bins: t.Bins, BinWidth: 0.01, TrainTrials: train, ValidTrials: t.Count - train,
-		Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
+		Loss: task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll, HorizonEpochs: t.Horizon}}},
 	}, nil
 }
 

@@ -35,6 +35,9 @@ func (r *running) train(ctx context.Context) error {
 		return err
 	}
 	r.record.Train = artifact.Summarize(result)
+	for _, short := range spec.Loss.Short(spec.Bins, result.Epochs) {
+		r.record.Notes = append(r.record.Notes, short+": the network has not learnt what comes later in a trial")
+	}
 
 	examples := newExamples(spec)
 	score, err := r.scored(ctx, roleTask, tk, examples.from(r.rolledOut(ctx, roleModel, m, tk)))

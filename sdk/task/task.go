@@ -6,6 +6,8 @@ package task
 
 import (
 	"context"
+	"fmt"
+	"math"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -141,7 +143,7 @@ type Loop struct {
 	// StateSize is the width of what the loss is computed on, e.g. 2 for a fingertip; StateLabels names its channels.
 	StateSize   int
 	StateLabels []string
-	// FeedbackDelay is in seconds, by modality.
+	// FeedbackDelay is in seconds, by modality, as the task's parameters have it; what it makes of it is the task's.
 	FeedbackDelay map[string]float64
 	// Recorded names the extra arrays that a step returns, e.g. "joint_angle", all of their values finite. One named "inputs" is what a data set tells data models of the inputs;
 	// where there is none that is what the network saw.
@@ -186,6 +188,25 @@ type Term struct {
 	Reduction Reduction
 	// HorizonEpochs > 0 counts only the first ceil(T*min(1, epoch/HorizonEpochs)) bins (at least 1) in the given epoch of training; a mean is that over these bins.
 	HorizonEpochs int
+}
+
+// Horizon is how many of the first bins the term counts in an epoch of training, counted from 0.
+func (t Term) Horizon(bins int, epoch int64) int {
+	if t.HorizonEpochs <= 0 || epoch >= int64(t.HorizonEpochs) {
+		return bins
+	}
+	return max(1, int(math.Ceil(float64(bins)*float64(epoch)/float64(t.HorizonEpochs))))
+}
+
+// Short says of each term whose horizon is still short of the trial in the last of so many epochs that nothing was learnt from the bins beyond it.
+func (l Loss) Short(bins int, epochs int64) []string {
+	var out []string
+	for i, t := range l.Terms {
+		if n := t.Horizon(bins, max(0, epochs-1)); n < bins {
+			out = append(out, fmt.Sprintf("term %d of the loss (%s) counts the first %d of %d bins in the last epoch: its horizon grows over %d epochs, of which there are %d", i+1, t.Kind, n, bins, t.HorizonEpochs, epochs))
+		}
+	}
+	return out
 }
 
 // CustomLoss is a task with a loss that cannot be declared (capability CustomLoss).

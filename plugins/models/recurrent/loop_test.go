@@ -58,6 +58,21 @@ func inLoop(t testing.TB, k task.Task, p gru.Params, env component.Env) *recurre
 	return m
 }
 
+// TestShortOfTheHorizon: a training that ends before the curriculum does says in the log how much of the trial it learns from; one that outlasts it has nothing to say.
+func TestShortOfTheHorizon(t *testing.T) {
+	for epochs, short := range map[int]bool{2: true, 4: false} {
+		var log strings.Builder
+		k := newPuck(ice(), 3)
+		m := inLoop(t, k, gru.Params{Hidden: 6, Training: recurrent.Training{Epochs: epochs, BatchSize: 50, LR: 1e-2}}, component.Env{Threads: 1, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if _, err := m.Train(t.Context(), model.TrainRequest{Task: k}, component.Discard{}); err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(log.String(), "level=WARN") && strings.Contains(log.String(), "the first 4 of 12 bins in the last epoch"); said != short {
+			t.Errorf("%d epochs: the log is %q", epochs, log.String())
+		}
+	}
+}
+
 // TestEveryModelInTheLoop trains each model on the puck and rolls it out: the puck gets nearer to its goals, whatever bounds the actions have.
 func TestEveryModelInTheLoop(t *testing.T) {
 	for i, f := range all() {

@@ -244,9 +244,8 @@ func (n *network[F]) fill(m mask, dst []F, d *train.Data[F], rows []int, pass nn
 		return nil
 	}
 	horizon, one := bins, F(1)
-	if training && m.horizon > 0 && pass.Epoch < int64(m.horizon) {
-		horizon = max(1, int(math.Ceil(float64(bins)*float64(pass.Epoch)/float64(m.horizon))))
-		if m.mean {
+	if training {
+		if horizon = (task.Term{HorizonEpochs: m.horizon}).Horizon(bins, pass.Epoch); m.mean {
 			one = F(float64(bins) / float64(horizon))
 		}
 	}

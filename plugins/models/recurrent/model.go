@@ -169,6 +169,11 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 	if c.Identity, err = train.Identity[F](m.config.Identity, spec, c.Env.Seed); err != nil {
 		return model.TrainResult{}, err
 	}
+	if c.Env.Log != nil {
+		for _, short := range spec.Loss.Short(spec.Bins, int64(c.Epochs)) {
+			c.Env.Log.Warn("the training ends before its curriculum: " + short)
+		}
+	}
 	source := train.Source[F]{Fresh: spec.FreshNoise, Train: func(ctx context.Context, pass uint64) (*train.Data[F], error) {
 		return net.load(ctx, req.Task, task.Train, pass, spec.TrainTrials)
 	}}
