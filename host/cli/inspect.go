@@ -261,7 +261,8 @@ func (p Program) showJSON(run *artifact.Run, prov artifact.Provenance) error {
 func (p Program) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "report", Usage: "write the report of a run or study again, or join shards", ArgsUsage: "RUN...", OnUsageError: onUsage,
-		Description: "Of a study it gathers what its points have by now, also those that other shards have run into the same folder.\n" +
+		Description: "Results that are missing or broken are written again of what the comparisons have; what else is missing is said, with how to get it back.\n" +
+			"Of a study it gathers what its points have by now, also those that other shards have run into the same folder.\n" +
 			"Several folders are joined in the folder that --out names: shards of one study that were run into folders of their own.",
 		Flags: []cli.Flag{
 			rootFlag(),
