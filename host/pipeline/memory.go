@@ -89,6 +89,12 @@ func (v *validation) affordable(m stageMemory) bool {
 	if len(most.params) > 0 {
 		p.Path = most.params[0]
 		p.Hint = "it depends on " + strings.Join(most.params, ", ")
+		// A model's part is also that of the trials that it holds, whose number and length are the task's.
+		for _, other := range m.parts {
+			if other.use != most.use && len(other.params) > 0 {
+				p.Hint += fmt.Sprintf("; and on %s of %s", strings.Join(other.params, ", "), other.use.Ref)
+			}
+		}
 	}
 	v.problems = append(v.problems, most.use.Problem(p))
 	return false

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/experiment"
+	"github.com/ctdb-host/ctdb/registry"
 )
 
 // TestShortOfTheHorizon: the record of a training that ended before the task's curriculum did says which bins the network has not learnt from.
@@ -23,5 +25,21 @@ func TestShortOfTheHorizon(t *testing.T) {
 		if notes := strings.Join(record.Notes, "\n"); (notes == "") != (want == "") || !strings.Contains(notes, want) {
 			t.Errorf("%s: notes %q, want %q", set, notes, want)
 		}
+	}
+}
+
+// TestMemoryNamesAllParts: a model that would hold too many trials is not all that the memory depends on: the task's parameters are named too.
+func TestMemoryNamesAllParts(t *testing.T) {
+	ref := func(text string) *experiment.Use {
+		r, err := registry.ParseRef(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &experiment.Use{Ref: r}
+	}
+	v := validation{limit: limit{1 << 20, "--memory allows %s"}, needs: map[string]int64{}}
+	m := stageMemory{stage: "train", parts: []memoryPart{{ref("task/multitask"), 1 << 30, []string{"n_trials", "n_timesteps"}}, {ref("model/gru"), 5 << 30, []string{"hidden", "batch_size"}}}}
+	if v.affordable(m) || len(v.problems) != 1 || !strings.Contains(v.problems[0].Hint, "hidden, batch_size; and on n_trials, n_timesteps of task/multitask") {
+		t.Errorf("problems %q", v.problems)
 	}
 }

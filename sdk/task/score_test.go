@@ -17,6 +17,12 @@ func TestSplits(t *testing.T) {
 	if want := (Splits{[]int64{0, 1, 2, 3, 4, 7, 8, 9}, []int64{5, 6, 10}}); !reflect.DeepEqual(s, want) {
 		t.Fatalf("splits %v, want %v", s, want)
 	}
+	for n := range 30 {
+		s := NewSplits(make([]int, n))
+		if train, valid := SplitSizes(n); train != len(s.Train) || valid != len(s.Valid) {
+			t.Errorf("of %d trials %d and %d, said are %d and %d", n, len(s.Train), len(s.Valid), train, valid)
+		}
+	}
 	for split, want := range map[Split][]int64{Train: s.Train, Valid: s.Valid, All: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}} {
 		n, number, err := s.Trials(split)
 		var got []int64

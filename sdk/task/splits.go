@@ -16,11 +16,17 @@ func NewSplits(order []int) Splits {
 	for i, k := range order {
 		numbers[i] = int64(k)
 	}
-	cut := len(numbers) * 4 / 5
+	cut, _ := SplitSizes(len(numbers))
 	s := Splits{numbers[:cut], numbers[cut:]}
 	slices.Sort(s.Train)
 	slices.Sort(s.Valid)
 	return s
+}
+
+// SplitSizes are the sizes of the splits that NewSplits makes of so many trials.
+func SplitSizes(trials int) (train, valid int) {
+	train = trials * 4 / 5
+	return train, trials - train
 }
 
 // Trials is the number of trials of a split, and the number of the i-th; a split that there is not is an InvalidArgumentError.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -80,7 +81,7 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 		return nil, &component.InvalidArgumentError{Problems: problems}
 	}
 	t := &nbff{Params: p, seed: env.Seed, threads: max(1, env.Threads)}
-	t.splits = task.NewSplits(random.New(env.Seed, "nbff/split").Perm(p.Trials))
+	t.splits = sync.OnceValue(func() task.Splits { return task.NewSplits(random.New(env.Seed, "nbff/split").Perm(p.Trials)) })
 	return t, nil
 }
 
@@ -89,7 +90,8 @@ type nbff struct {
 	Params
 	seed    uint64
 	threads int
-	splits  task.Splits
+	// splits are drawn when trials are asked for: of many that takes long, and the spec does without.
+	splits func() task.Splits
 }
 
 var _ task.Task = (*nbff)(nil)
@@ -100,11 +102,12 @@ func (t *nbff) Spec(context.Context) (task.Spec, error) {
 	for i := range labels {
 		labels[i] = fmt.Sprintf("bit %d", i)
 	}
+	train, valid := task.SplitSizes(t.Params.Trials)
 	s := task.Spec{
 		Inputs: t.Bits, Outputs: t.Bits,
 		InputLabels: labels, OutputLabels: slices.Clone(labels),
 		Bins:        t.Bins,
-		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
+		TrainTrials: train, ValidTrials: valid,
 		ConditionNames: []string{"flip-flop"},
 		Loss:           task.Loss{Terms: []task.Term{{Kind: task.SquaredError, Scale: 1, Reduction: task.MeanAll}}},
 	}

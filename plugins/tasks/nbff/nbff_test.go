@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -172,6 +173,17 @@ func TestTrialsDependOnSeedAndNumberAlone(t *testing.T) {
 		if !reflect.DeepEqual(more.Arrays.Get(task.Targets).Slice(int(valid.Trials[3]), int(valid.Trials[3])+1).F32, valid.Arrays.Get(task.Targets).Slice(3, 4).F32) {
 			t.Error("a trial of the validation split is not the one of that number")
 		}
+	}
+}
+
+// TestManyTrials: that there are very many trials is told at once, before any is drawn: an order of so many would take 800 MB.
+func TestManyTrials(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s, err := open(t, 1, 1, param.Values{"n_trials": 100_000_000}).Spec(t.Context())
+	runtime.ReadMemStats(&after)
+	if err != nil || s.TrainTrials != 80_000_000 || s.ValidTrials != 20_000_000 || after.TotalAlloc-before.TotalAlloc > 1<<20 {
+		t.Errorf("%d and %d trials after %d bytes, error %v", s.TrainTrials, s.ValidTrials, after.TotalAlloc-before.TotalAlloc, err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // Loss is the declared one, see [SquaredError]; the metric bit_accuracy is the fraction of unmasked outputs that are right. Trials
 // that are not of the split, given twice, or have outputs of the wrong shape or not finite are an InvalidArgumentError.
 func (t *nbff) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
-	trials, number, err := t.splits.Trials(req.Split)
+	trials, number, err := t.splits().Trials(req.Split)
 	if err != nil {
 		return task.Score{}, err
 	}

@@ -51,7 +51,7 @@ func (t *nbff) draw(tr *trial, k int64) {
 
 // Trials generates the trials of a split, ascending by number; they are the same in every pass.
 func (t *nbff) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
-	trials, number, err := t.splits.Trials(req.Split)
+	trials, number, err := t.splits().Trials(req.Split)
 	if err != nil {
 		return tensor.Fail(err)
 	}

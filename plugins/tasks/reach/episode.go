@@ -12,7 +12,7 @@ import (
 
 // Begin starts trials together. The trials must be of the split; one may be given twice.
 func (t *reach) Begin(ctx context.Context, req task.EpisodeRequest) (task.Episode, task.Observation, error) {
-	trials, number, err := t.splits.Trials(req.Split)
+	trials, number, err := t.splits().Trials(req.Split)
 	if err != nil {
 		return nil, task.Observation{}, err
 	}

@@ -131,10 +131,10 @@ func TestBadEpisodes(t *testing.T) {
 		"no trials":    {Split: task.All},
 		"no trial":     {Split: task.All, Trials: []int64{10}},
 		"negative":     {Split: task.All, Trials: []int64{-1}},
-		"other split":  {Split: task.Train, Trials: k.splits.Valid[:1]},
+		"other split":  {Split: task.Train, Trials: k.splits().Valid[:1]},
 		"horizon":      {Split: task.All, Trials: []int64{0}, Horizon: 61},
 		"less than 0":  {Split: task.All, Trials: []int64{0}, Horizon: -1},
-		"second trial": {Split: task.Valid, Trials: []int64{k.splits.Valid[0], k.splits.Train[0]}},
+		"second trial": {Split: task.Valid, Trials: []int64{k.splits().Valid[0], k.splits().Train[0]}},
 	} {
 		if _, _, err := k.Begin(t.Context(), req); !errors.Is(err, component.ErrInvalidArgument) {
 			t.Errorf("%s: error %v", name, err)

@@ -131,7 +131,7 @@ func TestTrialsDoNotDependOnEachOther(t *testing.T) {
 				}
 			}
 			// A shorter horizon is the beginning of a longer one; the split does not matter.
-			train := task.EpisodeRequest{Split: task.Train, Trials: k.splits.Train[:3], Seed: 4, Pass: 2, Float64: double, Horizon: 40}
+			train := task.EpisodeRequest{Split: task.Train, Trials: k.splits().Train[:3], Seed: 4, Pass: 2, Float64: double, Horizon: 40}
 			for n, got := range run(t, k, train, reflex) {
 				if want := whole[n]; want != nil && (!slices.EqualFunc(got.inputs, want.inputs[:41], slices.Equal[[]float64]) || !slices.EqualFunc(got.state, want.state[:40], slices.Equal[[]float64])) {
 					t.Errorf("compat %v, double %v: trial %d to a shorter horizon differs", compat, double, n)

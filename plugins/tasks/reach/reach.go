@@ -35,6 +35,7 @@ package reach
 
 import (
 	"context"
+	"sync"
 
 	"github.com/ctdb-host/ctdb/plugins/tasks/reach/arm"
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -65,7 +66,7 @@ func Open(_ context.Context, p Params, env component.Env) (task.Task, error) {
 	}
 	t := &reach{Params: p, seed: env.Seed, threads: max(1, env.Threads), body: body, muscles: len(body.Muscles())}
 	t.start, t.target = t.ranges(body)
-	t.splits = task.NewSplits(random.New(env.Seed, "random-target/split").Perm(p.Trials))
+	t.splits = sync.OnceValue(func() task.Splits { return task.NewSplits(random.New(env.Seed, "random-target/split").Perm(p.Trials)) })
 	return t, nil
 }
 
@@ -78,7 +79,8 @@ type reach struct {
 	muscles int
 	// start and target are the ranges of postures, in rad, or m.
 	start, target [2][2]float64
-	splits        task.Splits
+	// splits are drawn when trials are asked for: of many that takes long, and the spec does without.
+	splits func() task.Splits
 }
 
 var _ task.ClosedLoop = (*reach)(nil)
@@ -86,12 +88,13 @@ var _ task.ClosedLoop = (*reach)(nil)
 // Spec describes the trials.
 func (t *reach) Spec(context.Context) (task.Spec, error) {
 	muscles := t.body.Muscles()
+	train, valid := task.SplitSizes(t.Params.Trials)
 	s := task.Spec{
 		Inputs: observed(t.muscles) + contexts, Outputs: t.muscles,
 		InputLabels: []string{"hand x", "hand y"}, InputUnits: []string{"m", "m"},
 		OutputLabels: muscles,
 		Bins:         t.bins(), BinWidth: t.DT,
-		TrainTrials: len(t.splits.Train), ValidTrials: len(t.splits.Valid),
+		TrainTrials: train, ValidTrials: valid,
 		ConditionNames: conditionNames(),
 		Extra:          extraNames(),
 		ExtraUnits:     []string{task.InBins},

@@ -234,7 +234,7 @@ func TestScore(t *testing.T) {
 	}
 	twice := one(tip, actions)
 	other := one(tip, actions)
-	other.Trials = k.splits.Train[:1]
+	other.Trials = k.splits().Train[:1]
 	for name, blocks := range map[string]tensor.Blocks{
 		"no outputs":  tensor.Of(one(tip)),
 		"no hand":     tensor.Of(one(actions)),

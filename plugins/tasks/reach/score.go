@@ -86,7 +86,7 @@ func step(tip []float64, t int) float64 {
 // are reaction_time, from the go cue to a tenth of the peak speed, and peak_speed. Trials that are not of the split, given twice, or have
 // arrays of the wrong shape or not finite are an InvalidArgumentError.
 func (t *reach) Score(ctx context.Context, req task.ScoreRequest, outputs tensor.Blocks) (task.Score, error) {
-	trials, number, err := t.splits.Trials(req.Split)
+	trials, number, err := t.splits().Trials(req.Split)
 	if err != nil {
 		return task.Score{}, err
 	}

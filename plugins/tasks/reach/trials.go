@@ -51,7 +51,7 @@ func (p *Plan) condition() int64 {
 // Trials generates the trials of a split, ascending by number; they are the same in every pass. A block has the goal as targets, the force on the hand as inputs_to_env, and
 // [StartJoints] and [TargetJoints]. There are no inputs: what a model sees depends on what it does, and an episode tells.
 func (t *reach) Trials(ctx context.Context, req task.TrialRequest) tensor.Blocks {
-	trials, number, err := t.splits.Trials(req.Split)
+	trials, number, err := t.splits().Trials(req.Split)
 	if err != nil {
 		return tensor.Fail(err)
 	}
