@@ -86,6 +86,14 @@ func (v *validation) affordable(m stageMemory) bool {
 	}
 	message += ": " + fmt.Sprintf(v.limit.whose, size(v.limit.bytes))
 	p := param.Problem{Message: message}
+	if len(most.params) == 0 {
+		// The sizes of the data alone decide: whose parameters these are is to blame.
+		for _, other := range m.parts {
+			if len(other.params) > 0 && (len(most.params) == 0 || other.bytes > most.bytes) {
+				most = other
+			}
+		}
+	}
 	if len(most.params) > 0 {
 		p.Path = most.params[0]
 		p.Hint = "it depends on " + strings.Join(most.params, ", ")

@@ -42,4 +42,10 @@ func TestMemoryNamesAllParts(t *testing.T) {
 	if v.affordable(m) || len(v.problems) != 1 || !strings.Contains(v.problems[0].Hint, "hidden, batch_size; and on n_trials, n_timesteps of task/multitask") {
 		t.Errorf("problems %q", v.problems)
 	}
+	// Where the model's parameters have no part in it, the task's first is where to begin.
+	v.problems, m.parts[1].params = nil, nil
+	if v.affordable(m) || len(v.problems) != 1 || !strings.HasSuffix(v.problems[0].Path, "n_trials") || v.problems[0].Hint != "it depends on n_trials, n_timesteps" ||
+		!strings.Contains(v.problems[0].Message, "5.0 GiB of it for model/gru") {
+		t.Errorf("problems %q", v.problems)
+	}
 }

@@ -81,7 +81,17 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 		if t.Task.Loop == nil && !d.KeepsAll {
 			params = append(params, "recompute")
 		}
-		return component.Memory{Bytes: Memory(d.Cell, *t.Task, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads), Params: params}
+		bytes := func(s task.Spec) int64 {
+			return Memory(d.Cell, s, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads)
+		}
+		// Where most of it is the trials that the training holds, beyond a batch, no parameter of the model's is to blame.
+		batch := *t.Task
+		batch.TrainTrials, batch.ValidTrials = min(batch.TrainTrials, d.Training.BatchSize), min(batch.ValidTrials, d.Training.BatchSize)
+		all := bytes(*t.Task)
+		if bytes(batch) < all/2 {
+			params = nil
+		}
+		return component.Memory{Bytes: all, Params: params}
 	})
 }
 

@@ -3,7 +3,7 @@
 //
 // The mapping and its constants are those of the computation-through-dynamics benchmark (Versteeg et al. 2025): neurons copy latents along
 // numpy's own permutations for the seed. Beyond it, neurons may mix all latents at random, be refractory, or be observed as a
-// calcium-like fluorescence. Under compat, counts less variable than Poisson ones are drawn as the benchmark draws them; see [sampler.count].
+// calcium-like fluorescence. Neurons have no target rates of their own, in Hz: link and fr_scaling set how rates are spread over all of them. Under compat, counts less variable than Poisson ones are drawn as the benchmark draws them; see [sampler.count].
 package spikes
 
 import (
@@ -26,7 +26,7 @@ type Params struct {
 	HeldIn       int     `param:"n_heldin" default:"50" min:"1" max:"100000" unit:"neuron" doc:"neurons that models may see"`
 	HeldOut      int     `param:"n_heldout" default:"10" min:"0" max:"100000" unit:"neuron" doc:"neurons that are kept from models' encoders"`
 	Link         string  `param:"link" default:"exp" choices:"exp,softplus,sigmoid" doc:"from normalised activation a to spikes a bin: exp(a), log(1+exp(a)), or 2/(1+exp(-g a)) with gains g from 10^0.2 to 10 over the neurons"`
-	Scaling      float64 `param:"fr_scaling" default:"2" above:"0" doc:"activations are divided by this many standard deviations: larger means more uniform rates"`
+	Scaling      float64 `param:"fr_scaling" default:"2" above:"0" doc:"activations are divided by this many standard deviations: larger means more uniform rates; single neurons have no target rates, in Hz or otherwise"`
 	Dispersion   float64 `param:"dispersion" default:"1" above:"0" max:"1000" doc:"variance over mean of the counts: 1 Poisson, above negative binomial, below binomial"`
 	Mixing       string  `param:"mixing" default:"copy" choices:"copy,random" doc:"copy: each neuron reads one latent; random: each reads its own random direction"`
 	Refractory   int     `param:"refractory" default:"0" min:"0" unit:"bin" doc:"bins of silence after a spike; above 0 a bin has one spike at most, with probability 1-exp(-rate), and rates are those of a neuron that is ready"`
