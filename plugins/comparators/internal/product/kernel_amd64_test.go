@@ -10,7 +10,7 @@ import (
 // TestNarrowKernel: the kernel of processors without AVX-512 agrees to the bit.
 func TestNarrowKernel(t *testing.T) {
 	if !vectors {
-		t.Skip("no AVX2 here")
+		t.Skip("a processor with AVX2 is needed: every one that CI runs on has it")
 	}
 	rng := random.New(3, "product")
 	a, b := make([]float64, rows*37), make([]float64, cols*37)
@@ -29,7 +29,7 @@ func TestNarrowKernel(t *testing.T) {
 // TestNarrowSquare: so does that of products in place.
 func TestNarrowSquare(t *testing.T) {
 	if !vectors {
-		t.Skip("no AVX2 here")
+		t.Skip("a processor with AVX2 is needed: every one that CI runs on has it")
 	}
 	rng := random.New(5, "product")
 	const p = 8
