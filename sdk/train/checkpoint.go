@@ -235,7 +235,7 @@ func checkContent(set tensor.Set, metadata map[string]string) error {
 
 func (t *trainer[F]) decode(set tensor.Set, metadata map[string]string) error {
 	if metadata["format"] != checkpointFormat {
-		return fmt.Errorf("format %q, want %q", metadata["format"], checkpointFormat)
+		return fmt.Errorf("format %q, want %q: it is of another version, remove it to begin anew", metadata["format"], checkpointFormat)
 	}
 	if own := t.config.identity(); metadata["identity"] != own {
 		return fmt.Errorf("it is of another training: %s, this one is %s", metadata["identity"], own)

@@ -39,6 +39,8 @@ type Config struct {
 	// Schedule returns the learning rate and the weight decay of an epoch from the monitored, smoothed validation losses of all epochs before it; nil keeps the
 	// optimiser's. It is a function of its arguments alone, so that a resumed training goes on as before.
 	Schedule func(epoch int64, validation []float64) Rates
+	// ScheduleByLoss says that the schedule goes by the losses it is given: without validation trials they are those of the training, of which the log then warns.
+	ScheduleByLoss bool
 	// Score judges the network by what its programs have as Judged, of all validation trials as one block, after the epochs that ScoreEvery divides, the first of all being 0. Nil and 0
 	// never do; one whose error is component.ErrUnsupported is not asked again. What it says are curves, see [Fit], and changes nothing.
 	Score      func(ctx context.Context, outputs tensor.Block) (task.Score, error)

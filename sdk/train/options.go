@@ -31,11 +31,14 @@ func (o Options) CheckSchedule(epochs, batchSize, trials int, lr, weightDecay fl
 	if o.DecayRamp > 0 && weightDecay == 0 {
 		add("weight_decay_ramp", "", "%d is without effect where weight_decay is 0", o.DecayRamp)
 	}
+	if len(o.NoDecay) > 0 && weightDecay == 0 {
+		add("no_decay", "", "%v is without effect where weight_decay is 0", o.NoDecay)
+	}
 	if o.MaxUpdates == 0 || trials < 1 || batchSize < 1 {
 		return problems
 	}
 	steps := (trials + batchSize - 1) / batchSize
-	most := (o.MaxUpdates + steps - 1) / steps // epochs that are begun
+	most := begun(o.MaxUpdates, steps)
 	if o.Warmup > 0 && o.Warmup < epochs && most <= o.Warmup {
 		add("warmup", "", "%d epochs are not allowed: max_updates %d ends the training within %d epochs (steps an epoch: %d), and lr is reached after the warm-up", o.Warmup, o.MaxUpdates, most, steps)
 	}
@@ -46,10 +49,21 @@ func (o Options) CheckSchedule(epochs, batchSize, trials int, lr, weightDecay fl
 	return problems
 }
 
+// begun is how many epochs of so many steps are begun by updates.
+func begun(updates, steps int) int { return (updates + steps - 1) / steps }
+
+// EpochsWithin is the number of epochs that a training on so many trials comes to at most: MaxSteps may end it before Epochs. Where batches hold trials of one condition it may be fewer still.
+func (c Config) EpochsWithin(trials int) int {
+	if c.MaxSteps == 0 || trials < 1 || c.BatchSize < 1 {
+		return c.Epochs
+	}
+	return min(c.Epochs, begun(c.MaxSteps, (trials+c.BatchSize-1)/c.BatchSize))
+}
+
 // Config is the trainer's, with what differs from model to model.
 func (o Options) Config(epochs, batchSize int, lr, weightDecay, clip float64) Config {
 	return Config{Epochs: epochs, BatchSize: batchSize, Optimiser: Adam(lr, weightDecay, o.Optimizer == "adamw"), Clip: clip,
-		Patience: o.EarlyStopping, MaxSteps: o.MaxUpdates, MaxGrowth: o.MaxGrowth, KeepLast: o.Keep == "last", Schedule: o.Schedule.Rates(lr, weightDecay, epochs), ParamGroups: o.groups()}
+		Patience: o.EarlyStopping, MaxSteps: o.MaxUpdates, MaxGrowth: o.MaxGrowth, KeepLast: o.Keep == "last", Schedule: o.Schedule.Rates(lr, weightDecay, epochs), ScheduleByLoss: o.Kind == Plateau, ParamGroups: o.groups()}
 }
 
 // groups are those that Freeze and NoDecay make. What both match is frozen.
@@ -64,8 +78,8 @@ func (o Options) groups() []ParamGroup {
 	return out
 }
 
-// Check reports what is wrong with Freeze and NoDecay in a model whose parameters have these names.
-func (o Options) Check(names []string) []param.Problem {
+// CheckNames reports what is wrong with Freeze and NoDecay in a model whose parameters have these names.
+func (o Options) CheckNames(names []string) []param.Problem {
 	var problems []param.Problem
 	matched := func(option string, patterns []string) (left []string) {
 		left = slices.Clone(names)

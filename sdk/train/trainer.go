@@ -181,7 +181,7 @@ func (t *trainer[F]) byTraining() []string {
 	if t.config.Patience > 0 {
 		by = append(by, "early stopping")
 	}
-	if t.config.Schedule != nil {
+	if t.config.ScheduleByLoss {
 		by = append(by, "a schedule that goes by losses")
 	}
 	return by

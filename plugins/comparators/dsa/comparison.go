@@ -131,6 +131,15 @@ func (c *comparison) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if c.Sweep {
+		c.sweeps = make([]sweep, n)
+		if err := c.each(ctx, "sweep", n, func(ctx context.Context, i int) (err error) {
+			c.sweeps[i], err = c.sweep(ctx, i)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	if err := c.spread(ctx); err != nil {
 		return err
 	}
@@ -176,13 +185,6 @@ func (c *comparison) run(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-	}
-	if c.Sweep {
-		c.sweeps = make([]sweep, n)
-		return c.each(ctx, "sweep", n, func(ctx context.Context, i int) (err error) {
-			c.sweeps[i], err = c.sweep(ctx, &c.subjects[i])
-			return err
-		})
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ type Params struct {
 func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "dsa"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "Dynamical similarity: how far the linear operators of two subjects' latents are apart under the best rotation.",
 		Source:       "Ostrow et al. 2023; Huang et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},

@@ -35,7 +35,7 @@ func (c *comparison) foresee(ctx context.Context, i int) (foresight, error) {
 		out.reason = why(s, err).Error()
 		return out, nil
 	}
-	p, err := sys.model.Predict(ctx, held, c.scoredFrom(s, held))
+	p, err := sys.model.Predict(ctx, held, 0)
 	if ctx.Err() != nil {
 		return out, ctx.Err()
 	}

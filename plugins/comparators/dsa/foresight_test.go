@@ -1,12 +1,14 @@
 package dsa
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/ctdb-host/ctdb/plugins/internal/opened"
 	"github.com/ctdb-host/ctdb/sdk/comparator"
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/random"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -53,6 +55,16 @@ func TestForesight(t *testing.T) {
 	}
 	if m := o.Matrices.Get("dsa_sweep_mase"); m.F64[7] != blind.Value || m.F64[3] != truth.Value {
 		t.Errorf("the sweep has %v and %v at the delays and rank that are compared, whose operators have %v and %v", m.F64[3], m.F64[7], truth.Value, blind.Value)
+	}
+	// A sweep of longer pasts scores fewer bins of its own, and says what the setting that is compared has on them.
+	if o, err = open(t, 2, with("sweep", true, "sweep_delays", []int64{3, 9}, "sweep_ranks", []int64{4, 6})).Compare(t.Context(), req, nil); err != nil {
+		t.Fatal(err)
+	}
+	var r component.Result
+	r, best = opened.Find(t, o, "dsa_prediction_mase", "walk"), opened.Find(t, o, "dsa_sweep_mase", "walk")
+	if scored := o.Matrices.Get("dsa_sweep_mase").F64[5]; r.Value != blind.Value || scored == blind.Value ||
+		!strings.Contains(best.Reason, fmt.Sprintf("the setting that is compared has %.3g on the same bins", scored)) {
+		t.Errorf("with a longer sweep %+v, before %v; the sweep has %v there and %+v", r, blind.Value, scored, best)
 	}
 	// More delays than trials have room for: the field, what was given, and what is possible.
 	if o, err = open(t, 2, with("n_delays", 29, "delay_interval", 2)).Compare(t.Context(), req, nil); err != nil {

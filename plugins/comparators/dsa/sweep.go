@@ -17,13 +17,17 @@ type sweep struct {
 	mase, aic []float64
 	// trials are the validation trials that are long enough, of each setting.
 	trials []int
-	err    error
+	// compared is the error of the setting that is compared on the same bins, NaN where it has none; from is the first of them.
+	compared float64
+	from     int
+	err      error
 }
 
-// sweep fits a subject with each number of delays once and reduces it to each rank.
-func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, error) {
+// sweep fits subject i with each number of delays once and reduces it to each rank.
+func (c *comparison) sweep(ctx context.Context, subject int) (sweep, error) {
+	s := &c.subjects[subject]
 	n, m := len(c.SweepDelays), len(c.SweepRanks)
-	out := sweep{mase: make([]float64, n*m), aic: make([]float64, n*m), trials: make([]int, n*m)}
+	out := sweep{mase: make([]float64, n*m), aic: make([]float64, n*m), trials: make([]int, n*m), compared: math.NaN()}
 	for i := range out.mase {
 		out.mase[i], out.aic[i] = math.NaN(), math.NaN()
 	}
@@ -36,6 +40,16 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 		return sweep{err: err}, nil
 	}
 	from := c.scoredFrom(s, held)
+	out.from = from
+	if sys := &c.systems[subject]; sys.err == nil && c.reach(s, held, c.Delays) == nil {
+		p, err := sys.model.Predict(ctx, held, from)
+		if ctx.Err() != nil {
+			return sweep{}, ctx.Err()
+		}
+		if err == nil {
+			out.compared = p.MASE
+		}
+	}
 	for i, delays := range c.SweepDelays {
 		for _, part := range [][]dmd.Trial{x, held} {
 			if err := c.reach(s, part, delays); err != nil {
@@ -76,12 +90,9 @@ func (c *comparison) sweep(ctx context.Context, s *comparator.Subject) (sweep, e
 	return out, nil
 }
 
-// scoredFrom is the bin of held-out trials from which on predictions are scored, the same for all settings of a sweep and for the one that is compared: the first that the longest past allows that a trial has room for.
+// scoredFrom is the bin of held-out trials from which on a sweep scores predictions, the same for all of its settings and for the one that is compared: the first that the longest past allows that a trial has room for.
 func (c *comparison) scoredFrom(s *comparator.Subject, held []dmd.Trial) int {
 	from := 0
-	if !c.Sweep {
-		return from
-	}
 	for _, delays := range append(slices.Clone(c.SweepDelays), c.Delays) {
 		if c.reach(s, held, delays) == nil {
 			from = max(from, (delays-1)*c.Interval)
@@ -122,8 +133,11 @@ func (c *comparison) swept(out *comparator.Outcome) {
 			out.Results = append(out.Results, c.result("dsa_sweep_mase", i, i, math.NaN(), math.NaN(), "", reason))
 			continue
 		}
-		r := c.result("dsa_sweep_mase", i, i, s.mase[best], math.NaN(), "",
-			fmt.Sprintf("the lowest of the sweep, with delays %d and rank %d, and so without an interval", c.SweepDelays[best/m], c.SweepRanks[best%m]))
+		note := fmt.Sprintf("the lowest of the sweep, with delays %d and rank %d, and so without an interval", c.SweepDelays[best/m], c.SweepRanks[best%m])
+		if !math.IsNaN(s.compared) {
+			note += fmt.Sprintf("; the setting that is compared has %.3g on the same bins, those from %d on", s.compared, s.from)
+		}
+		r := c.result("dsa_sweep_mase", i, i, s.mase[best], math.NaN(), "", note)
 		r.N = int64(s.trials[best])
 		out.Results = append(out.Results, r)
 		p := component.Panel{Title: c.subjects[i].Label, X: component.Axis{Label: "delays", Unit: "bin"}, Y: component.Axis{Label: "error of prediction, MASE"}}

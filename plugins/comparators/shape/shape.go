@@ -27,7 +27,7 @@ type Params struct {
 func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "shape"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "How alike the shapes of latents are: Procrustes and partial-whitening shape metrics, canonical correlations, linear CKA and RSA, held out, with intervals and nulls.",
 		Source:       "Williams et al. 2021; Kornblith et al. 2019; Raghu et al. 2017; Kriegeskorte et al. 2008",
 		Readings:     readings(),

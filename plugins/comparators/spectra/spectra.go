@@ -30,7 +30,7 @@ type Params struct {
 func Factory() comparator.Factory {
 	return comparator.Sized(comparator.New(component.Info{
 		Name:         component.Name{Kind: component.Comparator, Short: "spectra"},
-		Version:      "0.1.0",
+		Version:      "0.1.1",
 		Doc:          "Lyapunov exponents of models' dynamics, and distances between power spectra of their trajectories and between spectra of their operators, with intervals.",
 		Source:       "Benettin et al. 1980; Kaplan & Yorke 1979; Welch 1967; Germain et al. 2025",
 		Readings:     readings(),

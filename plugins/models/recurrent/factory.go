@@ -62,7 +62,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			if t.Task != nil {
 				problems = append(problems, checkRecompute(t.Task, d.Recompute)...)
 				c := configure(design(p), component.Env{}, *t.Task)
-				problems = append(problems, d.Options.Check(nn.Names(c.declare))...)
+				problems = append(problems, d.Options.CheckNames(nn.Names(c.declare))...)
 			}
 			return problems
 		},

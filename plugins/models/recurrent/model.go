@@ -170,7 +170,7 @@ func (m *Model[F]) Train(ctx context.Context, req model.TrainRequest, report com
 		return model.TrainResult{}, err
 	}
 	if c.Env.Log != nil {
-		for _, short := range spec.Loss.Short(spec.Bins, int64(c.Epochs)) {
+		for _, short := range spec.Loss.Short(spec.Bins, int64(c.EpochsWithin(spec.TrainTrials))) {
 			c.Env.Log.Warn("the training ends before its curriculum: " + short)
 		}
 	}

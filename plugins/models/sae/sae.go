@@ -15,7 +15,7 @@ import (
 )
 
 // version of all components here: it changes whenever results change.
-const version = "1.0.0"
+const version = "1.0.1"
 
 // Fitting are the parameters that all autoencoders have besides those of their decoder and its learning rate.
 type Fitting struct {
@@ -133,7 +133,7 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 					problems = append(problems, param.Problem{Path: "data.train_trials", Message: fmt.Sprintf("%d is not allowed: at least 1", data.TrainTrials)})
 				}
 				c := Config[float32]{Cell: d.Cell, Spec: *data, EncoderSize: d.Fitting.EncoderSize}
-				problems = append(problems, d.Fitting.Options.Check(nn.Names(c.declare))...)
+				problems = append(problems, d.Fitting.Options.CheckNames(nn.Names(c.declare))...)
 			}
 			return problems
 		},

@@ -57,7 +57,7 @@ class TrainRequest:
     checkpoint_every: float = 0.0
     """Seconds between checkpoints; 0 takes none but the last."""
     max_time: float = 0.0
-    """Seconds after which training ends early; 0 sets no limit."""
+    """Seconds after which training ends early, counted from when the first trials are loaded; 0 sets no limit."""
 
 
 @dataclass

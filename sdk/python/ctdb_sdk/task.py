@@ -18,7 +18,8 @@ TRAIN, VALID, ALL = "train", "valid", "all"
 @dataclass
 class Term:
     """One term of a declared loss. kind is "squared-error" or "poisson-nll" of outputs against targets, times weights; "action-square"; "latent-square"; or "custom", computed by
-    Task.loss. reduction is "mean" over all elements, or "sum-time". horizon_epochs > 0 counts only the first ceil(T min(1, epoch / horizon_epochs)) bins."""
+    Task.loss. reduction is "mean" over all elements, or "sum-time". horizon_epochs > 0 counts only the first ceil(T min(1, epoch / horizon_epochs)) bins, at least 1, in
+    an epoch of training, counted from 0."""
 
     kind: str = "squared-error"
     scale: float = 1.0
@@ -28,7 +29,7 @@ class Term:
 
 @dataclass
 class Loop:
-    """A closed loop: what a model does is bounded to [low, high]; the terms of the loss on outputs are on the loop's state."""
+    """A closed loop: what a model does is bounded to [low, high], where an infinity is no bound; the terms of the loss on outputs are on the loop's state."""
 
     actions: int
     state_size: int
