@@ -188,7 +188,7 @@ export DOCS
 
 .PHONY: docs
 docs: build ## write plugins/README.md, a page of every built-in component
-	@printf '%s\n\n' "$$DOCS" > plugins/README.md
+	@printf '%s\n' "$$DOCS" > plugins/README.md
 	env -u CTDB_PLUGIN_PATH XDG_DATA_HOME=$(CURDIR)/.cache/empty bin/ctdb-host describe --markdown >> plugins/README.md
 
 .PHONY: purity

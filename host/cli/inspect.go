@@ -234,7 +234,9 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 func (p Program) sayCut(run *artifact.Run, prov artifact.Provenance) {
 	switch status := run.Status(); status {
 	case runInterrupted, runKilled:
-		fmt.Fprintf(p.Out, "it was %s; `%s` goes on where it stopped\n", status, goesOn(run, prov))
+		if command := goesOn(run, prov); command != "" {
+			fmt.Fprintf(p.Out, "it was %s; `%s` goes on where it stopped\n", status, command)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
+	"github.com/ctdb-host/ctdb/host/pipeline"
 )
 
 // gap is what a run's folder should have and has not, or what of it cannot be read.
@@ -65,14 +66,17 @@ func gaps(run *artifact.Run, prov artifact.Provenance) []gap {
 	if !compared && prov.Finished.IsZero() {
 		return out // it did not come to have results
 	}
-	switch _, err := run.Results(); {
+	_, err := run.Results()
+	// Of less than there was `report` writes nothing.
+	whole := err == nil || len(pipeline.Lost(run, prov)) == 0
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		add(true, "%s is missing", artifact.ResultsFile)
+		add(whole, "%s is missing", artifact.ResultsFile)
 	case err != nil:
-		add(true, "%s", strings.TrimPrefix(bareError(err), run.Dir()+string(filepath.Separator)))
+		add(whole, "%s", strings.TrimPrefix(bareError(err), run.Dir()+string(filepath.Separator)))
 	}
 	if !has(artifact.ResultsTable) {
-		add(true, "%s is missing", artifact.ResultsTable)
+		add(whole, "%s is missing", artifact.ResultsTable)
 	}
 	return out
 }
@@ -109,15 +113,31 @@ func (p Program) sayGaps(run *artifact.Run, prov artifact.Provenance, all []gap)
 	if results {
 		fmt.Fprintf(p.Err, "`%s` writes the results again, of what the comparisons have\n", again([]string{"ctdb-host", "report", run.Dir()}, true, ""))
 	}
-	if others {
-		fmt.Fprintf(p.Err, "`%s` makes what is missing again: what is stored is not computed anew\n", goesOn(run, prov))
+	if command := goesOn(run, prov); others && command != "" {
+		fmt.Fprintf(p.Err, "`%s` makes what is missing again: what is stored is not computed anew\n", command)
 	}
 }
 
-// goesOn is the command line that goes on with a run in its folder: the one that it was begun with, or where that is not known its own experiment.
+// goesOn is the command line that goes on with a run in its folder, or with the study that it is a point of: the one that it was begun with, or where that is not known its own experiment.
+// Without a provenance the folder is not known as that of a run, and another is named; it is empty where there is nothing to run either.
 func goesOn(run *artifact.Run, prov artifact.Provenance) string {
-	if len(prov.Command) > 1 && prov.Point == nil {
-		return again(without(without(prov.Command, "out"), "o"), false, run.Dir())
+	dir := run.Dir()
+	if prov.Point != nil {
+		dir = filepath.Dir(filepath.Dir(dir))
+		prov = artifact.Provenance{}
+		if study, err := artifact.OpenRun(dir); err == nil {
+			prov, _ = study.Provenance() // what cannot be read is as if it were not there
+		}
 	}
-	return again([]string{"ctdb-host", "run", filepath.Join(run.Dir(), artifact.ExperimentFile)}, false, run.Dir())
+	if len(prov.Command) > 1 {
+		return again(without(without(prov.Command, "out"), "o"), false, dir)
+	}
+	file, out := filepath.Join(dir, artifact.ExperimentFile), dir
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	if _, err := os.Stat(filepath.Join(dir, artifact.ProvenanceFile)); err != nil {
+		out = dir + "-again"
+	}
+	return again([]string{"ctdb-host", "run", file}, false, out)
 }

@@ -92,3 +92,39 @@ func TestGaps(t *testing.T) {
 		t.Errorf("gaps %q, want %q", got, want)
 	}
 }
+
+// TestGoesOn: what is advised can be run: of a point the study, of a folder without provenance a run into another, and of one without an experiment nothing.
+func TestGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	point := artifact.PointDir(dir, "latent-2")
+	if err := os.MkdirAll(point, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	experiment := filepath.Join(dir, artifact.ExperimentFile)
+	says := func(of string, prov artifact.Provenance, want string) {
+		t.Helper()
+		run, err := artifact.OpenRun(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := goesOn(run, prov); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for _, folder := range []string{dir, point} {
+		if err := os.WriteFile(filepath.Join(folder, artifact.ExperimentFile), []byte("version: 1\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says(dir, artifact.Provenance{}, "ctdb-host run "+experiment+" --out "+dir+"-again")
+	study := artifact.Provenance{Study: "s", Status: "done", Command: []string{"ctdb-host", "run", "s.yaml", "--out", "elsewhere", "--set", "seed=3"}}
+	if err := study.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	says(point, artifact.Provenance{Point: map[string]any{"fit.g.params.latent": 2}, Command: []string{"ctdb-host", "run", "s.yaml"}}, "ctdb-host run s.yaml --set seed=3 --out "+dir)
+	says(dir, artifact.Provenance{}, "ctdb-host run "+experiment+" --out "+dir)
+	if err := os.Remove(experiment); err != nil {
+		t.Fatal(err)
+	}
+	says(dir, artifact.Provenance{}, "")
+}

@@ -153,7 +153,7 @@ func (d *displaced) tell(log *slog.Logger, out string) {
 	}
 	message := filepath.Clean(out) + " held other results, which make way for this run's"
 	if d.kept {
-		message += "; the store keeps them, and the command that made them brings them back"
+		message += "; the store keeps them, and the experiment that made them brings them back"
 	}
 	log.Warn(message, attrs...)
 }

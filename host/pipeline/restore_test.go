@@ -29,6 +29,7 @@ func TestRestore(t *testing.T) {
 		}{
 			{"whole", nil, nil},
 			{"deleted", map[string]string{artifact.ResultsFile: "", artifact.ResultsTable: ""}, []string{artifact.ResultsFile, artifact.ResultsTable}},
+			{"the table alone", map[string]string{artifact.ResultsTable: ""}, []string{artifact.ResultsTable}},
 			{"broken", map[string]string{artifact.ResultsFile: "{"}, []string{artifact.ResultsFile}},
 			{"without the experiment", map[string]string{artifact.ResultsTable: "", artifact.ExperimentFile: ""}, []string{artifact.ResultsTable}},
 		} {
@@ -56,4 +57,34 @@ func TestRestore(t *testing.T) {
 			same(t, now, want)
 		}
 	}
+}
+
+// TestRestoreWithoutAComparison: whole results are let be whatever else is gone, and broken ones are not written again of less than there was.
+func TestRestoreWithoutAComparison(t *testing.T) {
+	h := toyHost(t, 2, 2)
+	dir := t.TempDir()
+	if err := execute(t, Run{Study: study(t, h, toyStudy+"  - {name: b, use: comparator/toy, subjects: [a]}\n"), Host: h, Out: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, artifact.CompareStage, "b")); err != nil {
+		t.Fatal(err)
+	}
+	want := tree(t, dir)
+	restore := func(files ...string) {
+		t.Helper()
+		run, err := artifact.OpenRun(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Restore(run); err != nil || !slices.Equal(got, files) {
+			t.Errorf("wrote %v, want %v: %v", got, files, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, artifact.ResultsTable)); err != nil {
+		t.Fatal(err)
+	}
+	restore(artifact.ResultsTable)
+	same(t, tree(t, dir), want)
+	write(t, filepath.Join(dir, artifact.ResultsFile), "{")
+	restore()
 }

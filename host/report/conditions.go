@@ -65,7 +65,14 @@ func wilson(p float64, n int) (low, high float64) {
 	k := float64(n)
 	mid := (p + z*z/(2*k)) / (1 + z*z/k)
 	half := z / (1 + z*z/k) * math.Sqrt(p*(1-p)/k+z*z/(4*k*k))
-	return max(0, mid-half), min(1, mid+half)
+	low, high = max(0, mid-half), min(1, mid+half)
+	switch p { // exactly, whatever has been rounded
+	case 0:
+		low = 0
+	case 1:
+		high = 1
+	}
+	return low, high
 }
 
 // student is the 95% interval of the mean of some values (Student 1908), no wider than [0, 1] where they are not; NaN for fewer than two.
