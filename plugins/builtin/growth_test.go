@@ -162,7 +162,7 @@ func TestStepsAllocateNothingThatGrows(t *testing.T) {
 		bins.bins *= 10
 		batch.trials, batch.batch = 10*batch.trials, 10*batch.batch
 		one, longer, larger := perStep(base), perStep(bins), perStep(batch)
-		shard := (larger - one) / float64(kernel.ShardCount(batch.batch)-kernel.ShardCount(base.batch))
+		shard := (larger - one) / float64(kernel.ShardCount(batch.batch, kernel.ShardRows)-kernel.ShardCount(base.batch, kernel.ShardRows))
 		t.Logf("%-20s a step of 3 shards allocates %.0f bytes, %.0f with ten times the bins, and %.0f more for each further shard", base.model, one, longer, shard)
 		if longer > one+slack {
 			t.Errorf("%s: a step allocates %.0f bytes, %.0f with ten times the bins", base.model, one, longer)

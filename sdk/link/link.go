@@ -26,8 +26,8 @@ const Patience = 5 * time.Minute
 type Options struct {
 	// Threads is the number of shards that compute at once, at least 1.
 	Threads int
-	// Shards is the number of shards that step together in an episode; 0 is 1 for a task in this process, else 8.
-	Shards int
+	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is one shard for a task in this process, else 256 trials.
+	Together int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration
 	// Record keeps the arrays that the task's Loop.Recorded names, of runs without a tape, see Env.Recorded.
@@ -50,12 +50,25 @@ type Link struct {
 	failed  error
 }
 
-// The shards of a party, and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More shards need
-// fewer messages and more memory for tapes, about 13 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
+// The trials of a party, and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More trials need
+// fewer messages and more memory for tapes, about 0.8 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
 const (
-	partyShards = 16
+	partyTrials = 256
 	parties     = 2
 )
+
+// leastShards is the number of shards that a batch is cut into at least, if it is large enough, so that many threads find work.
+const leastShards = 16
+
+// ShardRows is the number of trials in the shards of a batch in closed loop: kernel.ShardRows, or as many times more as leave 16 shards. Every shard stops in every bin, to hear from the
+// task; where it is in another process 1000 trials in shards of 64 take a sixth less time than in shards of 16.
+func ShardRows(batch int) int {
+	rows := kernel.ShardRows
+	for rows < kernel.MaxShardRows && kernel.ShardCount(batch, 2*rows) >= leastShards {
+		rows *= 2
+	}
+	return rows
+}
 
 // New connects to a task with that specification, whose calls ctx ends. It must be closed.
 func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Link, error) {
@@ -70,13 +83,10 @@ func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Li
 	if l.o.Patience == 0 {
 		l.o.Patience = Patience
 	}
-	if l.o.Shards == 0 {
-		l.o.Shards = 1
-		if l.distant {
-			l.o.Shards = partyShards
-		}
+	if l.o.Together == 0 && l.distant {
+		l.o.Together = partyTrials
 	}
-	if l.o.Shards > 1 || l.distant {
+	if l.o.Together > 0 {
 		l.slots = make(chan struct{}, l.o.Threads)
 	}
 	return l, nil
@@ -87,24 +97,23 @@ func (l *Link) Workers(batch int) int {
 	if l.slots == nil {
 		return l.o.Threads
 	}
-	return min(kernel.ShardCount(batch), parties*l.shards(batch))
+	return min(shardCount(batch), parties*l.shards(batch))
 }
 
 // Workers is that of the links to tasks in another process, as New makes them by default: what memory must suffice for.
 func Workers(batch int) int {
-	return min(kernel.ShardCount(batch), parties*shared(batch, partyShards))
+	return min(shardCount(batch), parties*shared(batch, partyTrials))
 }
 
 // shards is the number of shards in a party.
-func (l *Link) shards(batch int) int { return shared(batch, l.o.Shards) }
+func (l *Link) shards(batch int) int { return shared(batch, l.o.Together) }
 
-// shared is the number of shards in a party of at most that many: a small batch is shared out so that there are two.
-func shared(batch, most int) int {
-	if most <= 1 {
-		return 1
-	}
-	return max(1, min(most, (kernel.ShardCount(batch)+parties-1)/parties))
+// shared is the number of shards in a party of at most that many trials: a small batch is shared out so that there are two.
+func shared(batch, trials int) int {
+	return max(1, min(trials/ShardRows(batch), (shardCount(batch)+parties-1)/parties))
 }
+
+func shardCount(batch int) int { return kernel.ShardCount(batch, ShardRows(batch)) }
 
 // Enter waits until fewer than Threads shards compute. Whoever takes a shard through a graph enters before and leaves after it.
 func (l *Link) Enter() {
@@ -165,6 +174,7 @@ func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, 
 		return nil, 0, ErrElsewhere
 	}
 	size, batch := 1, s.Pass.Batch
+	each := ShardRows(batch)
 	if batch > rows {
 		size = l.shards(batch)
 	}
@@ -174,8 +184,8 @@ func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, 
 		first := number * size
 		members, trials := 1, rows
 		if size > 1 {
-			members = min(size, kernel.ShardCount(batch)-first)
-			trials = min(members*kernel.ShardRows, batch-first*kernel.ShardRows)
+			members = min(size, shardCount(batch)-first)
+			trials = min(members*each, batch-first*each)
 		}
 		if members < 1 || trials < 1 {
 			return nil, 0, fmt.Errorf("link: shard %d of a batch of %d trials: there is none", s.Pass.Shard, batch)
@@ -189,7 +199,7 @@ func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, 
 	}
 	from := 0
 	if size > 1 {
-		from = s.Pass.Shard % size * kernel.ShardRows
+		from = s.Pass.Shard % size * each
 		if p.joined++; p.joined == p.members {
 			delete(l.forming, number)
 		}

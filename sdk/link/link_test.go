@@ -108,14 +108,14 @@ func spec() task.Spec {
 // together takes a batch through environments, a goroutine for each shard, as a trainer does.
 func together(l *Link, batch int, f func(shard, rows int) error) []error {
 	l.Reset()
-	shards := kernel.ShardCount(batch)
+	shards := shardCount(batch)
 	errs := make([]error, shards)
 	var wg sync.WaitGroup
 	for s := range shards {
 		wg.Go(func() {
 			l.Enter()
 			defer l.Leave()
-			if errs[s] = f(s, min(kernel.ShardRows, batch-kernel.ShardRows*s)); errs[s] != nil && !errors.Is(errs[s], ErrElsewhere) {
+			if errs[s] = f(s, min(ShardRows(batch), batch-ShardRows(batch)*s)); errs[s] != nil && !errors.Is(errs[s], ErrElsewhere) {
 				l.Fail(errs[s])
 			}
 		})
@@ -128,7 +128,7 @@ func TestShardsStepTogether(t *testing.T) {
 	const batch = 3*kernel.ShardRows + 4
 	for _, c := range []struct{ options, parties int }{{1, 4}, {2, 2}, {3, 2}, {4, 1}, {9, 1}} {
 		e := &echo{}
-		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 2, Shards: c.options})
+		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 2, Together: c.options * kernel.ShardRows})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestOneFailsForAll(t *testing.T) {
 	broken := errors.New("broken")
 	for _, when := range []int{-1, 1} {
 		e := &echo{}
-		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 1, Shards: 4})
+		l, err := New(t.Context(), far{e}, spec(), Options{Threads: 1, Together: 4 * kernel.ShardRows})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func steps(l *Link, batch int) []error {
 		x := make([]float32, rows*bins)
 		var trials []uint64
 		for r := range rows {
-			trials = append(trials, uint64(1000+kernel.ShardRows*shard+r))
+			trials = append(trials, uint64(1000+ShardRows(batch)*shard+r))
 		}
 		if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard, Trials: trials}}, x); err != nil {
 			return err
@@ -297,7 +297,7 @@ func TestPanicIsAnError(t *testing.T) {
 		name         string
 		batch, share int
 		distant      bool
-	}{{"one process", 20, 1, false}, {"one process, together", 100, 4, false}, {"two processes", 20, 1, true}, {"two processes, together", 250, 4, true}} {
+	}{{"one process", 20, 0, false}, {"one process, together", 100, 4 * kernel.ShardRows, false}, {"two processes", 20, 1, true}, {"two processes, together", 250, 4 * kernel.ShardRows, true}} {
 		e := &echo{does: func(t int, _ *task.Observation) {
 			if t == 1 {
 				panic("on the ice")
@@ -307,7 +307,7 @@ func TestPanicIsAnError(t *testing.T) {
 		if c.distant {
 			k = far{e}
 		}
-		l, err := New(t.Context(), k, spec(), Options{Threads: 2, Shards: c.share})
+		l, err := New(t.Context(), k, spec(), Options{Threads: 2, Together: c.share})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,8 +386,17 @@ func TestWorkers(t *testing.T) {
 	}
 	defer l.Close()
 	for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
-		if got, want := Workers(batch), l.Workers(batch); got != want || got > parties*partyShards {
+		if got, want := Workers(batch), l.Workers(batch); got != want || got > parties*partyTrials/kernel.ShardRows {
 			t.Errorf("batch %d: %d workers are reckoned with, there are %d", batch, got, want)
+		}
+	}
+}
+
+// TestShardRows: shards are larger where enough of them are left.
+func TestShardRows(t *testing.T) {
+	for _, c := range []struct{ batch, rows int }{{1, 16}, {256, 16}, {480, 16}, {481, 32}, {512, 32}, {960, 32}, {961, 64}, {1000, 64}, {100000, 64}} {
+		if got := ShardRows(c.batch); got != c.rows {
+			t.Errorf("batch %d: shards of %d trials, want %d", c.batch, got, c.rows)
 		}
 	}
 }

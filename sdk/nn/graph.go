@@ -15,6 +15,8 @@ import (
 type Config[F kernel.Float] struct {
 	// Rows is the number of trials in a run, at least 1.
 	Rows int
+	// ShardRows is the number of trials that a sequence takes through at a time, see kernel.SequenceConfig; 0 means kernel.ShardRows.
+	ShardRows int
 	// Threads is the number of goroutines within an operation; 0 means 1. A trainer that shares shards out among workers leaves it at 1.
 	Threads int
 	// Training switches dropout on and keeps what gradients need.

@@ -34,7 +34,7 @@ type Packed[F kernel.Float] struct {
 
 // sequence is the weights of an operation.
 func (p *Packed[F]) sequence(k sequenceKey) *kernel.Packed[F] {
-	k.config.B, k.config.T = 0, 0
+	k.config.B, k.config.T, k.config.ShardRows = 0, 0, 0
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sequences == nil {
@@ -48,7 +48,7 @@ func (p *Packed[F]) sequence(k sequenceKey) *kernel.Packed[F] {
 
 // sequence returns a plan for at least c.B trials. A tape belongs to one operation, and so do weights that are shared: plans with either are told apart by the slot.
 func (m *Memory[F]) sequence(slot int, c kernel.SequenceConfig, shared bool) (*kernel.Sequence[F], error) {
-	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
+	c.B = padded(c.B, max(c.ShardRows, kernel.ShardRows))
 	k := sequenceKey{c, slot, shared}
 	if c.Inference && !shared {
 		k.slot = 0
@@ -72,7 +72,7 @@ func (m *Memory[F]) sequence(slot int, c kernel.SequenceConfig, shared bool) (*k
 }
 
 func (m *Memory[F]) linear(c kernel.LinearConfig) (*kernel.Linear[F], error) {
-	c.B = (c.B + kernel.ShardRows - 1) / kernel.ShardRows * kernel.ShardRows
+	c.B = padded(c.B, kernel.ShardRows)
 	if p, ok := m.linears[c]; ok {
 		return p, nil
 	}
@@ -86,6 +86,9 @@ func (m *Memory[F]) linear(c kernel.LinearConfig) (*kernel.Linear[F], error) {
 	m.linears[c] = p
 	return p, nil
 }
+
+// padded is the number of trials of a plan: graphs whose last shard is not whole share it with those of whole shards.
+func padded(rows, each int) int { return kernel.ShardCount(rows, each) * each }
 
 // array returns n elements for the slot. Graphs that ask for less share them.
 func (m *Memory[F]) array(slot, n int) []F {

@@ -270,7 +270,7 @@ func (s *sequenceState[F]) plan(x *Node, dirs []CellWeights, initial []*Node) er
 			s.args = append(s.args, argument[F]{node: h0, dir: d, kind: argInitial})
 		}
 		c := s.cell
-		c.B, c.Reverse, c.Threads, c.Inference = g.config.Rows, d == 1, g.threads(), !g.config.Training
+		c.B, c.ShardRows, c.Reverse, c.Threads, c.Inference = g.config.Rows, g.config.ShardRows, d == 1, g.threads(), !g.config.Training
 		p, err := g.memory.sequence(g.slot(), c, shared)
 		if err != nil {
 			return err

@@ -3,7 +3,7 @@
 // streams of blocks, and dynamics.
 //
 // A [Network] is written down once, as parameters and a function that builds it on a graph (package nn). Fit makes one graph of
-// kernel.ShardRows trials for each worker and takes every shard of a batch forward and back; shards' gradients are added in their order, so that the
+// kernel.ShardRows trials (in closed loop link.ShardRows) for each worker and takes every shard of a batch forward and back; shards' gradients are added in their order, so that the
 // result is the same to the bit for any number of threads. All random numbers are functions of the seed, their purpose, the epoch and the trial's number, so a
 // training that was interrupted and resumed ends with the same bytes as one that was not.
 package train

@@ -18,9 +18,9 @@ type gathered[F kernel.Float] struct {
 	recorded []tensor.Set
 }
 
-// newGathered makes room for results of n trials.
-func newGathered[F kernel.Float](results []Result, n int) *gathered[F] {
-	g := &gathered[F]{arrays: make([][]F, len(results)), recorded: make([]tensor.Set, kernel.ShardCount(n))}
+// newGathered makes room for results of n trials, in shards of each.
+func newGathered[F kernel.Float](results []Result, n, each int) *gathered[F] {
+	g := &gathered[F]{arrays: make([][]F, len(results)), recorded: make([]tensor.Set, kernel.ShardCount(n, each))}
 	for i, res := range results {
 		shape := slices.Clone([]int(res.Node.Shape()))
 		shape[0] = n

@@ -22,8 +22,9 @@ type Footprint struct {
 	// In and Out are a trial as it comes into and out of a rollout, BlockTrials how many come at once, at most.
 	In, Out     int64
 	BlockTrials int
-	// Distant says that a closed-loop task is in another process: then more shards than threads are taken up at once, see link.Workers.
-	Distant bool
+	// Loop says that a task is in closed loop, whose shards may be larger, see link.ShardRows, and Distant that it is in another process besides: then more shards than threads are
+	// taken up at once, see link.Workers.
+	Loop, Distant bool
 }
 
 // workers is the number of shards of that many trials that are taken up at once.
@@ -31,7 +32,15 @@ func (f Footprint) workers(trials, threads int) int {
 	if f.Distant {
 		return link.Workers(trials)
 	}
-	return min(threads, kernel.ShardCount(trials))
+	return min(threads, kernel.ShardCount(trials, f.shardRows(trials)))
+}
+
+// shardRows is the number of trials in the shards of that many.
+func (f Footprint) shardRows(trials int) int {
+	if f.Loop {
+		return link.ShardRows(trials)
+	}
+	return kernel.ShardRows
 }
 
 // BlockBytes is the size of the blocks that the host reads data sets in, and that built-in tasks do not pass unless one trial does.
@@ -57,7 +66,15 @@ func (f Footprint) Bytes(threads int) int64 {
 		batch = min(batch, f.TrainTrials)
 	}
 	workers, validating := f.workers(batch, threads), f.workers(f.ValidTrials, threads)
-	rows := func(n int) int { return min(max(1, n), kernel.ShardRows) }
+	rows := func(n int) int { return min(max(1, n), f.shardRows(n)) }
+
+	// The last batch of an epoch may have shards of another size, and then plans of its own.
+	var rest int64
+	if batch > 0 {
+		if n := f.TrainTrials % batch; n > 0 && f.shardRows(n) != f.shardRows(batch) {
+			rest = times(f.Training(rows(n)), int64(f.workers(n, threads)))
+		}
+	}
 
 	data := times(f.Trial, tensor.Total(int64(f.TrainTrials), int64(f.ValidTrials)))
 	if f.Fresh {
@@ -69,7 +86,7 @@ func (f Footprint) Bytes(threads int) int64 {
 		data, min(data, max(garbage, data/10)),
 		times(f.Weights, int64(10+2*workers)),
 		times(f.Judged, int64(f.ValidTrials)),
-		times(f.Training(rows(batch)), int64(workers)),
+		times(f.Training(rows(batch)), int64(workers)), rest,
 		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
 	)
 	block := int64(f.BlockTrials)

@@ -67,8 +67,8 @@ type worker[F kernel.Float] struct {
 }
 
 type programKey struct {
-	rows     int
-	training bool
+	rows, shardRows int
+	training        bool
 }
 
 type program[F kernel.Float] struct {
@@ -98,13 +98,22 @@ func workers(l *link.Link, batch, threads int) int {
 	if l != nil {
 		return l.Workers(batch)
 	}
-	return min(threads, kernel.ShardCount(batch))
+	return min(threads, kernel.ShardCount(batch, shardRows(l, batch)))
+}
+
+// shardRows is the number of trials in the shards of a batch.
+func shardRows(l *link.Link, batch int) int {
+	if l != nil {
+		return link.ShardRows(batch)
+	}
+	return kernel.ShardRows
 }
 
 // prepare builds what a batch needs and is not yet there, in one goroutine.
 func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
-	sizes := []int{kernel.ShardRows, batch % kernel.ShardRows}
-	if batch < kernel.ShardRows {
+	each := shardRows(r.link, batch)
+	sizes := []int{each, batch % each}
+	if batch < each {
 		sizes[0] = 0
 	}
 	for len(r.workers) < r.workersFor(batch) {
@@ -112,11 +121,11 @@ func (r *Runner[F]) prepare(d *Data[F], batch int, training bool) error {
 	}
 	for _, w := range r.workers[:r.workersFor(batch)] {
 		for _, rows := range sizes {
-			k := programKey{rows, training}
+			k := programKey{rows, each, training}
 			if rows == 0 || w.programs[k] != nil {
 				continue
 			}
-			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, Training: training, Memory: &w.memory})
+			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, ShardRows: each, Training: training, Memory: &w.memory})
 			p, err := r.net.Build(g, d)
 			if err != nil {
 				return err
@@ -149,7 +158,8 @@ func (r *Runner[F]) Judge(d *Data[F], rows []int, p nn.Pass) (loss float64, term
 	if err := r.prepare(d, len(rows), false); err != nil {
 		return 0, nil, nil, err
 	}
-	g := newGathered[F](r.workers[0].programs[programKey{min(len(rows), kernel.ShardRows), false}].Judged, len(rows))
+	each := shardRows(r.link, len(rows))
+	g := newGathered[F](r.workers[0].programs[programKey{min(len(rows), each), each, false}].Judged, len(rows), each)
 	if loss, terms, err = r.run(d, rows, p, nil, g); err != nil {
 		return 0, nil, nil, err
 	}
@@ -159,15 +169,15 @@ func (r *Runner[F]) Judge(d *Data[F], rows []int, p nn.Pass) (loss float64, term
 
 // run is Run of programs that are there, with what is judged gathered where that is not nil.
 func (r *Runner[F]) run(d *Data[F], rows []int, p nn.Pass, gradient []F, judged *gathered[F]) (loss float64, terms []float64, err error) {
-	training := gradient != nil
+	training, each := gradient != nil, shardRows(r.link, len(rows))
 	p.Batch = len(rows)
 	r.version++
 	p.Weights = r.version
-	parts := make([][]float64, kernel.ShardCount(len(rows)))
+	parts := make([][]float64, kernel.ShardCount(len(rows), each))
 	r.sum.reset(gradient, len(parts))
-	err = kernel.Shards(len(rows), r.workersFor(len(rows)), linked(r.link, func(worker, shard, lo, hi int) error {
+	err = kernel.Shards(len(rows), each, r.workersFor(len(rows)), linked(r.link, func(worker, shard, lo, hi int) error {
 		w := r.workers[worker]
-		prog := w.programs[programKey{hi - lo, training}]
+		prog := w.programs[programKey{hi - lo, each, training}]
 		pass := p
 		pass.Shard = shard
 		w.trials = w.trials[:0]

@@ -95,7 +95,7 @@ type roller[F kernel.Float] struct {
 
 type rollWorker[F kernel.Float] struct {
 	memory   nn.Memory[F]
-	programs map[int]*rollProgram[F]
+	programs map[programKey]*rollProgram[F]
 	trials   []uint64
 	rows     []int
 }
@@ -126,14 +126,16 @@ func (r *roller[F]) prepare(d *Data[F]) error {
 		r.shapes = shapes
 	}
 	for len(r.workers) < workers(r.link, d.Len(), r.threads) {
-		r.workers = append(r.workers, &rollWorker[F]{programs: map[int]*rollProgram[F]{}, memory: nn.Memory[F]{Packed: &r.packed}})
+		r.workers = append(r.workers, &rollWorker[F]{programs: map[programKey]*rollProgram[F]{}, memory: nn.Memory[F]{Packed: &r.packed}})
 	}
+	each := shardRows(r.link, d.Len())
 	for _, w := range r.workers {
-		for _, rows := range []int{min(d.Len(), kernel.ShardRows), d.Len() % kernel.ShardRows} {
-			if rows == 0 || w.programs[rows] != nil {
+		for _, rows := range []int{min(d.Len(), each), d.Len() % each} {
+			k := programKey{rows, each, false}
+			if rows == 0 || w.programs[k] != nil {
 				continue
 			}
-			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, Memory: &w.memory})
+			g := nn.NewGraph(r.net.Params(), nn.Config[F]{Rows: rows, ShardRows: each, Memory: &w.memory})
 			p, err := r.net.BuildRollout(g, d)
 			if err == nil {
 				err = g.Compile()
@@ -141,7 +143,7 @@ func (r *roller[F]) prepare(d *Data[F]) error {
 			if err != nil {
 				return err
 			}
-			w.programs[rows] = &rollProgram[F]{g, p}
+			w.programs[k] = &rollProgram[F]{g, p}
 		}
 	}
 	return nil
@@ -157,13 +159,14 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 	}
 	out := tensor.Block{Trials: slices.Clone(b.Trials)}
 	n := d.Len()
-	results := newGathered[F](r.workers[0].programs[min(n, kernel.ShardRows)].Results, n)
-	err = integration(kernel.Shards(n, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
+	each := shardRows(r.link, n)
+	results := newGathered[F](r.workers[0].programs[programKey{min(n, each), each, false}].Results, n, each)
+	err = integration(kernel.Shards(n, each, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		w := r.workers[worker]
-		prog := w.programs[hi-lo]
+		prog := w.programs[programKey{hi - lo, each, false}]
 		w.trials, w.rows = w.trials[:0], w.rows[:0]
 		for row := lo; row < hi; row++ {
 			w.trials, w.rows = append(w.trials, d.Trials[row]), append(w.rows, row)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	version = "1.0.1"
+	version = "1.0.2"
 	source  = "Cho et al. 2014; Versteeg et al. 2025"
 )
 

@@ -21,7 +21,7 @@ type Params struct {
 
 // Factory returns leaky-rnn.
 func Factory() model.Factory {
-	return recurrent.Factory("leaky-rnn", "1.0.1", "Task-trained leaky network of tanh units, read out before each step.",
+	return recurrent.Factory("leaky-rnn", "1.0.2", "Task-trained leaky network of tanh units, read out before each step.",
 		"Driscoll et al. 2022; Versteeg et al. 2025", Design[float32], "hidden")
 }
 

@@ -34,7 +34,7 @@ func (p Params) Problems() []param.Problem {
 
 // Factory returns low-rank-rnn.
 func Factory() model.Factory {
-	return recurrent.Factory("low-rank-rnn", "1.0.1", "Task-trained leaky network with connectivity of low rank and, where wanted, a fixed random one; read out of the units' tanh.",
+	return recurrent.Factory("low-rank-rnn", "1.0.2", "Task-trained leaky network with connectivity of low rank and, where wanted, a fixed random one; read out of the units' tanh.",
 		"Mastrogiuseppe & Ostojic 2018", Design[float32], "hidden", "rank")
 }
 

@@ -19,7 +19,7 @@ type Params struct {
 
 // Factory returns lstm.
 func Factory() model.Factory {
-	return recurrent.Factory("lstm", "1.0.1", "Task-trained LSTM with a learned initial state and a linear readout.", "Hochreiter & Schmidhuber 1997",
+	return recurrent.Factory("lstm", "1.0.2", "Task-trained LSTM with a learned initial state and a linear readout.", "Hochreiter & Schmidhuber 1997",
 		Design[float32], "hidden")
 }
 

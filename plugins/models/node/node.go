@@ -27,7 +27,7 @@ func (p Params) Problems() []param.Problem { return p.Integration.Problems(p.Rec
 
 // Factory returns node.
 func Factory() model.Factory {
-	return recurrent.Factory("node", "1.0.1", "Task-trained neural ordinary differential equation with a learned initial state and a linear readout.",
+	return recurrent.Factory("node", "1.0.2", "Task-trained neural ordinary differential equation with a learned initial state and a linear readout.",
 		"Chen et al. 2018; Versteeg et al. 2025", Design[float32], "latent", "hidden", "layers", "substeps")
 }
 

@@ -81,7 +81,7 @@ func Memory(cell nn.Cell[float32], s task.Spec, distant bool, batch, recompute i
 		Weights:  tensor.Elements(size, int(tensor.Total(cell.Weights(s.Inputs), tensor.Elements(s.Outputs, units+1), int64(units)))),
 		Training: rows(tensor.Total(forward, backward), true), Validation: rows(forward, false), Rolling: rows(rolling, false),
 		Trial: trial, Fresh: s.FreshNoise, TrainTrials: s.TrainTrials, ValidTrials: s.ValidTrials, Batch: batch,
-		In: in, Out: out, Distant: distant && s.Loop != nil,
+		In: in, Out: out, Loop: s.Loop != nil, Distant: distant && s.Loop != nil,
 	}
 	if scored {
 		f.Judged = row(s.Outputs)

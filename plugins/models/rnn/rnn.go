@@ -21,7 +21,7 @@ type Params struct {
 
 // Factory returns vanilla-rnn.
 func Factory() model.Factory {
-	return recurrent.Factory("vanilla-rnn", "1.0.1", "Task-trained network of tanh or rectified units with a learned initial state and a linear readout.",
+	return recurrent.Factory("vanilla-rnn", "1.0.2", "Task-trained network of tanh or rectified units with a learned initial state and a linear readout.",
 		"Elman 1990; Versteeg et al. 2025", Design[float32], "hidden")
 }
 

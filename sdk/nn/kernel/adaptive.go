@@ -46,11 +46,11 @@ func (g *Sequence[F]) integrated() error {
 	if !g.cfg.Dopri5 || g.cfg.Cell != CellNODE {
 		return nil
 	}
-	for n, s := range unsafe.Slice(g.plan.sh, ShardCount(g.in.B)) {
+	for n, s := range unsafe.Slice(g.plan.sh, ShardCount(g.in.B, g.cfg.shardRows())) {
 		if s.failed == 0 {
 			continue
 		}
-		row := n*ShardRows + int(s.failed_row)
+		row := n*g.cfg.shardRows() + int(s.failed_row)
 		e := &IntegrationError{Trial: uint64(row), Bin: int(s.failed_step), MaxSteps: g.cfg.maxSteps(), Backward: s.failed_back != 0, Err: ErrSteps}
 		if s.failed == C.CTDB_NOT_FINITE {
 			e.Err = ErrNotFinite

@@ -5,7 +5,7 @@
 // PyTorch's shapes and gate order (reset, update, new). An argument that is nil is not wanted (an output, a gradient) or zero (a
 // cotangent, a bias, an initial state).
 //
-// A batch is cut into shards of ShardRows trials, whatever the number of threads. Sums over trials are taken within a shard first
+// A batch is cut into shards of ShardRows trials (or what SequenceConfig.ShardRows says), whatever the number of threads. Sums over trials are taken within a shard first
 // and then over shards in their order, so results are the same to the bit for any number of threads. What a trial gets never
 // depends on the trials beside it: outputs, states, noise and the gradients of inputs are the same to the bit however a batch is split.
 // Gradients of weights are those of the whole batch if it is split at multiples of ShardRows and the parts are added one after the other

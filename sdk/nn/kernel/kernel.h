@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CTDB_SHARD_ROWS = 16, CTDB_FLUSH = 4 }; // rows of a shard; bins between two updates of the weights' gradients
+// Rows of a shard, by default and at most; bins between two updates of the weights' gradients where a shard has the default, fewer where it has more.
+enum { CTDB_SHARD_ROWS = 16, CTDB_MAX_SHARD_ROWS = 64, CTDB_FLUSH = 4 };
 
 typedef struct ctdb_ops ctdb_ops;
 
@@ -23,6 +24,7 @@ enum { CTDB_TOO_MANY = 1, CTDB_NOT_FINITE };
 // What a plan is made for.
 typedef struct {
 	int cell, B, T, I, H, O, reverse, inference;
+	int rows;          // of a shard: CTDB_SHARD_ROWS, or that times 2 or 4, at most CTDB_MAX_SHARD_ROWS
 	double gamma;      // leak of the leaky cells
 	int layers, width; // of CTDB_NODE: maps, and units of the hidden ones; of CTDB_LOW_RANK 2 and the rank
 	int full;          // CTDB_LOW_RANK has a connectivity of full rank besides
@@ -38,7 +40,7 @@ typedef struct {
 	int segment;       // steps of a segment, whose tape is made again on the way back, a multiple of CTDB_FLUSH; 0 keeps the tape of all
 } ctdb_shape;
 
-// One shard's memory: the tape, then scratch. k is a step, rp the rows rounded up to whole tiles, Hp the padded units, F = CTDB_FLUSH.
+// One shard's memory: the tape, then scratch. k is a step, rp the rows rounded up to whole tiles, Hp the padded units, F the plan's flush.
 typedef struct {
 	int rows, rp;
 	int steps;      // steps forward taken so far
@@ -73,7 +75,7 @@ typedef struct {
 	// of its step, that of the rows at work, what is left of the bin, and the gradient's unit (rp); the accepted steps of a bin: states [max_steps][rp][Hp], lengths [max_steps][rp]
 	void *ax, *adh, *ay, *ak, *ah, *ahc, *aleft, *aunit, *starts, *taken;
 	// the rows at work, whether they go on, and of each row the steps tried and accepted, and whether the last one was rejected
-	int arow[CTDB_SHARD_ROWS], agoes[CTDB_SHARD_ROWS], tried[CTDB_SHARD_ROWS], count[CTDB_SHARD_ROWS], rejected[CTDB_SHARD_ROWS];
+	int arow[CTDB_MAX_SHARD_ROWS], agoes[CTDB_MAX_SHARD_ROWS], tried[CTDB_MAX_SHARD_ROWS], count[CTDB_MAX_SHARD_ROWS], rejected[CTDB_MAX_SHARD_ROWS];
 	int failed, failed_row, failed_step, failed_back; // CTDB_TOO_MANY or CTDB_NOT_FINITE, where, and whether on the way back
 } ctdb_shard;
 
@@ -87,6 +89,7 @@ typedef struct {
 	const ctdb_ops *ops;
 	ctdb_shape s;
 	int shards;
+	int flush; // bins between two updates of the weights' gradients
 	int gates; // blocks of H rows of the weights
 	int parts; // gradients of a unit before its gates
 	int saved; // numbers of a unit on the tape

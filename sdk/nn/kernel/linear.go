@@ -53,18 +53,18 @@ func NewLinear[F Float](c LinearConfig) (*Linear[F], error) {
 		}
 	}
 	// The gradients of each shard are kept: 2^33 of them are more than any machine that this is meant for.
-	if float64(c.B)*float64(c.T)*float64(max(c.In, c.Out)) > maxElements || float64(ShardCount(c.B))*float64(c.In)*float64(c.Out) > 1<<33 {
+	if float64(c.B)*float64(c.T)*float64(max(c.In, c.Out)) > maxElements || float64(ShardCount(c.B, ShardRows))*float64(c.In)*float64(c.Out) > 1<<33 {
 		return nil, fmt.Errorf("kernel: linear: B %d, T %d, In %d, Out %d: beyond any memory", c.B, c.T, c.In, c.Out)
 	}
 	ops, err := operations[F](c.Variant)
 	if err != nil {
 		return nil, err
 	}
-	plan := C.ctdb_linear_new(ops, C.int(c.In), C.int(c.Out), C.int(max(1, min(c.Threads, ShardCount(c.B)))))
+	plan := C.ctdb_linear_new(ops, C.int(c.In), C.int(c.Out), C.int(max(1, min(c.Threads, ShardCount(c.B, ShardRows)))))
 	if plan == nil {
 		return nil, fmt.Errorf("kernel: linear: In %d, Out %d: no memory for the plan", c.In, c.Out)
 	}
-	n := ShardCount(c.B)
+	n := ShardCount(c.B, ShardRows)
 	l := &Linear[F]{cfg: c, plan: plan, gw: make([]F, n*c.In*c.Out), gb: make([]F, n*c.Out)}
 	l.cleanup = runtime.AddCleanup(l, func(p *C.ctdb_linear) { C.ctdb_linear_free(p) }, plan)
 	return l, nil
@@ -93,7 +93,7 @@ func (l *Linear[F]) Forward(b int, x, w, bias, y []F) error {
 	}
 	C.call_linear_pack(l.plan, ptr(w), ptr(bias))
 	t := l.cfg.T
-	err = Shards(b, l.cfg.Threads, func(worker, _, lo, hi int) error {
+	err = Shards(b, ShardRows, l.cfg.Threads, func(worker, _, lo, hi int) error {
 		C.call_linear_forward(l.plan, C.int(worker), C.long((hi-lo)*t), ptr(x), C.long(lo*t*l.cfg.In), ptr(y), C.long(lo*t*l.cfg.Out))
 		return nil
 	})
@@ -113,7 +113,7 @@ func (l *Linear[F]) Backward(b int, x, w, cot []F, g LinearGradient[F]) error {
 	}
 	C.call_linear_pack(l.plan, ptr(w), nil)
 	t, size := l.cfg.T, in*out
-	err = Shards(b, l.cfg.Threads, func(worker, s, lo, hi int) error {
+	err = Shards(b, ShardRows, l.cfg.Threads, func(worker, s, lo, hi int) error {
 		var gw, gb []F
 		if g.W != nil {
 			gw = l.gw[s*size : (s+1)*size]
@@ -130,7 +130,7 @@ func (l *Linear[F]) Backward(b int, x, w, cot []F, g LinearGradient[F]) error {
 	if err != nil {
 		return err
 	}
-	for s := range ShardCount(b) {
+	for s := range ShardCount(b, ShardRows) {
 		add := g.Add || s > 0
 		if g.W != nil {
 			err = errors.Join(err, Sum(g.W, add, l.gw[s*size:(s+1)*size]))

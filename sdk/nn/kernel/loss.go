@@ -41,7 +41,7 @@ func (s Shape) check(op string) error {
 func (s Shape) perTrial(f func(trial int) float64) float64 {
 	values := make([]float64, s.B)
 	// f cannot fail, and rows is not negative.
-	_ = Shards(s.B, s.Threads, func(_, _, lo, hi int) error {
+	_ = Shards(s.B, ShardRows, s.Threads, func(_, _, lo, hi int) error {
 		for b := lo; b < hi; b++ {
 			values[b] = f(b)
 		}

@@ -86,7 +86,7 @@ func TestLossErrors(t *testing.T) {
 		t.Error("a variant that is not there")
 	}
 	boom := errors.New("boom")
-	if err := Shards(100, 3, func(_, s, _, _ int) error {
+	if err := Shards(100, ShardRows, 3, func(_, s, _, _ int) error {
 		if s == 2 {
 			return boom
 		}
@@ -105,7 +105,7 @@ func TestShardsPanic(t *testing.T) {
 					t.Errorf("%d threads: no panic", threads)
 				}
 			}()
-			_ = Shards(10*ShardRows, threads, func(int, int, int, int) error { panic("shard") })
+			_ = Shards(10*ShardRows, ShardRows, threads, func(int, int, int, int) error { panic("shard") })
 		}()
 	}
 }

@@ -27,7 +27,7 @@ func (p *Packed[F]) NewSequence(c SequenceConfig) (*Sequence[F], error) { return
 
 // memory is the memory for the weights of a plan that was checked.
 func (p *Packed[F]) memory(c SequenceConfig, ops *C.ctdb_ops, shape *C.ctdb_shape) (*C.ctdb_pack, error) {
-	c.B, c.T, c.Threads, c.Recompute, c.Reverse = 0, 0, 0, 0, false
+	c.B, c.T, c.ShardRows, c.Threads, c.Recompute, c.Reverse = 0, 0, 0, 0, 0, false
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.c == nil {

@@ -37,7 +37,7 @@ func Normals[F Float](s Shape, key uint64, trials []uint64, dst []F) error {
 		return err
 	}
 	ops := fallback[F]()
-	return Shards(s.B, s.Threads, func(_, _, lo, hi int) error {
+	return Shards(s.B, ShardRows, s.Threads, func(_, _, lo, hi int) error {
 		for b := lo; b < hi; b++ {
 			C.call_normals(ops, C.uint64_t(key), C.uint64_t(trialIndex(trials, b)), C.long(s.T), C.long(s.C), ptr(dst), C.long(b*s.T*s.C))
 		}
@@ -57,7 +57,7 @@ func Dropout[F Float](s Shape, key uint64, trials []uint64, p float64, x, y []F)
 		return fmt.Errorf("kernel: dropout: p %v: must be at least 0 and below 1", p)
 	}
 	ops := fallback[F]()
-	return Shards(s.B, s.Threads, func(_, _, lo, hi int) error {
+	return Shards(s.B, ShardRows, s.Threads, func(_, _, lo, hi int) error {
 		for b := lo; b < hi; b++ {
 			C.call_dropout(ops, C.uint64_t(key), C.uint64_t(trialIndex(trials, b)), C.long(s.T), C.long(s.C), C.double(p), ptr(x), ptr(y), C.long(b*s.T*s.C))
 		}

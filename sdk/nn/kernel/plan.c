@@ -63,7 +63,7 @@ static void seq_weights(ctdb_seq *p, arena *a)
 static void seq_shard(const ctdb_seq *p, ctdb_shard *s, int rows, arena *a)
 {
 	const ctdb_shape *q = &p->s;
-	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = CTDB_FLUSH, G = p->gates, P = p->parts;
+	const size_t e = p->ops->size, Hp = p->Hp, rp = up(rows, p->ops->tile), F = p->flush, G = p->gates, P = p->parts;
 	const size_t slots = q->inference ? 1 : q->segment && q->segment < q->T ? q->segment : q->T, segments = q->segment ? (q->T + q->segment - 1) / q->segment : 0, back = q->inference ? 0 : 1, two = q->cell == CTDB_LSTM, low = q->cell == CTDB_LOW_RANK, S = q->stages * q->substeps;
 	s->h = take(a, e * (slots + 1) * rp * Hp);
 	s->c = take(a, (two || low) * e * (slots + 1) * rp * Hp);
@@ -136,15 +136,16 @@ static void seq_sizes(ctdb_seq *p, const ctdb_ops *ops, const ctdb_shape *s)
 	if (s->cell != CTDB_NODE) p->s.stages = p->s.substeps = 0;
 	if (s->cell != CTDB_NODE && s->cell != CTDB_LOW_RANK) p->s.layers = 0;
 	p->gates = units[s->cell][0], p->parts = units[s->cell][1], p->saved = units[s->cell][2];
-	p->shards = (s->B + CTDB_SHARD_ROWS - 1) / CTDB_SHARD_ROWS;
+	p->shards = (s->B + s->rows - 1) / s->rows;
+	p->flush = CTDB_FLUSH * CTDB_SHARD_ROWS / s->rows;
 	p->Hp = up(s->H, ops->pad), p->Ip = up(s->I, ops->pad), p->Iq = up(s->I, 4), p->Op = up(s->O, ops->pad), p->Oq = up(s->O, 4);
 	p->Wp = up(s->width, ops->pad);
 }
 
-static int shard_rows(int B, int s)
+static int shard_rows(const ctdb_shape *p, int s)
 {
-	int left = B - s * CTDB_SHARD_ROWS;
-	return left < CTDB_SHARD_ROWS ? left : CTDB_SHARD_ROWS;
+	int left = p->B - s * p->rows;
+	return left < p->rows ? left : p->rows;
 }
 
 size_t ctdb_seq_bytes(const ctdb_ops *ops, const ctdb_shape *shape)
@@ -156,10 +157,10 @@ size_t ctdb_seq_bytes(const ctdb_ops *ops, const ctdb_shape *shape)
 	seq_weights(&p, &a);
 	size_t weights = a.used;
 	a.used = 0;
-	seq_shard(&p, &s, shard_rows(shape->B, 0), &a);
+	seq_shard(&p, &s, shard_rows(shape, 0), &a);
 	size_t full = a.used;
 	a.used = 0;
-	seq_shard(&p, &s, shard_rows(shape->B, p.shards - 1), &a);
+	seq_shard(&p, &s, shard_rows(shape, p.shards - 1), &a);
 	return weights + full * (p.shards - 1) + a.used;
 }
 
@@ -206,11 +207,11 @@ ctdb_seq *ctdb_seq_new(const ctdb_ops *ops, const ctdb_shape *shape, ctdb_pack *
 	seq_weights(p, &a);
 	for (int i = 0; i < p->shards; i++) {
 		arena b = {0};
-		seq_shard(p, p->sh + i, shard_rows(shape->B, i), &b);
+		seq_shard(p, p->sh + i, shard_rows(shape, i), &b);
 		p->sh[i].mem = b.base = block(b.used);
 		if (!b.base) goto fail;
 		b.used = 0;
-		seq_shard(p, p->sh + i, shard_rows(shape->B, i), &b);
+		seq_shard(p, p->sh + i, shard_rows(shape, i), &b);
 	}
 	return p;
 fail:

@@ -154,7 +154,7 @@ func (g *Sequence[F]) bin(c int, whole bool) rows {
 
 func (g *Sequence[F]) shards(f func(s, rows C.int)) {
 	// f cannot fail.
-	_ = Shards(g.in.B, g.cfg.threads(), func(_, s, lo, hi int) error {
+	_ = Shards(g.in.B, g.cfg.shardRows(), g.cfg.threads(), func(_, s, lo, hi int) error {
 		f(C.int(s), C.int(hi-lo))
 		return nil
 	})
@@ -220,7 +220,7 @@ func (g *Sequence[F]) backward(s C.int, k0, k1 int, y []F, yr rows, states, clea
 // gradients adds up the shards' gradients in their order.
 func (g *Sequence[F]) gradients(grad SequenceGradient[F]) {
 	w := grad.Weights
-	for s := range ShardCount(g.in.B) {
+	for s := range ShardCount(g.in.B, g.cfg.shardRows()) {
 		C.call_seq_gradients(g.plan, C.int(s), ptr(w.Wih), ptr(w.Whh), ptr(w.Bih), ptr(w.Bhh), ptr(w.Wout), ptr(w.Bout), ptr(grad.H0), cBool(g.shared()),
 			cBool(s > 0 || grad.Add))
 		for l, m := range w.Maps {

@@ -76,7 +76,7 @@ static int FN(seq_replay)(ctdb_seq *p, int shard, int k)
 static void FN(seq_begin)(ctdb_seq *p, int shard, int rows, const void *h0_, long h0_row, const void *nz, double sd, uint64_t key, const uint64_t *trials)
 {
 	ctdb_shard *s = p->sh + shard;
-	const int row0 = shard * CTDB_SHARD_ROWS, H = p->s.H;
+	const int row0 = shard * p->s.rows, H = p->s.H;
 	s->rows = rows;
 	s->rp = (rows + MR - 1) / MR * MR;
 	s->steps = s->base = s->failed = 0;
@@ -97,7 +97,7 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 	void *st_, void *cl_, long s_row, long s_bin, const void *nz_, double sd, uint64_t key, const uint64_t *trials)
 {
 	ctdb_shard *s = p->sh + shard;
-	const int T = p->s.T, H = p->s.H, Hp = p->Hp, I = p->s.I, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
+	const int T = p->s.T, H = p->s.H, Hp = p->Hp, I = p->s.I, rp = s->rp, row0 = shard * p->s.rows, before = FN(reads_before)(p);
 	const int low = p->s.cell == CTDB_LOW_RANK;
 	const REAL *x = x_, *nz = nz_;
 	REAL *y = y_, *st = st_, *cl = cl_;
@@ -141,7 +141,7 @@ static void FN(seq_forward)(ctdb_seq *p, int shard, int k0, int k1, const void *
 static void FN(seq_final)(ctdb_seq *p, int shard, void *out_, long row)
 {
 	ctdb_shard *s = p->sh + shard;
-	REAL *out = (REAL *)out_ + shard * CTDB_SHARD_ROWS * row;
+	REAL *out = (REAL *)out_ + shard * p->s.rows * row;
 	FN(scatter)(H_SLOT(p, s, s->steps), p->Hp, s->rows, p->s.H, out, row);
 	if (p->s.cell == CTDB_LSTM) FN(scatter)(C_SLOT(p, s, s->steps), p->Hp, s->rows, p->s.H, out + p->s.H, row);
 }
@@ -149,7 +149,7 @@ static void FN(seq_final)(ctdb_seq *p, int shard, void *out_, long row)
 static void FN(seq_begin_backward)(ctdb_seq *p, int shard, const void *fin_, long row)
 {
 	ctdb_shard *s = p->sh + shard;
-	const REAL *fin = fin_ ? (const REAL *)fin_ + shard * CTDB_SHARD_ROWS * row : 0;
+	const REAL *fin = fin_ ? (const REAL *)fin_ + shard * p->s.rows * row : 0;
 	const size_t Hp = p->Hp, G = p->gates, P = p->parts;
 	__builtin_memset(s->dh, 0, sizeof(REAL) * s->rp * Hp);
 	if (fin) FN(scatter)(fin, row, s->rows, p->s.H, s->dh, Hp);
@@ -208,12 +208,12 @@ static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void 
 	long s_row, long s_bin, int noisy, void *dx_, long x_row, long x_bin)
 {
 	ctdb_shard *s = p->sh + shard;
-	const int H = p->s.H, Hp = p->Hp, O = p->s.O, P = p->parts, rp = s->rp, row0 = shard * CTDB_SHARD_ROWS, before = FN(reads_before)(p);
+	const int H = p->s.H, Hp = p->Hp, O = p->s.O, P = p->parts, rp = s->rp, row0 = shard * p->s.rows, before = FN(reads_before)(p);
 	const int node = p->s.cell == CTDB_NODE, low = p->s.cell == CTDB_LOW_RANK, keep = noisy && O && !before && !low;
 	const REAL *y = y_, *st = st_, *cl = cl_;
 	REAL *dx = dx_, *dh = s->dh, *to = low ? s->df : dh; // where the cotangents of what is read out belong
 	for (int k = k1 - 1; k >= k0; k--) {
-		const int t = p->s.reverse ? p->s.T - 1 - k : k, slot = k % CTDB_FLUSH;
+		const int t = p->s.reverse ? p->s.T - 1 - k : k, slot = k % p->flush;
 		REAL *dg = (REAL *)s->dg + (size_t)slot * rp * P * Hp, *dy = (REAL *)s->dy + (size_t)slot * rp * p->Oq;
 		REAL *clean = keep ? (REAL *)s->cl + (size_t)slot * rp * Hp : 0;
 		if (st) FN(add_rows)(st + row0 * s_row + t * s_bin, s_row, s->rows, H, dh, Hp);
@@ -242,7 +242,7 @@ static void FN(seq_backward)(ctdb_seq *p, int shard, int k0, int k1, const void 
 			FN(scatter)(dxs, p->Ip, s->rows, p->s.I, dx + row0 * x_row + t * x_bin, x_row);
 		}
 		if (slot == 0) {
-			int n = s->steps - k < CTDB_FLUSH ? s->steps - k : CTDB_FLUSH;
+			int n = s->steps - k < p->flush ? s->steps - k : p->flush;
 			FN(seq_flush)(p, s, k, n, O > 0, keep ? s->cl : 0);
 		}
 	}
@@ -269,7 +269,7 @@ static void FN(seq_gradients)(ctdb_seq *p, int shard, void *wih_, void *whh_, vo
 	for (int c = 0; h0 && c < states; c++) {
 		const REAL *d = c ? s->dc : s->dh;
 		if (!shared) {
-			FN(scatter)(d, Hp, s->rows, H, h0 + ((long)shard * CTDB_SHARD_ROWS * states + c) * H, (long)states * H);
+			FN(scatter)(d, Hp, s->rows, H, h0 + ((long)shard * p->s.rows * states + c) * H, (long)states * H);
 			continue;
 		}
 		for (int j = 0; j < H; j++) {

@@ -16,6 +16,8 @@ var oddShapes = []SequenceConfig{
 	{B: 5, T: 9, I: 1, H: 100, O: 128},
 	{B: 256, T: 3, I: 3, H: 5, O: 1},
 	{B: 8, T: 5, I: 17, H: 48, O: 33, Reverse: true},
+	{B: 100, T: 7, I: 3, H: 20, O: 2, ShardRows: 64},
+	{B: 70, T: 6, I: 2, H: 17, O: 1, ShardRows: 32},
 }
 
 func TestGRUAgainstReference(t *testing.T) {
@@ -81,11 +83,17 @@ func TestGRUThreadsToTheBit(t *testing.T) {
 		c := SequenceConfig{B: 170, T: 9, I: 3, H: 20, O: 3, Variant: variant, Threads: 1}
 		k := newCase[float32](c, 3)
 		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
-		o1, g1 := k.run(t, c)
-		for _, threads := range []int{2, 3} {
-			c.Threads = threads
-			o2, g2 := k.run(t, c)
-			compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, name, got, want) })
+		o0, g0 := k.run(t, c)
+		for _, rows := range []int{ShardRows, 2 * ShardRows, MaxShardRows} {
+			c.ShardRows, c.Threads = rows, 1
+			o1, g1 := k.run(t, c)
+			// What is a trial's own does not depend on its shard.
+			compare(o1, o0, SequenceGradient[float32]{X: g1.X, H0: g1.H0}, SequenceGradient[float32]{X: g0.X, H0: g0.H0}, func(name string, got, want []float32) { same(t, name, got, want) })
+			for _, threads := range []int{2, 3} {
+				c.Threads = threads
+				o2, g2 := k.run(t, c)
+				compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, name, got, want) })
+			}
 		}
 	})
 }
@@ -280,7 +288,7 @@ func TestGRUSaturated(t *testing.T) {
 
 func TestGRUErrors(t *testing.T) {
 	var shape *ShapeError
-	for _, c := range []SequenceConfig{{}, {B: 1, T: 0, H: 1}, {B: 1, T: 1, H: -3}, {B: 1, T: 1, H: 1, I: -1}, {B: 1, T: 1, H: 1, Threads: -1}, {B: 1 << 40, T: 1, H: 1}} {
+	for _, c := range []SequenceConfig{{}, {B: 1, T: 0, H: 1}, {B: 1, T: 1, H: -3}, {B: 1, T: 1, H: 1, I: -1}, {B: 1, T: 1, H: 1, Threads: -1}, {B: 1, T: 1, H: 1, ShardRows: 48}, {B: 1, T: 1, H: 1, ShardRows: -16}, {B: 1, T: 1, H: 1, ShardRows: 128}, {B: 1 << 40, T: 1, H: 1}} {
 		if _, err := NewSequence[float32](c); !errors.As(err, &shape) {
 			t.Errorf("%v: %v", c, err)
 		}

@@ -128,6 +128,9 @@ type SequenceConfig struct {
 	// than 103.9, for about a third more time (on a machine that was busy otherwise).
 	Recompute int
 
+	// ShardRows is the number of trials that are taken through at a time, [ShardRows], two or four times as many; 0 means the first. Sums over trials depend on it, in the last digits.
+	ShardRows int
+
 	Reverse   bool   // walks from bin T-1 to bin 0: the second direction of a bidirectional network
 	Threads   int    // goroutines that pull shards; 0 means 1
 	Inference bool   // keep no tape: forward calls only, in memory that does not grow with T
@@ -252,6 +255,9 @@ func (c SequenceConfig) check() error {
 		got, min int
 	}
 	fields := []field{{"B", c.B, 1}, {"T", c.T, 1}, {"I", c.I, 0}, {"H", c.H, 1}, {"O", c.O, 0}, {"Threads", c.Threads, 0}, {"Recompute", c.Recompute, 0}}
+	if n := c.shardRows(); n != ShardRows && n != 2*ShardRows && n != MaxShardRows {
+		return &ShapeError{"sequence", "ShardRows", n, fmt.Sprintf("0, %d, %d or %d", ShardRows, 2*ShardRows, MaxShardRows)}
+	}
 	width, stages := 0, 1
 	switch c.Cell {
 	case CellLeaky, CellLeakyCompat, CellLowRank:
@@ -288,7 +294,7 @@ func (c SequenceConfig) check() error {
 				}
 			}
 			// One step's stages, and the states that the steps of a bin begin at.
-			if per := float64(ShardRows) * (float64(c.maxSteps())*float64(c.H+17) + 7*float64(3*width)); per > maxElements {
+			if per := float64(c.shardRows()) * (float64(c.maxSteps())*float64(c.H+17) + 7*float64(3*width)); per > maxElements {
 				return fmt.Errorf("kernel: %s: beyond any memory", c)
 			}
 			width = 0
@@ -304,7 +310,7 @@ func (c SequenceConfig) check() error {
 			return &ShapeError{"sequence", f.name, f.got, "at most 2^30"}
 		}
 	}
-	if per := float64(c.B+ShardRows) * float64(c.T+1) * (float64(7*(c.H+16)+c.I+16+c.O) + float64(stages)*float64(2*(c.H+16)+width+16*c.Layers)); per > maxElements {
+	if per := float64(c.B+c.shardRows()) * float64(c.T+1) * (float64(7*(c.H+16)+c.I+16+c.O) + float64(stages)*float64(2*(c.H+16)+width+16*c.Layers)); per > maxElements {
 		return fmt.Errorf("kernel: %s: beyond any memory", c)
 	}
 	return nil
@@ -327,7 +333,7 @@ func (c SequenceConfig) String() string {
 
 // shape is the plan's shape as C takes it.
 func (c SequenceConfig) shape() C.ctdb_shape {
-	s := C.ctdb_shape{cell: C.int(c.Cell), B: C.int(c.B), T: C.int(c.T), I: C.int(c.I), H: C.int(c.H), O: C.int(c.O), reverse: cBool(c.Reverse),
+	s := C.ctdb_shape{cell: C.int(c.Cell), B: C.int(c.B), T: C.int(c.T), I: C.int(c.I), H: C.int(c.H), O: C.int(c.O), rows: C.int(c.shardRows()), reverse: cBool(c.Reverse),
 		inference: cBool(c.Inference), gamma: C.double(c.Gamma), segment: C.int(c.segment())}
 	if c.Cell == CellNODE {
 		s.layers, s.width, s.tanh_net, s.dt = C.int(c.Layers), C.int(c.Width), cBool(c.TanhNet), C.double(c.DT)
@@ -358,6 +364,13 @@ func (c SequenceConfig) segment() int {
 }
 
 func (c SequenceConfig) threads() int { return max(1, c.Threads) }
+
+func (c SequenceConfig) shardRows() int {
+	if c.ShardRows == 0 {
+		return ShardRows
+	}
+	return c.ShardRows
+}
 
 func (c SequenceConfig) maxSteps() int {
 	if c.MaxSteps == 0 {

@@ -11,21 +11,27 @@ import (
 	"sync/atomic"
 )
 
-// ShardRows is how many trials, 16, one worker takes through a sequence at a time. Sums over trials depend on it, in the last digits. A shard of twice as many takes twice as long: a
-// smaller one has less memory, and leaves threads that are done less to wait for.
+// ShardRows is how many trials, 16, one worker takes through a sequence at a time unless it is told otherwise. Sums over trials depend on it, in the last digits. A shard of twice as
+// many takes twice as long: a smaller one has less memory, and leaves threads that are done less to wait for.
 const ShardRows = C.CTDB_SHARD_ROWS
 
-// Shards cuts rows trials into shards of ShardRows (the last may be shorter) and calls f for each: shard s holds the rows lo to hi-1. At
+// MaxShardRows is how many trials, 64, a shard may have. Larger ones are for closed loops, where there is something to do between the bins of each, see SequenceConfig.ShardRows.
+const MaxShardRows = C.CTDB_MAX_SHARD_ROWS
+
+// Shards cuts rows trials into shards of each trials (the last may be shorter) and calls f for each: shard s holds the rows lo to hi-1. At
 // most threads goroutines (at least 1) pull shards, each with its own worker number below threads, so a worker may own memory. After an
 // error no further shards are started; the errors are joined. A panic in f reaches the caller's goroutine, which may recover from it: on a
 // goroutine of its own it would end the process.
-func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
+func Shards(rows, each, threads int, f func(worker, shard, lo, hi int) error) error {
 	if rows < 0 {
 		return &ShapeError{"shards", "rows", rows, "at least 0"}
 	}
-	n := ShardCount(rows)
+	if each < 1 {
+		return &ShapeError{"shards", "each", each, "at least 1"}
+	}
+	n := ShardCount(rows, each)
 	call := func(worker, s int) error {
-		return f(worker, s, s*ShardRows, min(rows, (s+1)*ShardRows))
+		return f(worker, s, s*each, min(rows, (s+1)*each))
 	}
 	threads = min(threads, n)
 	if threads <= 1 {
@@ -71,8 +77,8 @@ func Shards(rows, threads int, f func(worker, shard, lo, hi int) error) error {
 	return errors.Join(errs...)
 }
 
-// ShardCount is the number of shards of a batch.
-func ShardCount(rows int) int { return (rows + ShardRows - 1) / ShardRows }
+// ShardCount is the number of shards of each trials that a batch is cut into.
+func ShardCount(rows, each int) int { return (rows + each - 1) / each }
 
 // Sum writes the sum of parts, taken in their order, to dst, or adds it to dst one part after the other if add.
 func Sum[F Float](dst []F, add bool, parts ...[]F) error {

@@ -110,12 +110,12 @@ func (c Case) Bytes(threads int) (uint64, error) {
 		return 0, err
 	}
 	s := c.Sequence
-	n := float64(c.size())*float64(4+kernel.ShardCount(s.B)) + float64(s.B)*(float64(s.T)*float64(s.I)+float64(c.perTrial()))
+	n := float64(c.size())*float64(4+kernel.ShardCount(s.B, kernel.ShardRows)) + float64(s.B)*(float64(s.T)*float64(s.I)+float64(c.perTrial()))
 	one, err := kernel.SequenceBytes[float32](c.plan(0))
 	if err != nil {
 		return 0, err
 	}
-	workers := float64(min(max(1, threads), kernel.ShardCount(s.B)))
+	workers := float64(min(max(1, threads), kernel.ShardCount(s.B, kernel.ShardRows)))
 	total := 4*n + workers*(float64(c.directions())*float64(one)+4*kernel.ShardRows*float64(c.perTrial()+4*s.H))
 	if total > math.MaxInt64 {
 		return 0, fmt.Errorf("steptime: case %s: beyond any memory", c.Name())
@@ -142,7 +142,7 @@ func New(c Case, threads int) (*Step, error) {
 	}
 	n := c.size()
 	s := &Step{c: c, x: normal(q.B * q.T * q.I), want: normal(q.B * c.perTrial()), params: make([]float32, 0, n), m: make([]float32, n), v: make([]float32, n),
-		grad: make([]float32, n), losses: make([]float64, kernel.ShardCount(q.B))}
+		grad: make([]float32, n), losses: make([]float64, kernel.ShardCount(q.B, kernel.ShardRows))}
 	c.weights(func(n, args int) []float32 {
 		bound := 1 / math.Sqrt(float64(args))
 		for range n {
@@ -197,7 +197,7 @@ func (s *Step) Run(threads int) (float64, error) {
 func (s *Step) gradient(threads int) (float64, error) {
 	c := s.c
 	params := c.of(s.params)
-	err := kernel.Shards(c.Sequence.B, min(threads, len(s.workers)), func(at, shard, lo, hi int) error {
+	err := kernel.Shards(c.Sequence.B, kernel.ShardRows, min(threads, len(s.workers)), func(at, shard, lo, hi int) error {
 		var err error
 		s.losses[shard], err = s.workers[at].run(c, params, s.x[lo*c.Sequence.T*c.Sequence.I:hi*c.Sequence.T*c.Sequence.I], s.want[lo*c.perTrial():hi*c.perTrial()], c.of(s.grads[shard]), hi-lo)
 		return err
