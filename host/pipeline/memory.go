@@ -38,7 +38,7 @@ func memoryLimit(given int64) limit {
 func (l limit) exceeded(bytes int64) bool { return l.bytes > 0 && bytes > l.bytes }
 
 // ErrMemory is wrapped where a plugin may use less memory than it takes to ask it.
-var ErrMemory = errors.New("pipeline")
+var ErrMemory = errors.New("too little memory")
 
 // tooLittle is an error of the time before anything starts: where a plugin was killed because of the limit, it says that no stage is to blame, and no batch or model.
 func (l limit) tooLittle(err error) error {
@@ -94,7 +94,9 @@ func (v *validation) affordable(m stageMemory) bool {
 			}
 		}
 	}
-	if len(most.params) > 0 {
+	if len(most.params) == 0 {
+		p.Hint = "the number of its trials and their length decide: fewer or shorter ones need less"
+	} else {
 		p.Path = most.params[0]
 		p.Hint = "it depends on " + strings.Join(most.params, ", ")
 		// A model's part is also that of the trials that it holds, whose number and length are the task's.

@@ -48,4 +48,9 @@ func TestMemoryNamesAllParts(t *testing.T) {
 		!strings.Contains(v.problems[0].Message, "5.0 GiB of it for model/gru") {
 		t.Errorf("problems %q", v.problems)
 	}
+	// Where no parameter has a part in it, the trials are what there is too much of.
+	v.problems, m.parts[0].params = nil, nil
+	if v.affordable(m) || len(v.problems) != 1 || !strings.HasPrefix(v.problems[0].Hint, "the number of its trials and their length decide") {
+		t.Errorf("problems %q", v.problems)
+	}
 }

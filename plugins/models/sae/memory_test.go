@@ -125,3 +125,19 @@ func TestNODEProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryOfManyTrials: where the trials weigh most no parameter of the model's is named.
+func TestMemoryOfManyTrials(t *testing.T) {
+	for _, f := range Factories() {
+		v, problems := f.Info.Params.Resolve(nil)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		d := model.DataSpec{Neurons: 60, HeldIn: 50, Bins: 100, TrainTrials: 800, ValidTrials: 200}
+		few := f.Memory(v, model.Target{Data: &d}, 2)
+		d.TrainTrials = 10_000_000
+		if many := f.Memory(v, model.Target{Data: &d}, 2); len(few.Params) == 0 || len(many.Params) != 0 || many.Bytes < few.Bytes {
+			t.Errorf("%s: %+v of few trials, %+v of many", f.Info.Name.Short, few, many)
+		}
+	}
+}

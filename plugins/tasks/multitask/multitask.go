@@ -59,7 +59,7 @@ const binWidth = 0.02
 func Factory() task.Factory {
 	return task.Sized(task.New(component.Info{
 		Name:         component.Name{Kind: component.Task, Short: "multitask"},
-		Version:      "0.1.1",
+		Version:      "0.1.2",
 		Doc:          "Fifteen cognitive tasks of delayed, remembered, integrated and matched stimuli, told apart by a rule input.",
 		Source:       "Yang et al. 2019; Driscoll, Shenoy & Sussillo 2022; Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},

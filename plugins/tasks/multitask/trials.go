@@ -33,7 +33,7 @@ func (p Params) channels() int {
 // extraNames are the columns of the array extra: the first bin of each phase after the first, -1 where a trial has none; its end; the angles of the stimuli, in rad on
 // [-pi, pi); how much larger the first stimulus as it is shown is than the mean of both, in modality 1 and in modality 2, 0 where that shows none; and whether a response is due.
 func extraNames() []string {
-	return []string{"stim1", "mem1", "stim2", "mem2", "response", "end", "theta1", "theta2", "evidence_a", "evidence_b", "responds"}
+	return []string{"stim1", "mem1", "stim2", "mem2", "response", "end", "theta1", "theta2", "evidence1", "evidence2", "responds"}
 }
 
 // extraUnits are the units of these columns.
