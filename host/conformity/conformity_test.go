@@ -38,6 +38,7 @@ func TestBrokenPluginsFail(t *testing.T) {
 		{"conditions", task, "trials", `trial 1 has condition 1: 0 to 0 are named`},
 		{"nan", task, "trials", `"targets" is NaN at .*: only finite values`},
 		{"shape", task, "trials chunking", `"inputs" has shape \[40 16 4\]: \[40 16 3\]`},
+		{"late-go", task, "trials", `trial 3 has 17 as "go", which extra_units says is in bins: -1 or a whole number from 0 to 16`},
 		{"overlap", task, "trials score", "splits must not overlap"},
 		{"unseeded", task, "same-seed trials chunking passes wrong-calls", `promises "deterministic": take every draw from the seed`},
 		{"position", task, "chunking trials", "a trial must not depend on which others are in its block"},

@@ -268,7 +268,13 @@ func checkTrials(spec task.Spec, split task.Split, b tensor.Block, v *Verdict) {
 		v.Failf("split %s: array %q has shape %v: (%d, %d, %d) or (%d, %d, 1) is needed", split, task.Weights, w.Shape, n, bins, targets, n, bins)
 	}
 	if len(spec.Extra) > 0 || b.Arrays.Get(task.Extra) != nil {
-		need(task.Extra, true, n, len(spec.Extra))
+		if x := need(task.Extra, true, n, len(spec.Extra)); x != nil {
+			for i, k := range x.Float64s() {
+				if c := i % len(spec.Extra); spec.ExtraInBins(c) && k != -1 && (k != math.Trunc(k) || k < 0 || k > float64(bins)) {
+					v.Failf("split %s: trial %d has %v as %q, which extra_units says is in bins: -1 or a whole number from 0 to %d is needed", split, b.Trials[i/len(spec.Extra)], k, spec.Extra[c], bins)
+				}
+			}
+		}
 	}
 	if c := need(task.Conditions, true, n); c != nil {
 		if c.I64 == nil {

@@ -158,8 +158,13 @@ def _kind(hint: Any) -> Optional[str]:
 
 
 def did_you_mean(given: str, valid: Sequence[str]) -> str:
-    """A hint at the nearest valid name; empty where none is near."""
-    near = difflib.get_close_matches(given, valid, 1, 0.6)
+    """A hint at the nearest valid name, or else at the only one that begins with what was given, whatever the case of letters; empty where there is none."""
+    lower = given.lower()
+    close = difflib.get_close_matches(lower, [name.lower() for name in valid], 1, 0.6)
+    near = [name for name in valid if name.lower() in close]
+    if not near and len(given) >= 3:
+        longer = [name for name in valid if name.lower().startswith(lower)]
+        near = longer if len(longer) == 1 else []
     return f'did you mean "{near[0]}"?' if near else ""
 
 

@@ -47,6 +47,11 @@ class Params(unittest.TestCase):
         _, problems = params.resolve(params.schema(Chosen), {"tasks": ["MemoryPro", "DelyAnti", "Delay"]})
         self.assertEqual([str(p) for p in problems], ['params.tasks: "DelyAnti" is not allowed: one of DelayPro, DelayAnti, MemoryPro (did you mean "DelayAnti"?)'])
 
+    def test_hints(self):
+        names = ["hidden", "learning_rate", "weight_decay", "weight_sd"]
+        for given, near in (("HIDDEN", "hidden"), ("Hiden", "hidden"), ("learn", "learning_rate"), ("weight", "weight_sd"), ("we", None), ("xyz", None)):
+            self.assertEqual(params.did_you_mean(given, names), f'did you mean "{near}"?' if near else "", given)
+
     def test_messages(self):
         for f, message in zip(params.schema(Sample), params.to_fields(params.schema(Sample))):
             message = m.plugin.Field.FromString(message.SerializeToString())

@@ -106,6 +106,29 @@ func taskFaults() map[string]fault {
 			b.Arrays[0].F32[0] = x.F32[0]
 			return b
 		}),
+		"late-go": opened(func(t *wrongTask) {
+			t.spec = func(s *task.Spec) { s.Extra, s.ExtraUnits = []string{"angle", "go"}, []string{"rad", task.InBins} }
+			t.trials = func(ctx context.Context, req task.TrialRequest) tensor.Blocks {
+				return func(yield func(tensor.Block, error) bool) {
+					for b, err := range t.Task.Trials(ctx, req) {
+						if err == nil {
+							extra := tensor.New32(task.Extra, len(b.Trials), 2)
+							for i := range b.Trials {
+								// Most have no go cue; of one it comes after the end.
+								extra.F32[2*i], extra.F32[2*i+1] = 0.5, -1
+								if b.Trials[i] == 3 {
+									extra.F32[2*i+1] = 17
+								}
+							}
+							b.Arrays = append(b.Arrays, extra)
+						}
+						if !yield(b, err) {
+							return
+						}
+					}
+				}
+			}
+		}),
 		"overlap": altered(func(req task.TrialRequest, b tensor.Block) tensor.Block {
 			if req.Split == task.Valid {
 				for i := range b.Trials {
