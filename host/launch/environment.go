@@ -39,8 +39,9 @@ func environment(host []string, s Spec, token, folder string) []string {
 		client.TokenEnv:    token,
 		client.LifelineEnv: client.LifelineStdin,
 		FolderEnv:          folder,
-		// At least 2, so that a thread is left to answer Health.
-		"GOMAXPROCS":           strconv.Itoa(max(s.Threads, 2)),
+		// One more than compute, which is left to answer Health. Those that compute in C hold a place in Go's scheduler each; while all places are held its monitor takes them away and wakes
+		// other threads in vain, every few microseconds: a seventh of a training in closed loop, which is in C for a bin at a time.
+		"GOMAXPROCS":           strconv.Itoa(s.Threads + 1),
 		"OMP_NUM_THREADS":      budget,
 		"MKL_NUM_THREADS":      budget,
 		"NUMEXPR_NUM_THREADS":  budget,

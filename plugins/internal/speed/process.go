@@ -37,6 +37,9 @@ func servesBuiltin(args []string) bool {
 	return true
 }
 
+// places are those of Go's scheduler that a host gives a plugin which is to compute on so many threads: one more.
+func places(threads int) int { return threads + 1 }
+
 // startBuiltin starts that plugin for so many threads, and returns what ends it.
 func startBuiltin(threads int) (*client.Plugin, func(), error) {
 	self, err := os.Executable()
@@ -49,8 +52,7 @@ func startBuiltin(threads int) (*client.Plugin, func(), error) {
 	}
 	token := rand.Text()
 	cmd := exec.Command(self, builtinArgument)
-	// As many as a host gives, which leaves one to answer.
-	cmd.Env = append(os.Environ(), client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+folder, "GOMAXPROCS="+strconv.Itoa(max(2, threads)))
+	cmd.Env = append(os.Environ(), client.TokenEnv+"="+token, plugin.EnvUnixSocketDir+"="+folder, "GOMAXPROCS="+strconv.Itoa(places(threads)))
 	c := plugin.NewClient(&plugin.ClientConfig{HandshakeConfig: client.Handshake(), Plugins: client.PluginSet(), Cmd: cmd, AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		GRPCDialOptions: client.DialOptions(), Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard})})
 	end := func() {

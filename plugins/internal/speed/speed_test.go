@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -376,6 +377,7 @@ func TestSummary(t *testing.T) {
 // BenchmarkClosedLoop takes an optimiser's step in closed loop, of 128 units and 300 bins of the arm on two threads, with the task in this process and in another. Memory is the most that this
 // process has resident meanwhile, where the system is Linux; what an earlier case leaves behind counts, so it is a case's own where that runs alone.
 func BenchmarkClosedLoop(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(places(2)))
 	for _, trials := range []int{256, 1000} {
 		r, err := armRow(trials, 300, 128, 2)
 		if err != nil {
