@@ -90,7 +90,8 @@ Numbers: these may change the last bits of results, and are written into a run's
   OPENBLAS_CORETYPE   makes OpenBLAS, in plugins that use it, take its kernels for that processor
   OPENBLAS_L2_SIZE    makes OpenBLAS, in plugins that use it, cut its work for that cache
   GOMAXPROCS, OMP_NUM_THREADS, MKL_NUM_THREADS, NUMEXPR_NUM_THREADS, OPENBLAS_NUM_THREADS
-                      are not heeded in plugins: they are told the stage's share of --threads, OpenBLAS 1
+                      are not heeded in plugins: they are told the stage's share of --threads, GOMAXPROCS
+                      one more, OpenBLAS 1
 
 Plugins get PATH, HOME, TMPDIR, LD_LIBRARY_PATH, what concerns language, Go, Python, CUDA, and all of
 LC_*, XDG_*, OPENBLAS_*, MKL_*, CTDB_*, NVIDIA_*, XLA_* and JAX_*; nothing else, so that no secret is handed on.

@@ -95,7 +95,7 @@ func (v *validation) affordable(m stageMemory) bool {
 		}
 	}
 	if len(most.params) == 0 {
-		p.Hint = "the number of its trials and their length decide: fewer or shorter ones need less"
+		p.Hint = "the sizes of its data decide: how many trials there are, of how many bins and channels"
 	} else {
 		p.Path = most.params[0]
 		p.Hint = "it depends on " + strings.Join(most.params, ", ")

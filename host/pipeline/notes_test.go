@@ -50,7 +50,7 @@ func TestMemoryNamesAllParts(t *testing.T) {
 	}
 	// Where no parameter has a part in it, the trials are what there is too much of.
 	v.problems, m.parts[0].params = nil, nil
-	if v.affordable(m) || len(v.problems) != 1 || !strings.HasPrefix(v.problems[0].Hint, "the number of its trials and their length decide") {
+	if v.affordable(m) || len(v.problems) != 1 || !strings.HasPrefix(v.problems[0].Hint, "the sizes of its data decide") {
 		t.Errorf("problems %q", v.problems)
 	}
 }

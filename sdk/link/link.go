@@ -26,7 +26,8 @@ const Patience = 5 * time.Minute
 type Options struct {
 	// Threads is the number of shards that compute at once, at least 1.
 	Threads int
-	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is one shard for a task in this process, else 256 trials.
+	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is one shard for a task in this process, else 256 trials, or a
+	// shard for each thread where that is more.
 	Together int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration
@@ -42,7 +43,9 @@ type Link struct {
 	name    string
 	distant bool
 	o       Options
-	slots   chan struct{} // held by those who compute; nil where nobody ever waits
+	// A party has so many trials, or so many shards where that is more; one shard where both are 0.
+	together, least int
+	slots           chan struct{} // held by those who compute; nil where nobody ever waits
 
 	mu      sync.Mutex
 	forming map[int]*party // by their number, those that not all shards have joined
@@ -50,7 +53,7 @@ type Link struct {
 	failed  error
 }
 
-// The trials of a party, and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More trials need
+// The trials of a party (at least: a shard for each thread), and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More trials need
 // fewer messages and more memory for tapes, about 0.8 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
 const (
 	partyTrials = 256
@@ -58,10 +61,10 @@ const (
 )
 
 // leastShards is the number of shards that a batch is cut into at least, if it is large enough, so that many threads find work.
-const leastShards = 16
+const leastShards = 32
 
-// ShardRows is the number of trials in the shards of a batch in closed loop: kernel.ShardRows, or as many times more as leave 16 shards. Every shard stops in every bin, to hear from the
-// task; where it is in another process 1000 trials in shards of 64 take a sixth less time than in shards of 16.
+// ShardRows is the number of trials in the shards of a batch in closed loop: kernel.ShardRows, or two or four times as many where that leaves 32 shards. Every shard stops in every bin, to
+// hear from the task: 1000 trials in shards of 32 take a tenth less time than in shards of 16, and a sixth less where the task is in another process.
 func ShardRows(batch int) int {
 	rows := kernel.ShardRows
 	for rows < kernel.MaxShardRows && kernel.ShardCount(batch, 2*rows) >= leastShards {
@@ -83,10 +86,13 @@ func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Li
 	if l.o.Patience == 0 {
 		l.o.Patience = Patience
 	}
-	if l.o.Together == 0 && l.distant {
-		l.o.Together = partyTrials
+	switch {
+	case o.Together > 0:
+		l.together = o.Together
+	case l.distant:
+		l.together, l.least = partyTrials, l.o.Threads
 	}
-	if l.o.Together > 0 {
+	if l.together > 0 {
 		l.slots = make(chan struct{}, l.o.Threads)
 	}
 	return l, nil
@@ -95,22 +101,22 @@ func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Li
 // Workers is the number of shards of a batch that must be taken up at once, in order: those of whole parties, and of more than one so that some compute while others wait.
 func (l *Link) Workers(batch int) int {
 	if l.slots == nil {
-		return l.o.Threads
+		return min(shardCount(batch), l.o.Threads)
 	}
 	return min(shardCount(batch), parties*l.shards(batch))
 }
 
-// Workers is that of the links to tasks in another process, as New makes them by default: what memory must suffice for.
-func Workers(batch int) int {
-	return min(shardCount(batch), parties*shared(batch, partyTrials))
+// Workers is that of the links to tasks in another process on so many threads, as New makes them by default: what memory must suffice for.
+func Workers(batch, threads int) int {
+	return min(shardCount(batch), parties*shared(batch, partyTrials, threads))
 }
 
 // shards is the number of shards in a party.
-func (l *Link) shards(batch int) int { return shared(batch, l.o.Together) }
+func (l *Link) shards(batch int) int { return shared(batch, l.together, l.least) }
 
-// shared is the number of shards in a party of at most that many trials: a small batch is shared out so that there are two.
-func shared(batch, trials int) int {
-	return max(1, min(trials/ShardRows(batch), (shardCount(batch)+parties-1)/parties))
+// shared is the number of shards in a party of at most that many trials, or so many shards where that is more: a small batch is shared out so that there are two.
+func shared(batch, trials, least int) int {
+	return max(1, min(max(trials/ShardRows(batch), least), (shardCount(batch)+parties-1)/parties))
 }
 
 func shardCount(batch int) int { return kernel.ShardCount(batch, ShardRows(batch)) }

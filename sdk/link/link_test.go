@@ -386,15 +386,19 @@ func TestWorkers(t *testing.T) {
 	}
 	defer l.Close()
 	for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
-		if got, want := Workers(batch), l.Workers(batch); got != want || got > parties*partyTrials/kernel.ShardRows {
+		if got, want := Workers(batch, 2), l.Workers(batch); got != want || got > parties*partyTrials/kernel.ShardRows {
 			t.Errorf("batch %d: %d workers are reckoned with, there are %d", batch, got, want)
+		}
+		// Many threads all find work.
+		if got := Workers(batch, 40); got < min(40, shardCount(batch)) {
+			t.Errorf("batch %d: %d workers for 40 threads", batch, got)
 		}
 	}
 }
 
 // TestShardRows: shards are larger where enough of them are left.
 func TestShardRows(t *testing.T) {
-	for _, c := range []struct{ batch, rows int }{{1, 16}, {256, 16}, {480, 16}, {481, 32}, {512, 32}, {960, 32}, {961, 64}, {1000, 64}, {100000, 64}} {
+	for _, c := range []struct{ batch, rows int }{{1, 16}, {256, 16}, {992, 16}, {993, 32}, {1000, 32}, {1984, 32}, {1985, 64}, {100000, 64}} {
 		if got := ShardRows(c.batch); got != c.rows {
 			t.Errorf("batch %d: shards of %d trials, want %d", c.batch, got, c.rows)
 		}

@@ -192,6 +192,9 @@ func (c kernelCell[F]) Bytes(rows, bins, inputs, outputs, recompute int, trainin
 
 func planBytes[F kernel.Float](s kernel.SequenceConfig, rows, bins, outputs, recompute int, training bool) int64 {
 	s.B, s.T, s.O, s.Recompute, s.Inference = rows, bins, outputs, recompute, !training
+	for s.ShardRows = kernel.ShardRows; s.ShardRows < min(rows, kernel.MaxShardRows); {
+		s.ShardRows *= 2
+	}
 	n, err := kernel.SequenceBytes[F](s)
 	if err != nil || n > math.MaxInt64 {
 		return math.MaxInt64

@@ -5,7 +5,7 @@
 // memory that is planned once and reused in every run, and have their gradients registered, so that Gorgonia differentiates the
 // whole. They mix with Gorgonia's own operations on [Graph.Expr]. A cell that the kernels do not have is written down as a step, see [Stepped]. Package train has an example.
 //
-// A trainer makes one graph of kernel.ShardRows trials for each of its workers and takes every shard of a batch through it, forward and
+// A trainer makes one graph of kernel.ShardRows trials (or of more, see Config.ShardRows) for each of its workers and takes every shard of a batch through it, forward and
 // back, so that memory does not grow with the batch and results do not depend on the number of workers. What differs from run to run and
 // is no array (the size of the whole batch, the trials' numbers, the epoch) is in a [Pass].
 //

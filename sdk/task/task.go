@@ -29,7 +29,7 @@ const (
 	Weights = "weights"
 	// Conditions is the trial's type: (B), int64.
 	Conditions = "conds"
-	// Extra is timing and other numbers of a trial, named by Spec.Extra: (B, len(Extra)). Columns whose unit in Spec.ExtraUnits is [InBins] are bins of the trial, from 0, or -1 for what does not happen in it: where
+	// Extra is timing and other numbers of a trial, named by Spec.Extra: (B, len(Extra)). Columns whose unit in Spec.ExtraUnits is [InBins] are whole bins of the trial, from 0 (to T, of what ends with it), or -1 for what does not happen in it: where
 	// a simulator leaves out bins before them, as Spec.Trim says, they move with the rest. Columns in other units, or in none, are never changed.
 	Extra = "extra"
 	// Lengths is the number of valid bins of each trial: (B), int64; absent means all T.

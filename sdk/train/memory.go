@@ -30,7 +30,7 @@ type Footprint struct {
 // workers is the number of shards of that many trials that are taken up at once.
 func (f Footprint) workers(trials, threads int) int {
 	if f.Distant {
-		return link.Workers(trials)
+		return link.Workers(trials, threads)
 	}
 	return min(threads, kernel.ShardCount(trials, f.shardRows(trials)))
 }
@@ -73,6 +73,7 @@ func (f Footprint) Bytes(threads int) int64 {
 	if batch > 0 {
 		if n := f.TrainTrials % batch; n > 0 && f.shardRows(n) != f.shardRows(batch) {
 			rest = times(f.Training(rows(n)), int64(f.workers(n, threads)))
+			workers = max(workers, f.workers(n, threads))
 		}
 	}
 
@@ -86,7 +87,7 @@ func (f Footprint) Bytes(threads int) int64 {
 		data, min(data, max(garbage, data/10)),
 		times(f.Weights, int64(10+2*workers)),
 		times(f.Judged, int64(f.ValidTrials)),
-		times(f.Training(rows(batch)), int64(workers)), rest,
+		times(f.Training(rows(batch)), int64(f.workers(batch, threads))), rest,
 		times(f.Validation(rows(f.ValidTrials)), int64(validating)),
 	)
 	block := int64(f.BlockTrials)

@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	runtime.GOMAXPROCS(places(o.threads))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(places(o.threads)))
 	rows, err := publishedRows(o.threads)
 	if err != nil {
 		return err

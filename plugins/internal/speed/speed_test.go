@@ -409,6 +409,7 @@ func BenchmarkClosedLoop(b *testing.B) {
 // BenchmarkTrainStep takes the steps that are compared with peers; those of the kernels alone are in package steptime.
 func BenchmarkTrainStep(b *testing.B) {
 	for _, threads := range []int{1, 2} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(places(threads)))
 		rows, err := publishedRows(threads)
 		if err != nil {
 			b.Fatal(err)

@@ -78,10 +78,14 @@ func use(f model.Factory, values param.Values, target model.Target, tk task.Task
 func TestLoopMemory(t *testing.T) {
 	models := all()
 	f := models[slices.IndexFunc(models, func(f model.Factory) bool { return f.Info.Name.Short == "gru" })]
-	for _, distant := range []bool{false, true} {
+	for _, c := range []struct {
+		distant      bool
+		train, batch int
+	}{{false, 512, 512}, {true, 512, 512}, {true, 1480, 1000}} {
+		distant := c.distant
 		p := ice()
-		p.Bins, p.Train, p.Valid = 200, 512, 64
-		values, problems := f.Info.Params.Resolve(param.Values{"hidden": 64, "batch_size": 512, "epochs": 1})
+		p.Bins, p.Train, p.Valid = 200, c.train, 64
+		values, problems := f.Info.Params.Resolve(param.Values{"hidden": 64, "batch_size": c.batch, "epochs": 1})
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
@@ -91,7 +95,7 @@ func TestLoopMemory(t *testing.T) {
 		}
 		target := model.Target{Task: &spec, Distant: distant}
 		got := f.Memory(values, target, 2).Bytes
-		footprint.Check(t, fmt.Sprintf("distant %v", distant), got, func() error {
+		footprint.Check(t, fmt.Sprintf("distant %v, %d trials in batches of %d", distant, c.train, c.batch), got, func() error {
 			tk := task.Task(newPuck(p, 1))
 			if distant {
 				tk = elsewhere(t, p, 1)

@@ -230,11 +230,25 @@ func TestCellsInFloat32(t *testing.T) {
 	})
 }
 
-// Threads, a bin at a time, and no tape: all the same to the bit.
+// Threads, a bin at a time, and no tape: all the same to the bit, in shards of any size; and of one size and another what is a trial's own is, and gradients of weights but for rounding.
 func TestCellsToTheBit(t *testing.T) {
 	eachCell(t, 70, 7, func(t *testing.T, c SequenceConfig) {
 		k := newCase[float32](c, 14)
 		k.in.Noise = Noise[float32]{SD: 0.1, Key: 5}
+		o0, g0 := k.run(t, c)
+		for _, rows := range []int{2 * ShardRows, MaxShardRows} {
+			c.ShardRows = rows
+			o1, g1 := k.run(t, c)
+			compare(o1, o0, SequenceGradient[float32]{X: g1.X, H0: g1.H0}, SequenceGradient[float32]{X: g0.X, H0: g0.H0}, func(name string, got, want []float32) { same(t, name, got, want) })
+			compare(o1, o0, g1, g0, func(name string, got, want []float32) { near(t, name, got, want, 1e-5) })
+			if c.Dopri5 {
+				continue
+			}
+			again := c
+			again.Recompute = 4
+			o2, g2 := k.run(t, again)
+			compare(o2, o1, g2, g1, func(name string, got, want []float32) { same(t, "recomputed: "+name, got, want) })
+		}
 		o1, g1 := k.run(t, c)
 		c.Threads = 3
 		o2, g2 := k.run(t, c)

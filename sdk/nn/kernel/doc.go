@@ -8,11 +8,11 @@
 // A batch is cut into shards of ShardRows trials (or what SequenceConfig.ShardRows says), whatever the number of threads. Sums over trials are taken within a shard first
 // and then over shards in their order, so results are the same to the bit for any number of threads. What a trial gets never
 // depends on the trials beside it: outputs, states, noise and the gradients of inputs are the same to the bit however a batch is split.
-// Gradients of weights are those of the whole batch if it is split at multiples of ShardRows and the parts are added one after the other
+// Gradients of weights are those of the whole batch if it is split at whole shards and the parts are added one after the other
 // into the same gradient (the Add fields).
 //
 // A plan (Sequence, Linear) holds all memory that a shape needs and is reused from call to call; it is not safe for concurrent use. A
-// plan keeps one tape per shard of its batch. A trainer that wants a small footprint plans ShardRows trials with one thread for each
+// plan keeps one tape per shard of its batch. A trainer that wants a small footprint plans a shard's trials with one thread for each
 // worker, takes every shard from forward to backward inside Shards, and adds the shards' gradients in order with Sum: same bits, and
 // memory that does not grow with the batch.
 //

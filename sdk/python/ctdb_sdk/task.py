@@ -62,7 +62,7 @@ class TaskSpec:
     extra: Sequence[str] = ()
     """Names of the columns of the array "extra"."""
     extra_units: Sequence[str] = ()
-    """Units of these: none, one for each, or one for all. Columns in "bin" are times of the trial, from 0, or -1 for what does not happen: where a simulator leaves out bins
+    """Units of these: none, one for each, or one for all. Columns in "bin" are whole bins of the trial, from 0 (to bins, of what ends with it), or -1 for what does not happen: where a simulator leaves out bins
     before them, as trim says, they move with the rest. Columns in other units, or in none, are never changed."""
     fresh_noise: bool = False
     """Trials differ from pass to pass."""
