@@ -1,6 +1,7 @@
 package train
 
 import (
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/link"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
@@ -98,6 +99,15 @@ func (f Footprint) Bytes(threads int) int64 {
 		times(tensor.Total(times(f.In, 3), times(f.Out, 2)), block),
 	)
 	return max(training, rolling)
+}
+
+// Needs is the memory of a training that takes so many bytes, and so many if a batch were all its trials. The parameters are those of the model that it depends on: where most of it is the
+// trials held beyond a batch, none of them is to blame.
+func Needs(all, ofBatch int64, params []string) component.Memory {
+	if ofBatch < all/2 {
+		params = nil
+	}
+	return component.Memory{Bytes: all, Params: params}
 }
 
 func times(size, n int64) int64 {

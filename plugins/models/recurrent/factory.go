@@ -84,14 +84,9 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 		bytes := func(s task.Spec) int64 {
 			return Memory(d.Cell, s, t.Distant, d.Training.BatchSize, d.Training.Recompute, d.LatentL2 != 0, d.Training.ScoreEvery > 0, threads)
 		}
-		// Where most of it is the trials that the training holds, beyond a batch, no parameter of the model's is to blame.
 		batch := *t.Task
 		batch.TrainTrials, batch.ValidTrials = min(batch.TrainTrials, d.Training.BatchSize), min(batch.ValidTrials, d.Training.BatchSize)
-		all := bytes(*t.Task)
-		if bytes(batch) < all/2 {
-			params = nil
-		}
-		return component.Memory{Bytes: all, Params: params}
+		return train.Needs(bytes(*t.Task), bytes(batch), params)
 	})
 }
 

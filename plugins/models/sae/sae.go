@@ -155,14 +155,9 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 		bytes := func(s model.DataSpec) int64 {
 			return Memory(d.Cell, d.Fitting.EncoderSize, d.Fitting.window(), s, d.Fitting.BatchSize, d.Fitting.Recompute, threads)
 		}
-		// Where most of it is the trials that the training holds, beyond a batch, no parameter of the model's is to blame.
 		batch := *t.Data
 		batch.TrainTrials, batch.ValidTrials = min(batch.TrainTrials, d.Fitting.BatchSize), min(batch.ValidTrials, d.Fitting.BatchSize)
-		all := bytes(*t.Data)
-		if bytes(batch) < all/2 {
-			params = nil
-		}
-		return component.Memory{Bytes: all, Params: params}
+		return train.Needs(bytes(*t.Data), bytes(batch), params)
 	})
 }
 
