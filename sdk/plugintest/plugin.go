@@ -139,7 +139,7 @@ func garbage(ctx context.Context, s *subject, v *Verdict) error {
 	}
 	const unknown = "/ctdb.plugin.v1.PluginService/NoSuchMethod"
 	if err := p.Bytes(ctx, unknown, nil); !errors.Is(err, component.ErrUnsupported) {
-		v.Failf("%s: error %v: the status Unimplemented is needed, as of whatever a later version may add", unknown, err)
+		v.Failf("%s: error %v: the status of a method that is not there is needed, as of whatever a later version may add", unknown, err)
 	}
 	return s.noise(ctx, v, p.Address())
 }

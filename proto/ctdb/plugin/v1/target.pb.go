@@ -523,8 +523,8 @@ type TaskSpec struct {
 	// Laid over the task's parameters where its trials are what spikes are simulated from, e.g. {"mode": "simulation"}; empty where those trials do not
 	// differ from the ones that a network is trained on.
 	Simulation map[string]*Value `protobuf:"bytes,19,rep,name=simulation,proto3" json:"simulation,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Empty, or one for each column of the array "extra", or one for all. Columns in "bin" are times of the trial, which move where a simulator leaves out bins
-	// before them; the others do not.
+	// Empty, or one for each column of the array "extra", or one for all. Columns in "bin" are whole bins of the trial, from 0 (to T, of what ends with it), or -1
+	// for what does not happen in it; they move where a simulator leaves out bins before them, the others do not.
 	ExtraUnits    []string `protobuf:"bytes,20,rep,name=extra_units,json=extraUnits,proto3" json:"extra_units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
