@@ -108,7 +108,7 @@ func blas(env func(string) string, have []string) []Finding {
 	}
 	for _, name := range []string{"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "GOMAXPROCS"} {
 		if v := env(name); v != "" {
-			out = append(out, Finding{area, name, OK, v + ", which plugins are not told: they get the stage's share of --threads, and one more place in Go's scheduler", ""})
+			out = append(out, Finding{area, name, OK, v + ", which plugins are not told: they get what they are allotted of --threads", ""})
 		}
 	}
 	return out
