@@ -118,15 +118,19 @@ func (p Program) sayGaps(run *artifact.Run, prov artifact.Provenance, all []gap)
 	}
 }
 
-// goesOn is the command line that goes on with a run in its folder, or with the study that it is a point of: the one that it was begun with, or where that is not known its own experiment.
-// Without a provenance the folder is not known as that of a run, and another is named; it is empty where there is nothing to run either.
+// goesOn is the command line that goes on with a run in its folder, or with the study that it is a point of: the one that it was begun with, of the shard that the point was in, or where that is
+// not known its own experiment. Without a provenance the folder is not known as that of a run, and another is named; it is empty where there is nothing to run either.
 func goesOn(run *artifact.Run, prov artifact.Provenance) string {
 	dir := run.Dir()
 	if prov.Point != nil {
-		dir = filepath.Dir(filepath.Dir(dir))
+		shard := prov.Shard
 		prov = artifact.Provenance{}
-		if study, err := artifact.OpenRun(dir); err == nil {
+		if study := studyAround(dir); study != nil {
+			dir = study.Dir()
 			prov, _ = study.Provenance() // what cannot be read is as if it were not there
+			if whole := without(prov.Command, "shard"); shard != "" && len(whole) < len(prov.Command) {
+				prov.Command = append(whole, "--shard", shard)
+			}
 		}
 	}
 	if len(prov.Command) > 1 {
@@ -140,4 +144,17 @@ func goesOn(run *artifact.Run, prov artifact.Provenance) string {
 		out = dir + "-again"
 	}
 	return again([]string{"ctdb-host", "run", file}, false, out)
+}
+
+// studyAround is the run in whose points a folder lies; nil where it lies elsewhere, as a copy does.
+func studyAround(dir string) *artifact.Run {
+	dir, err := filepath.Abs(dir) // whose parents are those of the folder, where it was named by "." or with a slash at its end
+	if err != nil || filepath.Base(filepath.Dir(dir)) != artifact.PointsDir {
+		return nil
+	}
+	study, err := artifact.OpenRun(filepath.Dir(filepath.Dir(dir)))
+	if err != nil {
+		return nil
+	}
+	return study
 }

@@ -123,6 +123,24 @@ func TestGoesOn(t *testing.T) {
 	}
 	says(point, artifact.Provenance{Point: map[string]any{"fit.g.params.latent": 2}, Command: []string{"ctdb-host", "run", "s.yaml"}}, "ctdb-host run s.yaml --set seed=3 --out "+dir)
 	says(dir, artifact.Provenance{}, "ctdb-host run "+experiment+" --out "+dir)
+
+	at := artifact.Provenance{Point: map[string]any{"fit.g.params.latent": 2}, Command: []string{"ctdb-host", "run", "s.yaml"}, Shard: "1/2"}
+	says(point+"/", at, "ctdb-host run s.yaml --set seed=3 --out "+dir)
+	says(filepath.Join(dir, "..", filepath.Base(dir), artifact.PointsDir, "latent-2"), at, "ctdb-host run s.yaml --set seed=3 --out "+dir)
+	for i, shard := range []string{"1/2", "2/2"} {
+		study.Shard, study.Started, study.Command = shard, time.Now().Add(time.Duration(i)*time.Second), []string{"ctdb-host", "run", "s.yaml", "--shard=" + shard, "--out", "elsewhere"}
+		if err := study.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(point)
+	says(".", at, "ctdb-host run s.yaml --shard 1/2 --out "+dir)
+	elsewhere := filepath.Join(t.TempDir(), "latent-2")
+	if err := os.CopyFS(elsewhere, os.DirFS(point)); err != nil {
+		t.Fatal(err)
+	}
+	says(elsewhere, at, "ctdb-host run "+filepath.Join(elsewhere, artifact.ExperimentFile)+" --out "+elsewhere+"-again")
+
 	if err := os.Remove(experiment); err != nil {
 		t.Fatal(err)
 	}
