@@ -16,28 +16,7 @@ import (
 // Restore writes the results of a single run's folder, or of that of a study's point, again where they are missing or cannot be read: of what its comparisons have. It returns the names of
 // the files that it wrote; none where nothing was missing, where the run did not come to have any, where a comparison is [Lost], or where a host is writing there.
 func Restore(run *artifact.Run) (written []string, err error) {
-	if _, study := run.Study(); study {
-		return nil, nil
-	}
-	if _, err := run.Results(); err != nil {
-		written = append(written, artifact.ResultsFile)
-	}
-	if _, err := os.Stat(filepath.Join(run.Dir(), artifact.ResultsTable)); errors.Is(err, fs.ErrNotExist) {
-		written = append(written, artifact.ResultsTable)
-	}
-	if len(written) == 0 {
-		return nil, nil
-	}
-	whole, unread := run.Results()
-	prov, err := run.Provenance()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if unread != nil && len(Lost(run, prov)) > 0 {
-		return nil, nil
-	}
-	names := comparisons(run, prov)
-	if ended := prov.Status == statusDone || prov.Status == statusFailed || prov.Status == statusInterrupted; len(names) == 0 && !ended {
+	if _, study := run.Study(); study || len(lacking(run)) == 0 {
 		return nil, nil
 	}
 	unlock, err := artifact.LockRun(run.Dir())
@@ -48,8 +27,25 @@ func Restore(run *artifact.Run) (written []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if unread == nil {
+	// A host that was writing until now may have left more.
+	if run, err = artifact.OpenRun(run.Dir()); err != nil {
+		return nil, err
+	}
+	prov, err := run.Provenance()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	written = lacking(run)
+	whole, unread := run.Results()
+	names := comparisons(run, prov)
+	ended := prov.Status == statusDone || prov.Status == statusFailed || prov.Status == statusInterrupted
+	switch {
+	case len(written) == 0, len(names) == 0 && !ended:
+		return nil, nil
+	case unread == nil:
 		return written, whole.WriteTable(run.Dir(), nil)
+	case len(Lost(run, prov)) > 0:
+		return nil, nil
 	}
 	var all artifact.Results
 	for _, name := range names {
@@ -69,27 +65,53 @@ func Restore(run *artifact.Run) (written []string, err error) {
 	return written, nil
 }
 
-// Lost are the comparisons that a run made, by its provenance, and whose folders are gone or cannot be read: without them its results cannot be written again.
-func Lost(run *artifact.Run, prov artifact.Provenance) []string {
+// lacking are the names of the files of results that are missing or cannot be read.
+func lacking(run *artifact.Run) []string {
 	var out []string
+	if _, err := run.Results(); err != nil {
+		out = append(out, artifact.ResultsFile)
+	}
+	if _, err := os.Stat(filepath.Join(run.Dir(), artifact.ResultsTable)); errors.Is(err, fs.ErrNotExist) {
+		out = append(out, artifact.ResultsTable)
+	}
+	return out
+}
+
+// Lost are the comparisons that a run made, by its provenance, and whose folders are gone or cannot be read: without them its results cannot be written again. Where there is no provenance any
+// more they are those of its experiment, whether they were made or not.
+func Lost(run *artifact.Run, prov artifact.Provenance) []string {
+	var made []string
 	for _, s := range prov.Stages {
-		if _, ok := run.Stage(s.Stage); !ok && s.Status == statusDone && strings.HasPrefix(s.Stage, artifact.CompareStage+"/") {
-			out = append(out, s.Stage)
+		if s.Status == statusDone && strings.HasPrefix(s.Stage, artifact.CompareStage+"/") {
+			made = append(made, s.Stage)
 		}
+	}
+	if prov.Status == "" {
+		made = asked(run)
+	}
+	return slices.DeleteFunc(made, func(name string) bool { _, ok := run.Stage(name); return ok })
+}
+
+// asked are the stages of the comparisons in a run's experiment, in its order; none where it cannot be read.
+func asked(run *artifact.Run) []string {
+	text, err := run.Experiment()
+	if err != nil {
+		return nil
+	}
+	study, err := experiment.Parse(filepath.Join(run.Dir(), artifact.ExperimentFile), text, nil)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, c := range study.Points[0].Experiment.Compare {
+		out = append(out, artifact.CompareStage+"/"+c.Name)
 	}
 	return out
 }
 
 // comparisons are the labels of a run's comparisons in the order of its experiment; where that is not known, in that of its provenance, and the others by name.
 func comparisons(run *artifact.Run, prov artifact.Provenance) []string {
-	var order []string
-	if text, err := run.Experiment(); err == nil {
-		if study, err := experiment.Parse(filepath.Join(run.Dir(), artifact.ExperimentFile), text, nil); err == nil {
-			for _, c := range study.Points[0].Experiment.Compare {
-				order = append(order, artifact.CompareStage+"/"+c.Name)
-			}
-		}
-	}
+	order := asked(run)
 	for _, s := range prov.Stages {
 		order = append(order, s.Stage)
 	}

@@ -86,5 +86,13 @@ func TestRestoreWithoutAComparison(t *testing.T) {
 	restore(artifact.ResultsTable)
 	same(t, tree(t, dir), want)
 	write(t, filepath.Join(dir, artifact.ResultsFile), "{")
+	restore() // Without a provenance what was asked for stands for what was made.
+	if err := os.Remove(filepath.Join(dir, artifact.ProvenanceFile)); err != nil {
+		t.Fatal(err)
+	}
 	restore()
+	if err := os.Remove(filepath.Join(dir, artifact.ExperimentFile)); err != nil {
+		t.Fatal(err)
+	}
+	restore(artifact.ResultsFile)
 }
