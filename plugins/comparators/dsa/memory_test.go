@@ -4,6 +4,7 @@ package dsa
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -69,5 +70,22 @@ func TestMatrixOf200(t *testing.T) {
 	estimate := memory(Params{Delays: 20, Rank: 50, RankBy: "number"}, comparator.Sizes{Data: &model.DataSpec{TrainTrials: 3, Bins: 500}, Subjects: models, Latents: 64}, 1)
 	if float64(estimate.Bytes) < held || float64(estimate.Bytes) < later || estimate.Bytes > 2<<30 {
 		t.Errorf("estimated are %d MiB", estimate.Bytes>>20)
+	}
+}
+
+// TestSweepIsInTheEstimate: a sweep over more delays than those compared needs the second moments of their embedding, for each thread, and is then named.
+func TestSweepIsInTheEstimate(t *testing.T) {
+	sizes := comparator.Sizes{Data: &model.DataSpec{TrainTrials: 3, Bins: 500}, Subjects: 2, Latents: 64}
+	p := Params{Delays: 2, Rank: 10, RankBy: "number", SweepDelays: []int{1, 20}, SweepRanks: []int{5}}
+	without := memory(p, sizes, 2)
+	p.Sweep = true
+	with := memory(p, sizes, 2)
+	moments := int64(2 * 3 * 8 * (20*64*20*64 - 2*64*2*64))
+	if grown := with.Bytes - without.Bytes; grown < moments*9/10 || grown > 2*moments || !slices.Contains(with.Params, "sweep_delays") || slices.Contains(without.Params, "sweep_delays") {
+		t.Errorf("the sweep adds %d bytes, want about %d: %v, %v", grown, moments, without, with)
+	}
+	p.SweepDelays = []int{1}
+	if small := memory(p, sizes, 2); slices.Contains(small.Params, "sweep_delays") {
+		t.Errorf("a sweep over fewer delays is named: %v", small)
 	}
 }
