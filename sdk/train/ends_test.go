@@ -136,7 +136,7 @@ func TestNoValidationData(t *testing.T) {
 		var m metrics
 		var log bytes.Buffer
 		c.Env.Log = slog.New(slog.NewTextHandler(&log, nil))
-		c.Patience = 50
+		c.Patience, c.ScheduleByLoss = 50, true
 		r, err := Fit(t.Context(), newStraight[float64](), s, c, &m)
 		if err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestNoValidationData(t *testing.T) {
 			t.Errorf("metrics are %v", m.names)
 		}
 		// Said once where it decides anything: not where all is done.
-		if n := strings.Count(log.String(), "no validation trials"); n != 1-attempt || n > 0 && !strings.Contains(log.String(), `decides="the best weights, early stopping"`) {
+		if n := strings.Count(log.String(), "no validation trials"); n != 1-attempt || n > 0 && !strings.Contains(log.String(), `decides="the best weights, early stopping, a schedule that goes by losses"`) {
 			t.Errorf("the log says %s", log.String())
 		}
 		if best := m.names["train/loss"][r.BestEpoch].Value; best != r.BestLoss {

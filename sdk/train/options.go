@@ -29,10 +29,10 @@ func (o Options) CheckSchedule(epochs, batchSize, trials int, lr, weightDecay fl
 		problems = append(problems, param.Problem{Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
 	if o.DecayRamp > 0 && weightDecay == 0 {
-		add("weight_decay_ramp", "", "%d is without effect where weight_decay is 0", o.DecayRamp)
+		add("weight_decay_ramp", "set weight_decay, or leave weight_decay_ramp out", "%d is without effect where weight_decay is 0", o.DecayRamp)
 	}
 	if len(o.NoDecay) > 0 && weightDecay == 0 {
-		add("no_decay", "", "%v is without effect where weight_decay is 0", o.NoDecay)
+		add("no_decay", "set weight_decay, or leave no_decay out", "%v is without effect where weight_decay is 0", o.NoDecay)
 	}
 	if o.MaxUpdates == 0 || trials < 1 || batchSize < 1 {
 		return problems

@@ -93,6 +93,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"no limit", Options{Schedule: Schedule{Kind: Cosine, Warmup: 3}}, 100, 11, 0, nil},
 		{"warm-up beyond the epochs", Options{MaxUpdates: 5, Schedule: Schedule{Kind: Cosine, Warmup: 10}}, 100, 10, 0, []string{"warmup"}},
 		{"a ramp of nothing", Options{Schedule: Schedule{Kind: Constant, DecayRamp: 3}}, 0, 10, 0, []string{"weight_decay_ramp"}},
+		{"no decay to leave out", Options{NoDecay: []string{"*bias*"}}, 0, 10, 0, []string{"no_decay"}},
+		{"some parameters without decay", Options{NoDecay: []string{"*bias*"}}, 0, 10, 1e-3, nil},
 		{"a ramp", Options{Schedule: Schedule{Kind: Constant, DecayRamp: 3}}, 0, 10, 1e-3, nil},
 	} {
 		var paths []string
@@ -102,6 +104,22 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 		if !slices.Equal(paths, c.paths) {
 			t.Errorf("%s: problems are of %v, want %v", c.name, paths, c.paths)
+		}
+	}
+}
+
+func TestEpochsWithin(t *testing.T) {
+	for _, c := range []struct{ epochs, batch, steps, trials, want int }{
+		{10, 25, 0, 100, 10},  // no limit
+		{10, 25, 40, 100, 10}, // 4 steps an epoch: just all
+		{10, 25, 39, 100, 10}, // the last is cut
+		{10, 25, 36, 100, 9},
+		{10, 25, 9, 101, 2}, // 5 steps an epoch
+		{10, 25, 1, 100, 1},
+		{10, 25, 1, 0, 10}, // not known
+	} {
+		if got := (Config{Epochs: c.epochs, BatchSize: c.batch, MaxSteps: c.steps}).EpochsWithin(c.trials); got != c.want {
+			t.Errorf("%+v: %d epochs", c, got)
 		}
 	}
 }
