@@ -174,6 +174,7 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 			return err
 		}
 		p.sayCut(run, prov)
+		p.sayGaps(run, allGaps(run, prov))
 		return nil
 	}
 	fmt.Fprintln(p.Out)
@@ -217,16 +218,13 @@ func (p Program) show(run *artifact.Run, prov artifact.Provenance) error {
 	}
 	t.Render()
 	fmt.Fprintln(p.Out)
-	lacks := []gap{}
-	if run.Status() != runRunning {
-		lacks = gaps(run, prov)
-	}
+	lacks := allGaps(run, prov)
 	err := p.printResults(run)
 	if slices.ContainsFunc(lacks, func(g gap) bool { return g.results }) {
 		err = nil // told below, with what to do
 	}
 	p.sayCut(run, prov)
-	p.sayGaps(run, prov, lacks)
+	p.sayGaps(run, lacks)
 	return err
 }
 
@@ -245,7 +243,7 @@ func (p Program) showJSON(run *artifact.Run, prov artifact.Provenance) error {
 	for _, s := range run.Stages() {
 		records[s.Name] = s.Record
 	}
-	out := map[string]any{"run": run.Dir(), "status": run.Status(), "provenance": prov, "stages": records}
+	out := map[string]any{"run": run.Dir(), "status": run.Status(), "provenance": prov, "stages": records, "missing": gapsJSON(allGaps(run, prov))}
 	if _, ok := run.Study(); ok {
 		if err := studyJSON(run, out); err != nil {
 			return err
@@ -337,8 +335,6 @@ func (p Program) reportRun(ctx context.Context, run *artifact.Run) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if run.Status() != runRunning {
-		p.sayGaps(run, prov, gaps(run, prov))
-	}
+	p.sayGaps(run, allGaps(run, prov))
 	return nil
 }

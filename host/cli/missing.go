@@ -15,6 +15,9 @@ import (
 
 // gap is what a run's folder should have and has not, or what of it cannot be read.
 type gap struct {
+	// run is the folder's, prov its provenance.
+	run  *artifact.Run
+	prov artifact.Provenance
 	what string
 	// results is true where `report` brings it back; else the run itself does.
 	results bool
@@ -24,7 +27,7 @@ type gap struct {
 func gaps(run *artifact.Run, prov artifact.Provenance) []gap {
 	var out []gap
 	add := func(results bool, format string, args ...any) {
-		out = append(out, gap{fmt.Sprintf(format, args...), results})
+		out = append(out, gap{run, prov, fmt.Sprintf(format, args...), results})
 	}
 	has := func(name string) bool {
 		_, err := os.Stat(filepath.Join(run.Dir(), name))
@@ -103,19 +106,57 @@ func wereOrWas(names []string) string {
 	return few(names) + " were"
 }
 
-// sayGaps says on the error writer what a run's folder lacks, and how to get it back.
-func (p Program) sayGaps(run *artifact.Run, prov artifact.Provenance, all []gap) {
-	results, others := false, false
-	for _, g := range all {
-		fmt.Fprintf(p.Err, "%s: %s\n", run.Dir(), g.what)
-		results, others = results || g.results, others || !g.results
+// allGaps are those of a folder that is not being written: of a study those of its points.
+func allGaps(run *artifact.Run, prov artifact.Provenance) []gap {
+	if run.Status() == runRunning {
+		return nil
+	}
+	if _, study := run.Study(); !study {
+		return gaps(run, prov)
+	}
+	var out []gap
+	for _, q := range run.Points() {
+		if q.Run == nil {
+			continue // the study says what has become of it
+		}
+		if prov, err := q.Run.Provenance(); err == nil || errors.Is(err, fs.ErrNotExist) {
+			out = append(out, gaps(q.Run, prov)...)
+		}
+	}
+	return out
+}
+
+// sayGaps says on the error writer what folders lack, and how to get it back; whole is the folder that was asked for.
+func (p Program) sayGaps(whole *artifact.Run, all []gap) {
+	results := false
+	var commands []string
+	for i, g := range all {
+		if i < mostMissing {
+			fmt.Fprintf(p.Err, "%s: %s\n", g.run.Dir(), g.what)
+		}
+		results = results || g.results
+		if command := goesOn(g.run, g.prov); !g.results && command != "" && !slices.Contains(commands, command) {
+			commands = append(commands, command)
+		}
+	}
+	if n := len(all) - mostMissing; n > 0 {
+		fmt.Fprintf(p.Err, "and %d more\n", n)
 	}
 	if results {
-		fmt.Fprintf(p.Err, "`%s` writes the results again, of what the comparisons have\n", again([]string{"ctdb-host", "report", run.Dir()}, true, ""))
+		fmt.Fprintf(p.Err, "`%s` writes the results again, of what the comparisons have\n", again([]string{"ctdb-host", "report", whole.Dir()}, true, ""))
 	}
-	if command := goesOn(run, prov); others && command != "" {
+	for _, command := range commands {
 		fmt.Fprintf(p.Err, "`%s` makes what is missing again: what is stored is not computed anew\n", command)
 	}
+}
+
+// gapsJSON is what `show --json` says of them.
+func gapsJSON(all []gap) []map[string]string {
+	out := []map[string]string{}
+	for _, g := range all {
+		out = append(out, map[string]string{"folder": g.run.Dir(), "what": g.what})
+	}
+	return out
 }
 
 // goesOn is the command line that goes on with a run in its folder, or with the study that it is a point of: the one that it was begun with, of the shard that the point was in, or where that is
@@ -148,11 +189,11 @@ func goesOn(run *artifact.Run, prov artifact.Provenance) string {
 
 // studyAround is the run in whose points a folder lies; nil where it lies elsewhere, as a copy does.
 func studyAround(dir string) *artifact.Run {
-	dir, err := filepath.Abs(dir) // whose parents are those of the folder, where it was named by "." or with a slash at its end
-	if err != nil || filepath.Base(filepath.Dir(dir)) != artifact.PointsDir {
+	// The folder's own parents, also where it was named by "." or with a slash at its end.
+	if abs, err := filepath.Abs(dir); err != nil || filepath.Base(filepath.Dir(abs)) != artifact.PointsDir {
 		return nil
 	}
-	study, err := artifact.OpenRun(filepath.Dir(filepath.Dir(dir)))
+	study, err := artifact.OpenRun(filepath.Join(dir, "..", ".."))
 	if err != nil {
 		return nil
 	}

@@ -134,7 +134,7 @@ func TestGoesOn(t *testing.T) {
 		}
 	}
 	t.Chdir(point)
-	says(".", at, "ctdb-host run s.yaml --shard 1/2 --out "+dir)
+	says(".", at, "ctdb-host run s.yaml --shard 1/2 --out ../..")
 	elsewhere := filepath.Join(t.TempDir(), "latent-2")
 	if err := os.CopyFS(elsewhere, os.DirFS(point)); err != nil {
 		t.Fatal(err)

@@ -269,6 +269,10 @@ func (p Program) reportStudy(ctx context.Context, run *artifact.Run, points bool
 		}
 	}
 	_, err := writeReport(ctx, run.Dir())
+	// What points lack is said as the folder is now.
+	if now, openErr := artifact.OpenRun(run.Dir()); openErr == nil {
+		p.sayGaps(now, allGaps(now, artifact.Provenance{}))
+	}
 	return errors.Join(append(failed, err)...)
 }
 
