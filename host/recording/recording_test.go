@@ -270,7 +270,8 @@ func TestTablesThatAreWrong(t *testing.T) {
 		{"width", "trial,neuron,time\n1,a,2\n", "", TableOptions{}, []string{"--bin-width 0"}},
 		{"duration", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--duration", "--trials"}},
 		{"too short", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 0.01}, []string{"--duration", "0.01", "0.02"}},
-		{"all behind the trials", "trial,neuron,time\n1,a,200\n2,b,900\n", "", good, []string{"not one of its 2 spikes falls into a trial", "from 200 to 900 s, the trials from 0 to 1 s", "milliseconds? seconds are needed"}},
+		{"all behind the trials", "trial,neuron,time\n1,a,200\n2,b,900\n", "", good, []string{"not one of its 2 spikes falls into a trial", "from 200 to 900 s, the trials from 0 to 1 s", "milliseconds? then --milliseconds time is needed"}},
+		{"milliseconds of what", "trial,neuron,time\n1,a,2\n", "", TableOptions{BinWidth: 0.02, Duration: 1, Milliseconds: []string{"duration"}}, []string{"--milliseconds duration", "time, start, stop"}},
 		{"all before the trials", "trial,neuron,time\n1,a,-2\n2,b,-9\n", "", good, []string{"not one of its 2 spikes falls into a trial", "from -9 to -2 s, the trials from 0 to 1 s"}},
 		{"one clock", "neuron,time\na,2\n", "", TableOptions{BinWidth: 0.02}, []string{"--trials"}},
 		{"trial unknown", "trial,neuron,time\n1,a,2\n", "trial,stop\n2,1\n", TableOptions{BinWidth: 0.02}, []string{`trial "1"`}},
@@ -316,6 +317,21 @@ func TestMilliseconds(t *testing.T) {
 		r := read(c.spikes, c.windows, TableOptions{BinWidth: 0.02, Duration: map[bool]float64{true: 1}[c.windows == ""]})
 		if notes := strings.Join(r.Notes, "; "); !strings.Contains(notes, "fall into no bin") || strings.Contains(notes, question) != c.asked {
 			t.Errorf("%s: notes %q", c.name, notes)
+		}
+	}
+	// What is in milliseconds throughout is asked about, and once it is said the counts are those of the same times in seconds.
+	const inSeconds, inMilliseconds = "neuron,time\na,0.5\na,0.6\nb,1.2\nb,2.1\na,2.5\nb,2.99\nb,0.1\n", "neuron,time\na,500\na,600\nb,1200\nb,2100\na,2500\nb,2990\nb,100\n"
+	want := read(inSeconds, "start,stop\n0,1\n2,3\n", TableOptions{BinWidth: 0.02})
+	if len(want.Notes) != 1 || strings.Contains(want.Notes[0], question) {
+		t.Errorf("in seconds: notes %q", want.Notes)
+	}
+	if got := read(inMilliseconds, "start,stop\n0,1000\n2000,3000\n", TableOptions{BinWidth: 20}); !strings.Contains(strings.Join(got.Notes, "; "), "--milliseconds time,start,stop") {
+		t.Errorf("in milliseconds: notes %q", got.Notes)
+	}
+	for windows, columns := range map[string][]string{"start,stop\n0,1\n2,3\n": {"time"}, "start,stop\n0,1000\n2000,3000\n": {"time", "start", "stop"}} {
+		got := read(inMilliseconds, windows, TableOptions{BinWidth: 0.02, Milliseconds: columns})
+		if !slices.Equal(got.Counts, want.Counts) || !slices.Equal(got.Lengths, want.Lengths) || !slices.Equal(got.Notes, want.Notes) {
+			t.Errorf("%v in milliseconds: %d spikes of trials of %v bins, want %v: %q", columns, len(got.Counts), got.Lengths, want.Lengths, got.Notes)
 		}
 	}
 	for width, asked := range map[float64]bool{0.5: false, 1: false, 20: true} {

@@ -25,6 +25,8 @@ type TableOptions struct {
 	Duration float64
 	// Columns are the names that the tables have for the columns trial, neuron, time, start, stop and condition, where these are others.
 	Columns map[string]string
+	// Milliseconds are those of the columns time, start and stop whose times are in milliseconds; the others' are in seconds.
+	Milliseconds []string
 }
 
 // The columns of the tables.
@@ -42,13 +44,17 @@ func Columns() []string {
 	return []string{trialColumn, neuronColumn, timeColumn, startColumn, stopColumn, conditionColumn}
 }
 
+// timed are the columns with times.
+func timed() []string { return []string{timeColumn, startColumn, stopColumn} }
+
 // window is a trial of a table.
 type window struct {
 	name, condition string
 	start, stop     float64
 }
 
-// ReadTable reads a table of spikes, a file of values with commas, semicolons or tabs between, with the columns neuron and time, in seconds, under a line of their names.
+// ReadTable reads a table of spikes, a file of values with commas, semicolons or tabs between, with the columns neuron and time, in seconds unless Milliseconds says otherwise, under a line of
+// their names.
 //
 // With a column trial, times are on the trial's own clock, which begins at 0 unless Trials says otherwise. Without one, times are on the recording's clock, and Trials says from when to
 // when each trial is; a spike counts in every trial that it falls into. A trial has as many bins as fit in it; what is left at its end is left out.
@@ -65,6 +71,11 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 			wrong.add("--column %s=%s: %q is none of the columns that are read, %s%s", name, o.Columns[name], name, strings.Join(Columns(), ", "), columnHint(name, o.Columns[name]))
 		}
 	}
+	for _, name := range o.Milliseconds {
+		if !slices.Contains(timed(), name) {
+			wrong.add("--milliseconds %s: %q is none of the columns of times, %s", name, name, strings.Join(timed(), ", "))
+		}
+	}
 	if err := wrong.err(); err != nil {
 		return nil, err
 	}
@@ -77,7 +88,43 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, s.count(r, path, windows)
+	if err := s.count(r, path, windows); err != nil {
+		return nil, err
+	}
+	if note := r.slow(o); note != "" {
+		r.Notes = append(r.Notes, note)
+	}
+	return r, nil
+}
+
+// A recording whose neurons fire less often than slowRate (spikes/s) in trials of more than longTrial (s) may be one in milliseconds throughout.
+const (
+	slowRate  = 0.05
+	longTrial = 100
+)
+
+// slow asks whether all times are in milliseconds; it is empty where there is no reason to.
+func (r *Recording) slow(o TableOptions) string {
+	if len(o.Milliseconds) > 0 || float64(r.Bins)*r.BinWidth <= longTrial {
+		return ""
+	}
+	spikes, bins := 0.0, int64(0)
+	for _, n := range r.Counts {
+		spikes += float64(n)
+	}
+	for _, n := range r.Lengths {
+		bins += n
+	}
+	rate := spikes / (float64(bins) * r.BinWidth * float64(len(r.Neurons)))
+	if rate >= slowRate {
+		return ""
+	}
+	columns := []string{timeColumn}
+	if o.Trials != "" {
+		columns = timed()
+	}
+	return fmt.Sprintf("a neuron fires %.2g times a second on average, in trials of up to %.4g s: are the times in milliseconds? then --milliseconds %s is needed", rate, float64(r.Bins)*r.BinWidth,
+		strings.Join(columns, ","))
 }
 
 // columnHint is what was probably meant by --column COLUMN=NAME, in brackets with a space before them; empty where that is not clear.
@@ -131,15 +178,19 @@ func (t *table) each(with func(line int, get func(column string) string) error) 
 }
 
 // seconds reads a time.
-func seconds(column, text string) (float64, error) {
+func (o TableOptions) seconds(column, text string) (float64, error) {
+	unit, each := "seconds", 1.0
+	if slices.Contains(o.Milliseconds, column) {
+		unit, each = "milliseconds", 1000
+	}
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil && strings.Contains(text, ",") {
-		return 0, fmt.Errorf("%s %q: a time in seconds with a decimal point is needed, not with a comma", column, text)
+		return 0, fmt.Errorf("%s %q: a time in %s with a decimal point is needed, not with a comma", column, text, unit)
 	}
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("%s %q: a time in seconds is needed", column, text)
+		return 0, fmt.Errorf("%s %q: a time in %s is needed", column, text, unit)
 	}
-	return v, nil
+	return v / each, nil
 }
 
 // spikes are the lines of a table, in which trials and neurons are numbered as they come.
@@ -181,7 +232,7 @@ func readSpikes(path string, o TableOptions) (*spikes, error) {
 	s := &spikes{}
 	neurons, trials := numbering{of: map[string]int32{}}, numbering{of: map[string]int32{}}
 	err = t.each(func(_ int, get func(string) string) error {
-		v, err := seconds(timeColumn, get(timeColumn))
+		v, err := o.seconds(timeColumn, get(timeColumn))
 		name := get(neuronColumn)
 		if name == "" || strings.Contains(name, ",") {
 			err = errors.Join(err, fmt.Errorf("neuron %q: a name without commas is needed", name))
@@ -290,12 +341,12 @@ func (s *spikes) readWindows(path string, o TableOptions) ([]window, error) {
 		w := window{name: strings.Clone(get(trialColumn)), condition: strings.Clone(get(conditionColumn))}
 		var problem error
 		if text := get(startColumn); text != "" || !byTrial {
-			w.start, problem = seconds(startColumn, text)
+			w.start, problem = o.seconds(startColumn, text)
 		}
 		if o.Duration > 0 {
 			w.stop = w.start + o.Duration
 		} else {
-			stop, err := seconds(stopColumn, get(stopColumn))
+			stop, err := o.seconds(stopColumn, get(stopColumn))
 			problem = errors.Join(problem, err)
 			w.stop = stop
 		}
@@ -417,7 +468,7 @@ func (s *spikes) milliseconds(r *Recording, windows []window, trials []int, outs
 	if inside <= len(s.time)/4 || inside < 5*(len(s.time)-outside) {
 		return ""
 	}
-	return " (are the times in milliseconds? seconds are needed)"
+	return " (are the times of the spikes in milliseconds? then --milliseconds time is needed)"
 }
 
 // cut counts the spikes of one clock in the trials that they fall into, and returns how many fall into none.
