@@ -31,7 +31,7 @@ func (p Program) importCommand() *cli.Command {
 			&cli.StringFlag{Name: "spikes", Value: "spikes", Usage: "the `ARRAY` of an archive that holds the counts"},
 			&cli.StringFlag{Name: "trials", Usage: "`FILE` with the columns start and stop (s), of the trials of a table of spikes, and trial and condition where they have such"},
 			&cli.Float64Flag{Name: "duration", Usage: "how many `SECONDS` a trial of a table lasts from its start", DefaultText: "until its stop"},
-			&cli.StringSliceFlag{Name: "milliseconds", Usage: "the `COLUMNS` of tables whose times are in milliseconds, of time, start and stop", DefaultText: "all are in seconds"},
+			&cli.StringFlag{Name: "milliseconds", Usage: "`COLUMNS` with commas between, of time, start and stop, whose times are in milliseconds", DefaultText: "all are in seconds"},
 			&cli.StringSliceFlag{Name: "column", Usage: "a table's own name for a column, `COLUMN=NAME`, e.g. neuron=unit_id (may be repeated)"},
 			jsonFlag(),
 		},
@@ -138,7 +138,11 @@ func (p Program) readRecording(c *cli.Context, in string) (*recording.Recording,
 	if !c.IsSet("bin-width") {
 		return nil, usagef("--bin-width is needed, the seconds in which the spikes of a table are counted, e.g. 0.02")
 	}
-	return recording.ReadTable(in, recording.TableOptions{BinWidth: c.Float64("bin-width"), Trials: c.String("trials"), Duration: c.Float64("duration"), Columns: columns, Milliseconds: c.StringSlice("milliseconds")})
+	var milliseconds []string
+	if c.IsSet("milliseconds") {
+		milliseconds = strings.Split(c.String("milliseconds"), ",")
+	}
+	return recording.ReadTable(in, recording.TableOptions{BinWidth: c.Float64("bin-width"), Trials: c.String("trials"), Duration: c.Float64("duration"), Columns: columns, Milliseconds: milliseconds})
 }
 
 // wrongRecording is an error of the one who calls where the file, or what is to be made of it, is wrong.
