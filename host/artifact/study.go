@@ -38,6 +38,8 @@ type StudyPoint struct {
 	Index int `json:"index"`
 	// Values has one value for the path of each axis.
 	Values map[string]any `json:"values"`
+	// Experiment is a checksum of what is done at the point, by which studies of the same points are told apart; empty in folders of before there was one.
+	Experiment string `json:"experiment,omitempty"`
 }
 
 // Write writes DIR/study.json.

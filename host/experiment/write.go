@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,6 +19,20 @@ import (
 // paths are absolute. Of a resolved one all parameters are written, in the order of their schema.
 func (e *Experiment) YAML() []byte {
 	w := &writer{}
+	e.write(w)
+	return w.Bytes()
+}
+
+// Digest is a checksum of what the experiment does, in hexadecimal: of all that [Experiment.YAML] writes but what it says of itself in about, and where the files lie that it loads.
+func (e *Experiment) Digest() string {
+	w := &writer{pathless: true}
+	plain := *e
+	plain.About = ""
+	plain.write(w)
+	return fmt.Sprintf("%x", sha256.Sum256(w.Bytes()))
+}
+
+func (e *Experiment) write(w *writer) {
 	w.line(0, "version", strconv.Itoa(Version))
 	w.line(0, "name", text(e.Name))
 	if e.About != "" {
@@ -62,10 +77,13 @@ func (e *Experiment) YAML() []byte {
 			w.line(4, "subjects", value(c.Subjects))
 		}
 	}
-	return w.Bytes()
 }
 
-type writer struct{ bytes.Buffer }
+type writer struct {
+	bytes.Buffer
+	// pathless leaves out what paths say, but that there is one.
+	pathless bool
+}
 
 func (w *writer) line(indent int, key, value string) {
 	fmt.Fprintf(w, "%*s%s:", indent, "", key)
@@ -78,7 +96,11 @@ func (w *writer) line(indent int, key, value string) {
 func (w *writer) item(key, value string) { fmt.Fprintf(w, "  - %s: %s\n", key, value) }
 
 func (w *writer) path(indent int, key, path string) {
-	if path != "" {
+	switch {
+	case path == "":
+	case w.pathless:
+		w.line(indent, key, "")
+	default:
 		w.line(indent, key, text(path))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,21 +107,23 @@ func (x Run) takeOver() error {
 		return nil
 	}
 	now := studyRecord(x.Study)
-	if old == nil || !sameStudy(*old, now) {
-		if err := now.Write(x.Out); err != nil {
+	if old != nil && sameStudy(*old, now) {
+		return artifact.WriteFile(filepath.Join(x.Out, artifact.ExperimentFile), x.Study.YAML())
+	}
+	if err := clearRun(x.Out); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := dropPoints(x.Out, otherPoints(old.Points, now.Points)); err != nil {
 			return err
 		}
-		if err := clearRun(x.Out); err != nil {
+		// What shards did, they did for the other study.
+		if err := dropShards(x.Out); err != nil {
 			return err
 		}
 	}
-	if old != nil {
-		gone := slices.DeleteFunc(old.Points, func(p artifact.StudyPoint) bool {
-			return slices.ContainsFunc(now.Points, func(q artifact.StudyPoint) bool { return p.Name == q.Name })
-		})
-		if err := dropPoints(x.Out, gone); err != nil {
-			return err
-		}
+	if err := now.Write(x.Out); err != nil {
+		return err
 	}
 	return artifact.WriteFile(filepath.Join(x.Out, artifact.ExperimentFile), x.Study.YAML())
 }
@@ -197,12 +198,12 @@ func studyRecord(s *experiment.Study) artifact.Study {
 		out.Axes = append(out.Axes, artifact.StudyAxis{Path: a.Path, Label: a.Label, Values: a.Values})
 	}
 	for _, p := range s.Points {
-		out.Points = append(out.Points, artifact.StudyPoint{Name: p.Name, Index: p.Index, Values: p.Values})
+		out.Points = append(out.Points, artifact.StudyPoint{Name: p.Name, Index: p.Index, Values: p.Values, Experiment: p.Experiment.Digest()})
 	}
 	return out
 }
 
-// sameStudy reports whether two studies have the same points in the same order.
+// sameStudy reports whether two studies have the same points in the same order, and do the same there.
 func sameStudy(a, b artifact.Study) bool {
 	name := func(s artifact.Study) (out []string) {
 		for _, a := range s.Axes {
@@ -213,7 +214,22 @@ func sameStudy(a, b artifact.Study) bool {
 		}
 		return append(out, s.Name)
 	}
-	return reflect.DeepEqual(name(a), name(b))
+	return slices.Equal(name(a), name(b)) && len(otherPoints(a.Points, b.Points)) == 0
+}
+
+// otherPoints are the points of one study that another has not, or at which it does something else.
+func otherPoints(of, in []artifact.StudyPoint) []artifact.StudyPoint {
+	same := map[string]string{}
+	for _, p := range in {
+		same[p.Name] = p.Experiment
+	}
+	var out []artifact.StudyPoint
+	for _, p := range of {
+		if experiment, ok := same[p.Name]; !ok || p.Experiment != experiment && p.Experiment != "" && experiment != "" {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // litter is what a host leaves in a run's folder that is killed while it writes a file there.

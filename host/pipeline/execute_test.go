@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ctdb-host/ctdb/host/artifact"
 	"github.com/ctdb-host/ctdb/host/experiment"
@@ -376,6 +378,8 @@ func TestJoinRefuses(t *testing.T) {
 		{"single", "out", []string{a, single}},
 		{"another study", "out", []string{a, make("b", fourPoints, "name=other")}},
 		{"other values", "out", []string{a, make("c", fourPoints, "seeds=[5, 6]")}},
+		{"something else at the points", "out", []string{a, make("e", fourPoints, "fit.a.params.steps=3")}},
+		{"something else in the folder joined before", make("f", fourPoints, "fit.a.params.steps=3"), []string{a}},
 		{"other axes", "out", []string{a, make("d", toyStudy+"seeds: [0, 1]\n")}},
 		{"nothing there", "out", []string{a, filepath.Join(dir, "nowhere")}},
 		{"nothing to join", "out", nil},
@@ -388,6 +392,85 @@ func TestJoinRefuses(t *testing.T) {
 		if err := Join(t.Context(), out, c.dirs); !errors.Is(err, ErrStudies) && !errors.Is(err, ErrFolder) {
 			t.Errorf("%s: error %v", c.name, err)
 		}
+	}
+}
+
+// TestAnotherStudyInTheFolder: of a study that does something else at the same points none of the old ones is left, however few the new one came to.
+func TestAnotherStudyInTheFolder(t *testing.T) {
+	h := toyHost(t, 2, 1)
+	out := filepath.Join(t.TempDir(), "out")
+	for _, shard := range []string{"1/2", "2/2"} {
+		if err := execute(t, Run{Study: study(t, h, fourPoints), Host: h, Out: out, Shard: shard}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := execute(t, Run{Study: study(t, h, fourPoints, "fit.a.params.steps=3"), Host: h, Out: out, Shard: "1/2"}); err != nil {
+		t.Fatal(err)
+	}
+	run, err := artifact.OpenRun(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := 0
+	for _, p := range run.Points() {
+		if p.Run == nil {
+			continue
+		}
+		there++
+		if text, err := p.Run.Experiment(); err != nil || !strings.Contains(string(text), "steps: 3") {
+			t.Errorf("point %s is of\n%s%v", p.Name, text, err)
+		}
+	}
+	results, err := run.Results()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, m := range results.Metrics {
+		seen[fmt.Sprint(m.Point)] = true
+	}
+	if there != 2 || len(seen) != 2 || run.Status() != statusIncomplete {
+		t.Errorf("%d points are there, results of %d, and the study is %s", there, len(seen), run.Status())
+	}
+	// What was only said otherwise is the same study.
+	if err := execute(t, Run{Study: study(t, h, fourPoints, "fit.a.params.steps=3", "about=again"), Host: h, Out: out, Shard: "2/2"}); err != nil {
+		t.Fatal(err)
+	}
+	if run, err = artifact.OpenRun(out); err != nil || run.Status() != statusDone {
+		t.Errorf("both halves are %s, %v", run.Status(), err)
+	}
+}
+
+// TestJoinAgain: of a point that is done in several folders the one that was done last is taken, also where an older one was joined before.
+func TestJoinAgain(t *testing.T) {
+	h := toyHost(t, 1, 1)
+	dir := t.TempDir()
+	share, joined := filepath.Join(dir, "share"), filepath.Join(dir, "joined")
+	if err := execute(t, Run{Study: study(t, h, fourPoints), Host: h, Out: share, Shard: "1/2"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Join(t.Context(), joined, []string{share}); err != nil {
+		t.Fatal(err)
+	}
+	run, err := artifact.OpenRun(share)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(run.Points(), func(p artifact.Point) bool { return p.Run != nil })
+	again := run.Points()[i]
+	prov, err := again.Run.Provenance()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prov.Finished, prov.Host = prov.Finished.Add(time.Hour), "a later one"
+	if err := prov.Write(again.Run.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := Join(t.Context(), joined, []string{share}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := artifact.ReadProvenance(artifact.PointDir(joined, again.Name)); err != nil || got.Host != prov.Host {
+		t.Errorf("point %s is that of host %q, %v", again.Name, got.Host, err)
 	}
 }
 

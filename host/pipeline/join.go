@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
 
@@ -82,6 +83,12 @@ func differs(dirA string, a artifact.Study, dirB string, b artifact.Study) strin
 	if axes(a) != axes(b) {
 		return fmt.Sprintf("%s varies %s; %s varies %s", dirA, axes(a), dirB, axes(b))
 	}
+	if points := otherPoints(a.Points, b.Points); len(points) > 0 && len(otherPoints(b.Points, a.Points)) == len(points) {
+		if i := slices.IndexFunc(b.Points, func(p artifact.StudyPoint) bool { return p.Name == points[0].Name }); i >= 0 {
+			return fmt.Sprintf("%s and %s are studies of %q with the same points, at which they do not do the same: compare their %s", dirA, dirB, a.Name,
+				filepath.Join(artifact.PointsDir, points[0].Name, artifact.ExperimentFile))
+		}
+	}
 	return fmt.Sprintf("%s and %s are studies of %q with other values of %s", dirA, dirB, a.Name, axes(a))
 }
 
@@ -138,18 +145,24 @@ func joinInto(ctx context.Context, out string, study artifact.Study, runs []*art
 	return errors.Join(gather(out, study), writeProvenance(out, study, runs))
 }
 
-// farthest is the folder of the run in which a point came farthest; empty where none has it, or where that is out itself.
+// farthest is the folder of the run in which a point came farthest, and of several the one that ended last; empty where none has it, or where that is out itself.
 func farthest(name, out string, runs []*artifact.Run) string {
 	order := []artifact.PointState{artifact.PointDamaged, artifact.PointKilled, artifact.PointInterrupted, artifact.PointRunning, artifact.PointFailed, artifact.PointDone}
-	best, where := -1, ""
+	best, where, ended := -1, "", time.Time{}
 	consider := func(dir string) {
 		run, err := artifact.OpenRun(artifact.PointDir(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 		state, _ := artifact.Point{Run: run, Err: err}.State()
-		if at := slices.Index(order, state); at > best {
-			best, where = at, artifact.PointDir(dir, name)
+		at, finished := slices.Index(order, state), time.Time{}
+		if err == nil {
+			if p, err := run.Provenance(); err == nil {
+				finished = p.Finished
+			}
+		}
+		if at > best || at == best && finished.After(ended) {
+			best, where, ended = at, artifact.PointDir(dir, name), finished
 		}
 	}
 	consider(out)
@@ -194,6 +207,11 @@ func writeProvenance(out string, study artifact.Study, runs []*artifact.Run) err
 	if err := p.Write(out); err != nil {
 		return err
 	}
+	return dropShards(out)
+}
+
+// dropShards removes the provenances of shards.
+func dropShards(out string) error {
 	entries, err := os.ReadDir(out)
 	if err != nil {
 		return fmt.Errorf("pipeline: %w", err)
