@@ -10,11 +10,11 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize/english"
-	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
 
 	"github.com/ctdb-host/ctdb/host/catalog"
 	"github.com/ctdb-host/ctdb/host/conformity"
+	"github.com/ctdb-host/ctdb/host/experiment"
 	"github.com/ctdb-host/ctdb/registry"
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
@@ -154,9 +154,12 @@ func givenParams(sets []string) (map[string]param.Values, error) {
 		if err != nil {
 			return nil, usagef("--set %q: %w", set, err)
 		}
-		var value any
-		if err := yaml.Unmarshal([]byte(text), &value); err != nil || value == nil {
-			return nil, usagef("--set %q: %q is no value", set, text)
+		value, err := experiment.Value(text)
+		if err != nil {
+			return nil, usagef("--set %q: %w", set, err)
+		}
+		if value == nil {
+			return nil, usagef("--set %q: a value is needed after the =", set)
 		}
 		if out[name.String()] == nil {
 			out[name.String()] = param.Values{}

@@ -2,8 +2,11 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ctdb-host/ctdb/sdk/param"
 )
 
 // override returns the tree with one value set: PATH=VALUE, where the path's parts are joined by dots, an element of a list is named by its name or
@@ -47,8 +50,16 @@ func (r *reader) override(root *node, set string, sets *[]assignment) *node {
 			return root
 		}
 	}
-	if root.get("matrix") == nil && path != "matrix" && len(parts) == 2 && parts[0] == "matrix" && value.kind == null {
-		return root
+	if len(parts) == 2 && parts[0] == "matrix" && value.kind == null {
+		axes := root.get("matrix").keys()
+		if !slices.Contains(axes, parts[1]) {
+			message := fmt.Sprintf("the matrix does not vary %s", parts[1])
+			if len(axes) > 0 {
+				message += ": it varies " + strings.Join(axes, ", ")
+			}
+			bad(path, param.DidYouMean(parts[1], axes), "%s", message)
+			return root
+		}
 	}
 	changed, wrong := (&change{parts: parts, value: value, at: at}).in(root)
 	if wrong != nil {
@@ -69,6 +80,18 @@ func (r *reader) override(root *node, set string, sets *[]assignment) *node {
 		*sets = append(*sets, assignment{set, path, parts})
 	}
 	return changed
+}
+
+// keys are those of a mapping, none of anything else.
+func (n *node) keys() []string {
+	if n == nil {
+		return nil
+	}
+	out := make([]string, len(n.entries))
+	for i, e := range n.entries {
+		out[i] = e.key
+	}
+	return out
 }
 
 // lessAxis is the file without an axis of its matrix, and without a matrix that had no other.

@@ -111,7 +111,6 @@ func TestStudyOverrides(t *testing.T) {
 		{"an axis beside another", base + "matrix: {train.params.lr: [1]}\n", []string{"matrix.task.params.n_bits=[2, 3]"}, []string{"lr-1_n_bits-2", "lr-1_n_bits-3"}},
 		{"an axis taken away", base + "matrix: {train.params.lr: [1, 2], train.seed: [3]}\n", []string{"matrix.train.params.lr=~"}, []string{"seed-3"}},
 		{"the last axis taken away", base + "matrix: {train.params.lr: [1, 2]}\n", []string{"matrix.train.params.lr=~"}, []string{""}},
-		{"an axis that is not there taken away", base, []string{"matrix.train.params.lr=~"}, []string{""}},
 		{"the matrix", base + "matrix: {train.params.lr: [1, 2]}\n", []string{"matrix={train.params.hidden: [3]}"}, []string{"hidden-3"}},
 		{"the matrix taken away", base + "matrix: {train.params.lr: [1, 2]}\n", []string{"matrix=null"}, []string{""}},
 		{"beside an axis", base + "matrix: {train.params.lr: [1]}\n", []string{"train.params={hidden: 3}", "train.use=model/noisy-gru"}, []string{"lr-1"}},

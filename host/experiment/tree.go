@@ -268,6 +268,9 @@ func (r *reader) convert(n ast.Node, path string, depth int) *node {
 		out.value = n.Value
 	case *ast.IntegerNode:
 		out.value = n.Value
+		if n.Token != nil {
+			r.decimal(out.at, path, n.Token.Value)
+		}
 		if u, ok := n.Value.(uint64); ok && u <= math.MaxInt64 {
 			out.value = int64(u)
 		}
@@ -284,6 +287,7 @@ func (r *reader) convert(n ast.Node, path string, depth int) *node {
 		out.value = n.Value
 		r.bounded(out.at, path, n.Value)
 		if n.Token != nil && n.Token.Type == token.StringType {
+			r.decimal(out.at, path, n.Value)
 			out.value = plainScalar(n.Value)
 		}
 	default:
@@ -337,8 +341,30 @@ func (r *reader) entry(into *node, v *ast.MappingValueNode, path string, depth i
 	into.entries = append(into.entries, entry{key, at, value})
 }
 
+// leadingZero is a whole number that versions of YAML read differently: 010 is ten in YAML 1.2 and eight in 1.1, to which the parser keeps.
+var leadingZero = regexp.MustCompile(`^([-+]?)0+([0-9][0-9_]*)$`)
+
+func (r *reader) decimal(at position, path, text string) {
+	if m := leadingZero.FindStringSubmatch(text); m != nil {
+		r.report(at, path, "%s is not allowed: a whole number begins with another digit than 0: %s%s, or 0o%s in base eight", text, m[1], m[2], m[2])
+	}
+}
+
 // floatForm is a float in YAML's core schema; the parser takes 1e-3 for a string.
 var floatForm = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+
+// Value reads a value as the experiment's file has it, e.g. of an override: bool, int64, uint64, float64, string, []any or map[string]any, nil for null or nothing. An error says what cannot be read.
+func Value(text string) (any, error) {
+	r := &reader{}
+	n := r.read(text)
+	if len(r.problems) > 0 {
+		return nil, errors.New(r.problems[0].Message)
+	}
+	if n == nil {
+		return nil, nil
+	}
+	return n.any(), nil
+}
 
 // plainScalar is the value of an unquoted word that the lexer took for a string.
 func plainScalar(s string) any {

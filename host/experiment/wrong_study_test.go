@@ -173,6 +173,13 @@ func wrongStudies() []wrongCase {
 			"--set fit[0].params.hidden=4: fit[0].params.hidden: is varied by the matrix: matrix.fit.gru-64.params.hidden (set matrix.fit.gru-64.params.hidden=[...] for other values, or matrix.fit.gru-64.params.hidden=null to vary it no more)",
 			"--set task.params.n_bits=4: task.params.n_bits: is varied by the matrix: matrix.task.params (set matrix.task.params=[...] for other values, or matrix.task.params=null to vary it no more)",
 		}},
+		{"set an axis that is not there to nothing", head + fit + "matrix:\n  fit.gru-64.params.hidden: [8, 16]\n", []string{"matrix.fit.gru-46.params.hidden=null", "matrix.nonsense=null"}, []string{
+			"--set matrix.fit.gru-46.params.hidden=null: matrix.fit.gru-46.params.hidden: the matrix does not vary fit.gru-46.params.hidden: it varies fit.gru-64.params.hidden (did you mean \"fit.gru-64.params.hidden\"?)",
+			"--set matrix.nonsense=null: matrix.nonsense: the matrix does not vary nonsense: it varies fit.gru-64.params.hidden",
+		}},
+		{"set an axis of no matrix to nothing", head + train, []string{"matrix.train.params.lr=null"}, []string{
+			"--set matrix.train.params.lr=null: matrix.train.params.lr: the matrix does not vary train.params.lr",
+		}},
 		{"set wrong axes", head + train, []string{"seeds=[0, 0]", "matrix.train.params.lr=[1e-3, 0]", "matrix.train.params.lrr=3", "matrix.=[1]", "matrix.task=[]"}, []string{
 			"--set matrix.=[1]: matrix.: \"\" is no name: names joined by dots are needed, e.g. fit.gru-64.params.latent",
 			"--set seeds=[0, 0]: seeds[1]: 0 is given twice, first in the same list",

@@ -56,6 +56,20 @@ func TestChoicesOfList(t *testing.T) {
 	}
 }
 
+// TestUnsigned: what holds no negative number takes none, unless its tags say something else.
+func TestUnsigned(t *testing.T) {
+	s := MustOf(struct {
+		Seed  uint64 `param:"seed" default:"1" doc:"seed"`
+		Count uint64 `param:"count" default:"3" min:"2" doc:"count"`
+		Link  string `param:"link" default:"b" choices:"a, b" doc:"link"`
+	}{})
+	_, problems := s.Resolve(Values{"seed": -1, "count": 1, "link": "b"})
+	want := []Problem{{"seed", "-1 is not allowed: >= 0", ""}, {"count", "1 is not allowed: >= 2", ""}}
+	if !reflect.DeepEqual(problems, want) {
+		t.Errorf("%q, want %q", problems, want)
+	}
+}
+
 func TestResolveReportsEverything(t *testing.T) {
 	_, problems := MustOf(sample{}).Resolve(Values{
 		"n_bits": 0, "noise": math.NaN(), "lr": 0, "link": "softpuls", "compat": "yes", "sizes": []any{0}, "gains": 3, "n_bit": 1, "zzzzzzzz": 1,

@@ -9,7 +9,7 @@
 //
 // The tags are
 //
-//	param    the name in an experiment file (required; letters, digits and underscores, starting with a letter)
+//	param    the name in an experiment file (required; lower-case letters, digits and underscores, a letter first)
 //	default  the value where none is given; without it the parameter is required. A list is written with commas.
 //	min max  the allowed range of a number (of each element of a list), inclusive
 //	above    the same, exclusive: above:"0" is any positive number
@@ -171,7 +171,7 @@ func fieldOf(sf reflect.StructField) (Field, error) {
 	f := Field{Min: nan, Max: nan, Above: nan, Below: nan}
 	f.Name, f.Unit, f.Doc = sf.Tag.Get("param"), sf.Tag.Get("unit"), sf.Tag.Get("doc")
 	if !nameForm.MatchString(f.Name) {
-		return f, fmt.Errorf("tag param %q: letters, digits and underscores are needed", f.Name)
+		return f, fmt.Errorf("tag param %q: lower-case letters, digits and underscores are needed, a letter first", f.Name)
 	}
 	if f.Doc == "" {
 		return f, fmt.Errorf("tag doc is missing")
@@ -188,8 +188,13 @@ func fieldOf(sf reflect.StructField) (Field, error) {
 			*to = v
 		}
 	}
+	if unsigned(sf.Type) && math.IsNaN(f.Min) && math.IsNaN(f.Above) {
+		f.Min = 0
+	}
 	if text, ok := sf.Tag.Lookup("choices"); ok {
-		f.Choices = strings.Split(text, ",")
+		for _, c := range strings.Split(text, ",") {
+			f.Choices = append(f.Choices, strings.TrimSpace(c))
+		}
 	}
 	if text, ok := sf.Tag.Lookup("default"); ok {
 		v, err := Parse(f.Type, text)
@@ -202,6 +207,11 @@ func fieldOf(sf reflect.StructField) (Field, error) {
 		f.Default = v
 	}
 	return f, nil
+}
+
+// unsigned reports a type that holds no negative number.
+func unsigned(t reflect.Type) bool {
+	return t.Kind() == reflect.Uint64 || t.Kind() == reflect.Slice && unsigned(t.Elem())
 }
 
 func typeOf(t reflect.Type) Type {

@@ -56,23 +56,38 @@ func (s *subject) small(ctx context.Context) param.Values {
 
 // someValue is a value of a required parameter; nil where only a person can know one.
 func someValue(f param.Field) any {
-	low := 1.0
-	for _, bound := range []float64{f.Min, f.Above + 1, f.Max, f.Below - 1} {
-		if !math.IsNaN(bound) {
-			low = bound
-			break
-		}
-	}
 	switch f.Type {
 	case param.Bool:
 		return false
 	case param.Int:
-		return int64(low)
-	case param.Float:
-		if !math.IsNaN(f.Above) && !math.IsNaN(f.Below) {
-			return (f.Above + f.Below) / 2
+		switch {
+		case !math.IsNaN(f.Min):
+			return int64(math.Ceil(f.Min))
+		case !math.IsNaN(f.Above):
+			return int64(math.Floor(f.Above)) + 1
+		case !math.IsNaN(f.Max):
+			return int64(math.Floor(f.Max))
+		case !math.IsNaN(f.Below):
+			return int64(math.Ceil(f.Below)) - 1
 		}
-		return low
+		return int64(1)
+	case param.Float:
+		low, high := f.Min, f.Max
+		if math.IsNaN(low) {
+			low = f.Above
+		}
+		if math.IsNaN(high) {
+			high = f.Below
+		}
+		switch {
+		case !math.IsNaN(low) && !math.IsNaN(high):
+			return low + (high-low)/2
+		case !math.IsNaN(low):
+			return low + 1
+		case !math.IsNaN(high):
+			return high - 1
+		}
+		return 1.0
 	case param.String:
 		if len(f.Choices) > 0 {
 			return f.Choices[0]
