@@ -14,8 +14,10 @@ type Labels struct {
 	Inputs   []string `json:"inputs,omitempty"`
 	Outputs  []string `json:"outputs,omitempty"`
 	// State are the channels of what is controlled in a closed loop.
-	State      []string `json:"state,omitempty"`
-	Extra      []string `json:"extra,omitempty"`
+	State []string `json:"state,omitempty"`
+	Extra []string `json:"extra,omitempty"`
+	// ExtraUnits are those of the columns Extra, as in task.Spec; empty in files of before they were kept.
+	ExtraUnits []string `json:"extra_units,omitempty"`
 	Conditions []string `json:"conditions,omitempty"`
 	// HorizonEpochs is the largest of the terms of the loss: before that epoch the loss in training is over less than the trial. 0 where none has any.
 	HorizonEpochs int `json:"horizon_epochs,omitempty"`
@@ -31,7 +33,7 @@ const (
 
 // NewLabels are those of a task.
 func NewLabels(s task.Spec) Labels {
-	l := Labels{BinWidth: s.BinWidth, Inputs: s.InputLabels, Outputs: s.OutputLabels, Extra: s.Extra, Conditions: s.ConditionNames}
+	l := Labels{BinWidth: s.BinWidth, Inputs: s.InputLabels, Outputs: s.OutputLabels, Extra: s.Extra, ExtraUnits: s.ExtraUnits, Conditions: s.ConditionNames}
 	if s.Loop != nil {
 		l.State = s.Loop.StateLabels
 	}

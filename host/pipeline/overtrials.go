@@ -117,10 +117,8 @@ func (v *validation) culprit(ctx context.Context, e *experiment.Experiment, k *k
 	if len(differ) == 1 {
 		return differ[0], nil
 	}
-	noted := slices.Clone(v.problems)
-	defer func() { v.problems = noted }()
 	for _, name := range differ {
-		alone, _, err := v.taskSpec(ctx, e.Task, merged(e.Task.Params, k.task.Simulation, param.Values{name: trials.Params[name]}))
+		alone, _, err := v.taskSpec(ctx, e.Task, nil, merged(e.Task.Params, k.task.Simulation, param.Values{name: trials.Params[name]}))
 		if err != nil {
 			return "", err
 		}

@@ -151,7 +151,7 @@ func (v *validation) experiment(ctx context.Context, e *experiment.Experiment) e
 func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *known) error {
 	need := stageMemory{stage: "train"}
 	if e.Task != nil {
-		spec, got, err := v.taskSpec(ctx, e.Task, nil)
+		spec, got, err := v.taskSpec(ctx, e.Task, e.Task, nil)
 		if err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (v *validation) train(ctx context.Context, e *experiment.Experiment, k *kno
 	if err != nil {
 		return err
 	}
-	got, err := v.check(ctx, e.Train.Use, nil, client.ValidateRequest{Task: k.task, Distant: distant})
+	got, err := v.check(ctx, e.Train.Use, client.ValidateRequest{Task: k.task, Distant: distant})
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (v *validation) simulate(ctx context.Context, e *experiment.Experiment, k *
 	var source *simulator.Source
 	if k.task != nil {
 		laid := merged(e.Task.Params, k.task.Simulation, s.Trials.Params)
-		spec, got, err := v.taskSpec(ctx, e.Task, laid)
+		spec, got, err := v.taskSpec(ctx, e.Task, s.Trials, laid)
 		if err != nil {
 			return err
 		}
@@ -233,7 +233,7 @@ func (v *validation) simulate(ctx context.Context, e *experiment.Experiment, k *
 			source = &simulator.Source{Latents: k.latents, Bins: spec.Bins, Task: spec}
 		}
 	}
-	got, err := v.check(ctx, s.Use, nil, client.ValidateRequest{Source: source})
+	got, err := v.check(ctx, s.Use, client.ValidateRequest{Source: source})
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (v *validation) fit(ctx context.Context, e *experiment.Experiment, k *known
 			}
 			continue
 		}
-		got, err := v.check(ctx, f.Use, nil, client.ValidateRequest{Data: k.data})
+		got, err := v.check(ctx, f.Use, client.ValidateRequest{Data: k.data})
 		if err != nil {
 			return err
 		}
@@ -295,7 +295,7 @@ func (v *validation) compare(ctx context.Context, e *experiment.Experiment, k *k
 		if data != nil {
 			req.Sizes = &comparator.Sizes{Data: data, Subjects: len(c.Subjects), Latents: k.latents}
 		}
-		got, err := v.check(ctx, c.Use, nil, req)
+		got, err := v.check(ctx, c.Use, req)
 		if err != nil {
 			return err
 		}
@@ -346,10 +346,16 @@ func (v *validation) inert(e *experiment.Experiment, subjects []string) bool {
 }
 
 // taskSpec validates a task with its own parameters or, where they are not nil, others, and asks for its spec, which is nil where the task does not accept
-// them or needs more memory than there is.
-func (v *validation) taskSpec(ctx context.Context, u *experiment.Use, params param.Values) (*task.Spec, *client.Validation, error) {
-	got, err := v.check(ctx, u, params, client.ValidateRequest{})
-	if err != nil || len(got.Problems) > 0 || v.limit.exceeded(got.MemoryBytes) {
+// them or needs more memory than there is. What it does not accept is noted of blame, which gave them; nowhere where that is nil.
+func (v *validation) taskSpec(ctx context.Context, u, blame *experiment.Use, params param.Values) (*task.Spec, *client.Validation, error) {
+	got, err := v.ask(ctx, u, params, client.ValidateRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if blame != nil {
+		v.blame(blame, got)
+	}
+	if len(got.Problems) > 0 || v.limit.exceeded(got.MemoryBytes) {
 		return nil, got, err
 	}
 	text, err := paramsText(params)
@@ -395,8 +401,17 @@ func paramsText(params param.Values) (string, error) {
 	return string(b), nil
 }
 
-// check asks a component whether it accepts its own parameters or, where they are not nil, others. What it does not accept is noted.
-func (v *validation) check(ctx context.Context, u *experiment.Use, params param.Values, req client.ValidateRequest) (*client.Validation, error) {
+// check asks a component whether it accepts its parameters. What it does not accept is noted.
+func (v *validation) check(ctx context.Context, u *experiment.Use, req client.ValidateRequest) (*client.Validation, error) {
+	got, err := v.ask(ctx, u, nil, req)
+	if err == nil {
+		v.blame(u, got)
+	}
+	return got, err
+}
+
+// ask is check, without a note, of its own parameters or, where they are not nil, of others.
+func (v *validation) ask(ctx context.Context, u *experiment.Use, params param.Values, req client.ValidateRequest) (*client.Validation, error) {
 	text, err := paramsText(params)
 	if err != nil {
 		return nil, err
@@ -425,10 +440,14 @@ func (v *validation) check(ctx context.Context, u *experiment.Use, params param.
 		got = &answer
 		v.asked[key] = got
 	}
+	return got, nil
+}
+
+// blame makes what a component says of parameters a problem of the place that they are from.
+func (v *validation) blame(u *experiment.Use, got *client.Validation) {
 	for _, q := range got.Problems {
 		v.problems = append(v.problems, u.Problem(q))
 	}
-	return got, nil
 }
 
 // distant says whether two components are of two plugins.

@@ -102,7 +102,7 @@ func (r *reaches) animation(palette figure.Palette) (inline, file string, err er
 				push, px, py = 1, x-0.012*fx, y-0.012*fy
 			}
 			f.push, f.pushX, f.pushY = append(f.push, push), append(f.pushX, px), append(f.pushY, py)
-			low, high = [2]float64{min(low[0], x, gx), min(low[1], y, gy)}, [2]float64{max(high[0], x, gx), max(high[1], y, gy)}
+			low, high = [2]float64{min(low[0], x, gx, px), min(low[1], y, gy, py)}, [2]float64{max(high[0], x, gx, px), max(high[1], y, gy, py)}
 			if k*stride >= n-1+pauseFrames*stride {
 				break
 			}

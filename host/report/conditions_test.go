@@ -164,8 +164,18 @@ func TestByCondition(t *testing.T) {
 	must(t, figure.New(figure.Palette{}).SVG(&bytes.Buffer{}, f))
 	// Without an end there are no phases; with one condition it is not this figure.
 	lengths := []int{12, 11, 10}
-	if phasesOf(b, []string{"stim", "mem", "theta", "x"}, lengths).of != nil || phasesOf(b, labels.Extra[:3], lengths).of != nil {
+	if phasesOf(b, artifact.Labels{Extra: []string{"stim", "mem", "theta", "x"}}, lengths).of != nil || phasesOf(b, artifact.Labels{Extra: labels.Extra[:3]}, lengths).of != nil {
 		t.Error("phases of extra columns that are none")
+	}
+	// Columns that are not bins of the trial are no phases, nor is one of them its end.
+	units := labels
+	units.ExtraUnits = []string{task.InBins, "rad", task.InBins, ""}
+	if p := phasesOf(b, units, lengths); len(p.names) != 1 || p.names[0].name != "stim" {
+		t.Errorf("phases %+v", p.names)
+	}
+	units.ExtraUnits = []string{"rad"}
+	if p := phasesOf(b, units, lengths); p.of != nil {
+		t.Errorf("phases %+v", p.names)
 	}
 	for i := range b.Arrays.Get(task.Conditions).I64 {
 		b.Arrays.Get(task.Conditions).I64[i] = 1

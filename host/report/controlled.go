@@ -29,7 +29,7 @@ func controlled(b tensor.Block, labels artifact.Labels, tick clock) (f component
 	if t := b.Arrays.Get(task.Targets); unit == "" && targets != nil {
 		unit = t.Unit
 	}
-	phases := phasesOf(b, labels.Extra, state.lengths)
+	phases := phasesOf(b, labels, state.lengths)
 	layers := []layer{{state, figure.Truth, "controlled", false}, {targets, figure.Target, "target", true}}
 	shaded := func(p *component.Panel, trial int) {
 		p.Marks = append(phases.shaded(trial, p.Y.Min, p.Y.Max, tick), p.Marks...)

@@ -59,7 +59,7 @@ func exampleTrials(ctx context.Context, st artifact.Stage, tick clock) ([]compon
 			rows = append(rows, i)
 		}
 	}
-	phased := len(phasesOf(b, labels.Extra, outputs.lengths).names) > 0
+	phased := len(phasesOf(b, labels, outputs.lengths).names) > 0
 	if b, err = pick(b, rows); err != nil {
 		return nil, err
 	}

@@ -32,9 +32,17 @@ type phases struct {
 	names []phaseSpan
 }
 
-// phasesOf reads the phases of each trial from the columns of extra, either the first bins of all of them and the end, or what happens when in a reach; none where extra has neither. The
-// trials are so many bins long.
-func phasesOf(b tensor.Block, names []string, lengths []int) (p phases) {
+// phasesOf reads the phases of each trial from the columns of extra that are bins of the trial, either the first bins of all of them and the end, or what happens when in a reach; none where extra has
+// neither. The trials are so many bins long.
+func phasesOf(b tensor.Block, labels artifact.Labels, lengths []int) (p phases) {
+	names := slices.Clone(labels.Extra)
+	if units := (&task.Spec{ExtraUnits: labels.ExtraUnits}); len(labels.ExtraUnits) > 0 {
+		for i := range names {
+			if !units.ExtraInBins(i) {
+				names[i] = "" // no phase
+			}
+		}
+	}
 	extra := b.Arrays.Get(task.Extra)
 	if extra == nil || extra.Expect(len(b.Trials), len(names)) != nil || len(lengths) != len(b.Trials) {
 		return p
@@ -77,7 +85,7 @@ func spansUntil(row []float64, names []string) []phaseSpan {
 	end := len(row) - 1
 	until := row[end]
 	for k := end - 1; k >= 0; k-- {
-		if from := row[k]; from >= 0 && from < until && until < 1e9 {
+		if from := row[k]; names[k] != "" && from >= 0 && from < until && until < 1e9 {
 			spans = append(spans, phaseSpan{name: names[k], from: int(from), to: int(until)})
 			until = from
 		}
@@ -233,7 +241,7 @@ func eachTrial(b tensor.Block, labels artifact.Labels, tick clock, ofEach bool) 
 			}
 		}
 	}
-	phases := phasesOf(b, labels.Extra, outputs.lengths)
+	phases := phasesOf(b, labels, outputs.lengths)
 	f := component.Figure{Name: "example-trials", Title: "An example trial of each condition", Columns: 3, Caption: "The first validation trial of each condition: "}
 	if !ofEach {
 		f.Title, f.Caption = exampleTitle, fmt.Sprintf("The first %d validation trials: ", outputs.trials)
@@ -242,7 +250,7 @@ func eachTrial(b tensor.Block, labels artifact.Labels, tick clock, ofEach bool) 
 	switch {
 	case len(traces) == min(outputs.channels, stackedMost):
 	case closed:
-		parts = append(parts, "inputs as the task recorded them")
+		parts = append(parts, "inputs as the network saw them or, where the task records such, as it recorded them after each bin")
 	default:
 		parts = append(parts, "inputs as the network saw them")
 	}

@@ -53,6 +53,7 @@ func (t looping) begin(ctx context.Context, req task.EpisodeRequest) (task.Episo
 		return err
 	})
 	if err != nil {
+		cancel() // also where ctx had ended before anything was sent
 		return nil, task.Observation{}, err
 	}
 	return e, o, nil

@@ -378,6 +378,45 @@ func TestRecordedIsFinite(t *testing.T) {
 	}
 }
 
+// TestRecordedByName: what is recorded comes in the order of the specification, in whichever a task gives it; what the specification does not name, or names and is not there, is refused.
+func TestRecordedByName(t *testing.T) {
+	for _, c := range []struct {
+		given []string
+		wrong bool
+	}{{[]string{"angle", "speed"}, false}, {[]string{"speed", "angle"}, false}, {[]string{"speed"}, true}, {[]string{"speed", "angle", "more"}, true}, {[]string{"speed", "more"}, true}} {
+		e := &echo{does: func(_ int, o *task.Observation) {
+			for i, name := range c.given {
+				o.Recorded = append(o.Recorded, tensor.New64(name, o.Inputs.Shape[0], 1+i))
+			}
+		}}
+		s := spec()
+		s.Loop.Recorded = []string{"angle", "speed"}
+		l, err := New(t.Context(), e, s, Options{Record: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		errs := together(l, 5, func(shard, rows int) error {
+			env := Environment[float32](l, rows, task.Valid, nil)
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 5}}, make([]float32, rows*bins)); err != nil {
+				return err
+			}
+			for k := range bins {
+				if err := env.Step(k, make([]float32, rows*bins), nil, make([]float32, rows*bins)); err != nil {
+					return err
+				}
+			}
+			names = env.Recorded().Names()
+			return env.End()
+		})
+		err = errors.Join(errs...)
+		if (err != nil) != c.wrong || err == nil && !slices.Equal(names, s.Loop.Recorded) || err != nil && !strings.Contains(err.Error(), `its specification says ["angle" "speed"]`) {
+			t.Errorf("of %v are kept %v: %v", c.given, names, err)
+		}
+		l.Close()
+	}
+}
+
 // TestWorkers: memory is reckoned with as many workers as a link to a task in another process has.
 func TestWorkers(t *testing.T) {
 	l, err := New(t.Context(), far{&echo{}}, spec(), Options{Threads: 2})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -242,9 +241,17 @@ func (p *party) take(t int, o task.Observation) error {
 		}
 	}
 	if t >= 0 && p.records() {
-		if names := o.Recorded.Names(); !slices.Equal(names, p.link.spec.Loop.Recorded) {
+		names := o.Recorded.Names()
+		if len(names) != len(p.link.spec.Loop.Recorded) {
 			return p.wrong(t, "recorded %q, its specification says %q", names, p.link.spec.Loop.Recorded)
 		}
+		inOrder := make(tensor.Set, len(names))
+		for i, name := range p.link.spec.Loop.Recorded {
+			if inOrder[i] = o.Recorded.Get(name); inOrder[i] == nil {
+				return p.wrong(t, "recorded %q, its specification says %q", names, p.link.spec.Loop.Recorded)
+			}
+		}
+		o.Recorded = inOrder
 		for _, r := range o.Recorded {
 			err := r.Check()
 			if err == nil && (len(r.Shape) == 0 || r.Shape[0] != n) {

@@ -222,6 +222,12 @@ func checkEpisode(spec task.Spec, n int, r ran, v *Verdict) {
 				return
 			}
 			arrays = append(arrays, o.State)
+			for _, name := range o.Recorded.Names() {
+				if !slices.Contains(spec.Loop.Recorded, name) {
+					v.Failf("step %d records %q, which the spec does not name: it names %v", t-1, name, spec.Loop.Recorded)
+					return
+				}
+			}
 			for _, name := range spec.Loop.Recorded {
 				if x := o.Recorded.Get(name); x == nil || len(x.Shape) == 0 || x.Shape[0] != n {
 					v.Failf("step %d records %v: %q with %d rows is needed, since the spec names it", t-1, o.Recorded.Names(), name, n)

@@ -20,7 +20,7 @@ type Training struct {
 	LR          float64 `param:"lr" default:"1e-3" above:"0" doc:"learning rate of Adam"`
 	WeightDecay float64 `param:"weight_decay" default:"1e-8" min:"0" doc:"weight decay, added to the gradient (adam) or taken from the weights (adamw)"`
 	Clip        float64 `param:"clip" default:"1.0" min:"0" doc:"bound of the gradient's 2-norm; 0 does not clip"`
-	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never"`
+	Truncate    int     `param:"truncate" default:"0" min:"0" unit:"bin" doc:"cut the gradient through time at multiples of that many bins; 0 never. In closed loop many more than an action takes to show, which is 2 bins for a hand: what comes of it beyond the cut teaches nothing"`
 	Recompute   int     `param:"recompute" default:"0" min:"0" unit:"bin" doc:"keep what the gradient needs for that many bins at a time and compute the rest once more: the same results, least memory for about the root of the bins, about a third more time; 0 keeps all, as a closed-loop task and integrator dopri5 must"`
 	ScoreEvery  int     `param:"score_every" default:"10" min:"0" unit:"epoch" doc:"epochs between two in which the task scores the validation trials, for curves of success over the training; 0 never"`
 	train.Options

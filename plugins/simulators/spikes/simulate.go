@@ -159,29 +159,29 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 
 // moved is the array extra with those of its columns moved that the task says are bins of the trial.
 func (s *spikes) moved(a *tensor.Tensor) *tensor.Tensor {
-	if s.from == 0 || len(a.Shape) != 2 {
+	if len(a.Shape) != 2 {
 		return a
 	}
 	a = a.Clone()
 	for i, inBins := range s.timing {
 		if inBins && i < a.Shape[1] {
-			move(a.F32, i, a.Shape[1], s.from, s.Compat)
-			move(a.F64, i, a.Shape[1], s.from, s.Compat)
-			move(a.I64, i, a.Shape[1], s.from, s.Compat)
+			move(a.F32, i, a.Shape[1], s.from, s.to, s.Compat)
+			move(a.F64, i, a.Shape[1], s.from, s.to, s.Compat)
+			move(a.I64, i, a.Shape[1], s.from, s.to, s.Compat)
 		}
 	}
 	return a
 }
 
-// move counts the bins in a column of so many from the first bin that is kept, of which there are as many before as shift. What is below 0 does not happen in the trial and stays; what happened before
-// that bin is said to happen in it. The benchmark, under compat, subtracts one more, from everything.
-func move[T int64 | float32 | float64](data []T, column, of, shift int, compat bool) {
+// move counts the bins in a column of so many from the first of those that are kept, [first, end). What is below 0 does not happen in the trial and stays; what happened before the first is said to
+// happen in it, and what happens after the last at the end. The benchmark, under compat, subtracts one more than first, from everything.
+func move[T int64 | float32 | float64](data []T, column, of, first, end int, compat bool) {
 	for i := column; i < len(data); i += of {
 		switch x := data[i]; {
 		case compat:
-			data[i] = x - T(shift+1)
+			data[i] = x - T(first+1)
 		case x >= 0:
-			data[i] = max(0, x-T(shift))
+			data[i] = min(max(x, T(first)), T(end)) - T(first)
 		}
 	}
 }

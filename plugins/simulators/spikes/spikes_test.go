@@ -141,7 +141,7 @@ func TestTrim(t *testing.T) {
 		b.Arrays = append(b.Arrays, inputs,
 			tensor.FromInt(task.Lengths, []int64{12, 7}, 2),
 			tensor.FromInt(task.Conditions, []int64{5, 6}, 2),
-			tensor.From32(task.Extra, []float32{6, 1.5, 9, 7.25, -1, -2.5, 3, 9}, 2, 4))
+			tensor.From32(task.Extra, []float32{6, 1.5, 12, 7.25, -1, -2.5, 3, 9}, 2, 4))
 		s := open(t, 0, 1, param.Values{"compat": compat, "n_heldin": 4, "n_heldout": 2}, source)
 		spec, err := s.Spec(t.Context())
 		if err != nil || spec.From != 4 || spec.To != 11 || spec.Neurons != 6 || spec.HeldIn != 4 || !spec.Counts {
@@ -160,9 +160,9 @@ func TestTrim(t *testing.T) {
 		if c := out.Get(task.Conditions).I64; !slices.Equal(c, []int64{5, 6}) {
 			t.Errorf("conditions %v", c)
 		}
-		want := []float32{2, 1.5, 5, 7.25, -1, -2.5, 0, 9}
+		want := []float32{2, 1.5, 7, 7.25, -1, -2.5, 0, 9}
 		if compat {
-			want = []float32{1, 1.5, 4, 7.25, -6, -2.5, -2, 9}
+			want = []float32{1, 1.5, 7, 7.25, -6, -2.5, -2, 9}
 		}
 		if e := out.Get(task.Extra).F32; !slices.Equal(e, want) {
 			t.Errorf("timing %v, want %v", e, want)

@@ -104,6 +104,7 @@ func newEpisode[F arm.Float](t *reach, req task.EpisodeRequest, plans []Plan) (*
 	for i, k := range req.Trials {
 		e.trials[i] = uint64(k)
 	}
+	// Slots for the whole tape are there from the beginning: DropTape ends the way back, and frees nothing.
 	var err error
 	e.plant, err = arm.New[F](arm.Config{Effector: t.Effector, Compat: t.Compat, Trials: b, Bins: e.horizon, Tape: req.Tape, DT: t.DT})
 	if err != nil {

@@ -32,7 +32,7 @@ func TestMemory(t *testing.T) {
 	} {
 		name := fmt.Sprintf("%+v", c)
 		f := Factory()
-		given := param.Values{"n_trials": c.trials, "n_timesteps": c.bins, "sim_timesteps": 71}
+		given := param.Values{"n_trials": c.trials, "n_timesteps": c.bins, "sim_timesteps": 72}
 		maps.Copy(given, c.more)
 		values, problems := f.Info.Params.Resolve(given)
 		if len(problems) > 0 {

@@ -32,7 +32,7 @@ type Params struct {
 	Sensory   float64   `param:"sensory_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on what is seen and felt (in m, optimal lengths and largest velocities), fresh in every pass"`
 	Motor     float64   `param:"action_noise" default:"0.005" min:"0" max:"100" doc:"standard deviation of the Gaussian noise on the excitation of every muscle, fresh in every pass"`
 	Vision    float64   `param:"vision_delay" default:"0.05" above:"0" max:"10" unit:"s" doc:"delay of the hand's position as it is seen, a multiple of dt, at most 1000 of them: a buffer of so many bins, whose oldest is read after the newest is written, so that the lag is one bin less, and none with one bin"`
-	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, likewise; these are in any case those of one bin before"`
+	Proprio   float64   `param:"proprioception_delay" default:"0.02" above:"0" max:"10" unit:"s" doc:"delay of the muscles' lengths and velocities as they are felt, likewise; on stiff tendons these are in any case those of one bin before"`
 	DT        float64   `param:"dt" default:"0.01" min:"1e-4" max:"0.02" unit:"s" doc:"duration of a bin, and step of the integration; arm26 and thelen take at most 0.01. Where all muscles contract at once they tremble by the step: at 0.01 beyond an excitation of about 0.1 (thelen 0.25), at 0.005 beyond 0.35 (thelen never), at 0.0025 never"`
 	Effector  string    `param:"effector" default:"arm26" choices:"arm26,point-mass,thelen,compliant" doc:"what moves: the arm with six of MuJoCo's muscles; a point mass with four that pull as hard as they are active; the arm with Thelen's muscles, on stiff tendons or on ones that stretch (many times slower)"`
 	PosWeight float64   `param:"pos_weight" default:"1" min:"0" max:"1e9" doc:"weight in the loss of the squared distance from the goal, averaged over trials, bins and x and y"`
@@ -80,8 +80,8 @@ func (p *Params) checkTiming(ps *problems) {
 	case p.TargetOn[1]+p.GoGap+p.ReachBins > p.Bins:
 		ps.add("n_timesteps", "or an earlier target_on, or a smaller go_gap or reach_bins", "%d is not allowed: at least %d, the sum of the last target_on, go_gap and reach_bins", p.Bins, p.TargetOn[1]+p.GoGap+p.ReachBins)
 	}
-	if p.SimGo >= p.SimBins {
-		ps.add("sim_go", "", "%d is not allowed: less than sim_timesteps, which is %d", p.SimGo, p.SimBins)
+	if p.SimGo >= p.SimBins-trimAfter {
+		ps.add("sim_go", "", "%d is not allowed: less than sim_timesteps - %d, which is %d, since spikes of the last bin are not simulated", p.SimGo, trimAfter, p.SimBins-trimAfter)
 	}
 	if p.SimOn >= p.SimGo {
 		ps.add("sim_target_on", "", "%d is not allowed: less than sim_go, which is %d", p.SimOn, p.SimGo)

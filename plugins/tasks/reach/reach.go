@@ -15,7 +15,8 @@
 //	input 16                 the go cue
 //	outputs 0 to 5           excitations of the muscles, clipped to [0, 1] by the arm
 //
-// What the muscles are observed to do is what they did where the arm was one bin before: forces, lengths and velocities are parts of the state that follow the joints.
+// What muscles on stiff tendons are observed to do is what they did where the arm was one bin before: forces, lengths and velocities are parts of the state that follow the joints. Fibres on tendons
+// that stretch (effector compliant) are part of the state themselves, and are observed as they are.
 //
 // # Noise
 //
