@@ -72,7 +72,7 @@ func WriteFigure(dir string, f component.Figure) error {
 		out.Panels = append(out.Panels, panel)
 	}
 	folder := filepath.Join(dir, FiguresDir)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return fmt.Errorf("artifact: %w", err)
 	}
 	return WriteJSON(filepath.Join(folder, f.Name+".json"), out)

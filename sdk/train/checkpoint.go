@@ -68,14 +68,14 @@ func (t *trainer[F]) checkpoint() error {
 	}
 	t.saved = time.Now()
 	s := &t.state
-	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: sum, Step: t.Steps, Best: s.epoch > 0 && s.sinceBest == 0 && s.batch == 0})
+	t.report.Checkpoint(component.Checkpoint{File: CheckpointFile, SHA256: sum, Step: t.Steps, Best: s.batch == 0 && s.epoch > 0 && s.bestEpoch == s.epoch-1})
 	return nil
 }
 
 // write writes a file into the folder, whole or not at all, and returns its checksum.
 func (t *trainer[F]) write(name string, set tensor.Set, metadata map[string]string) (sum string, err error) {
 	dir := t.config.Env.Dir
-	f, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithTempDir(dir), renameio.WithPermissions(0o600))
+	f, err := renameio.NewPendingFile(filepath.Join(dir, name), renameio.WithTempDir(dir), renameio.WithPermissions(0o666))
 	if err != nil {
 		return "", err
 	}

@@ -52,7 +52,7 @@ func (t *trainer[F]) salvage(err error, e *component.DivergedError, before strin
 	}
 	b, failed := json.Marshal(divergence{t.config.identity(), text})
 	if failed == nil {
-		failed = renameio.WriteFile(filepath.Join(dir, divergedFile), b, 0o600, renameio.WithTempDir(dir))
+		failed = renameio.WriteFile(filepath.Join(dir, divergedFile), b, 0o666, renameio.WithTempDir(dir))
 	}
 	if failed != nil {
 		log.Error("that the training diverged cannot be noted for its next attempt", "error", failed)

@@ -69,13 +69,31 @@ class Leased:
             raise from_status(error, self.name) from None
 
     def stream(self, path: str, request: Any) -> Iterator[Any]:
-        """The responses of a call that is cancelled where the caller stops taking them."""
-        with self.typed():
-            rpc = self.start(path, request)
-            try:
-                yield from rpc
-            finally:
-                rpc.cancel()
+        """The responses of a call that is cancelled where the caller stops taking them. What goes wrong in making the requests is raised as it is."""
+        failed: List[Exception] = []
+        if m.METHODS[path].takes_stream:
+            request = _until_failed(request, failed)
+        try:
+            with self.typed():
+                rpc = self.start(path, request)
+                try:
+                    yield from rpc
+                finally:
+                    rpc.cancel()
+        except Error:
+            if failed and not self.call.cancelled:
+                raise failed[0] from None
+            raise
+        if failed:
+            raise failed[0]
+
+
+def _until_failed(requests: Iterator[Any], failed: List[Exception]) -> Iterator[Any]:
+    """Requests up to where making one goes wrong, which is kept: gRPC, in whose thread they are made, would only say that it did."""
+    try:
+        yield from requests
+    except Exception as error:  # whatever it is, it is the caller's
+        failed.append(error)
 
 
 _TASK = "/ctdb.task.v1.TaskService/"

@@ -163,7 +163,8 @@ class Services:
         if len(arrays) != 1:
             raise invalid("outputs", f"{len(arrays)} arrays: the outputs alone are needed")
         trials = numbers(task, split, start.trials)
-        outputs = _expect("outputs", next(iter(arrays.values())), len(trials), task.spec())
+        spec = task.spec()
+        outputs = _expect("outputs", next(iter(arrays.values())), len(trials), spec, spec.loop.state_size if spec.loop else spec.outputs)
         value, cotangent = task.loss(ScoreRequest(split, getattr(start, "pass")), trials, outputs)
         made = wired("cotangent", cotangent)
         if made.shape != outputs.shape:
@@ -350,6 +351,7 @@ class Services:
 
     def ComparatorService_Compare(self, requests: Iterator[Any], call: Running) -> Iterator[Any]:
         comparator = called(call, Comparator, "comparator")
+        call._dir = comparator.env.dir
         with contextlib.ExitStack() as held:
             subjects = Subjects(self.guard, call, held)
             for r in requests:
@@ -373,8 +375,8 @@ class Services:
             yield from reported(work, call)
 
 
-def _expect(name: str, a: np.ndarray, trials: int, spec: TaskSpec) -> np.ndarray:
-    want = (trials, spec.bins, spec.outputs)
+def _expect(name: str, a: np.ndarray, trials: int, spec: TaskSpec, channels: int) -> np.ndarray:
+    want = (trials, spec.bins, channels)
     if a.shape != want:
         raise invalid(name, f"shape {list(a.shape)}: {list(want)} is needed")
     return a
@@ -387,7 +389,7 @@ def _outputs(task: Task, split: str, given: Blocks) -> Blocks:
         numbers(task, split, b.trials)
         if "outputs" not in b:
             raise invalid("outputs", "is missing")
-        _expect("outputs", b["outputs"], len(b), spec)
+        _expect("outputs", b["outputs"], len(b), spec, spec.outputs)
         yield b
 
 

@@ -8,9 +8,9 @@ import logging
 import math
 import os
 import re
-import tempfile
 import threading
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Callable, ClassVar, List, Optional, Sequence, Union
 
@@ -175,7 +175,9 @@ class Call:
             return
         if not file or file in (".", "..") or os.path.basename(file) != file:
             raise invalid("checkpoint.file", f'"{file}": the name of a file in the instance\'s folder is needed')
-        handle, temporary = tempfile.mkstemp(prefix=file + ".", dir=self._dir)
+        # With the permissions of other files, so that who shares the host's store can go on from it.
+        temporary = os.path.join(self._dir, f"{file}.{uuid.uuid4().hex}")
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
         try:
             with os.fdopen(handle, "w+b") as f:
                 write(f)

@@ -182,7 +182,7 @@ class Task(Component):
         raise NotImplementedError
 
     def loss(self, request: ScoreRequest, trials: Array, outputs: Array) -> Tuple[float, Any]:
-        """The mean loss of a batch and the cotangent of its outputs, for a term of kind "custom"."""
+        """The mean loss of a batch and the cotangent of its outputs (B, T, outputs), for a term of kind "custom"; in closed loop outputs are the loop's state (B, T, state_size)."""
         raise NotImplementedError
 
     def begin(self, request: EpisodeRequest) -> Tuple[Episode, Observation]:

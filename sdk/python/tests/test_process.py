@@ -55,8 +55,35 @@ class Noisy(ctdb.Task):
             pass
         return ctdb.Score([0], [1.0], [0.5], metrics={"speed": [3.0]}, units={"speed": "m/s"})
 
+class Looped(ctdb.Task):
+    "A closed loop whose loss is its own."
+    name = "looped"
+
+    def spec(self):
+        return ctdb.TaskSpec(inputs=1, outputs=2, bins=3, train_trials=4, valid_trials=2, loss=[ctdb.Term("custom")], loop=ctdb.Loop(actions=2, state_size=5))
+
+    def trials(self, request):
+        yield ctdb.Block([0], {"targets": np.zeros((1, 3, 5))})
+
+    def score(self, request, outputs):
+        raise NotImplementedError
+
+    def begin(self, request):
+        raise NotImplementedError
+
+    def loss(self, request, trials, outputs):
+        return float(np.sum(outputs)), np.ones_like(outputs)
+
+class Keeper(ctdb.Comparator):
+    "Keeps what it has so far."
+    name = "keeper"
+
+    def compare(self, subjects, call):
+        call.checkpoint("half", lambda f: f.write(b"half of it"))
+        return ctdb.Outcome()
+
 if __name__ == "__main__":
-    ctdb.serve("noisy", "1.2.3", "noise", [Noisy])
+    ctdb.serve("noisy", "1.2.3", "noise", [Noisy, Looped, Keeper])
 """
 
 
@@ -120,10 +147,39 @@ class Process(unittest.TestCase):
                 host.open("task/noisy", dir="relative")
             score = task.score(ctdb.ScoreRequest("train"), iter([ctdb.Block([0], {"outputs": np.zeros((1, 2, 1))})]))
             self.assertEqual((score.metrics["speed"][0], score.units), (3.0, {"speed": "m/s"}))
+            # What goes wrong in making what is sent is told as it was, and is not the other side's.
+            for error in (ctdb.Diverged(7, "rates", float("inf"), ""), KeyError("outputs")):
+
+                def outputs():
+                    yield ctdb.Block([0], {"outputs": np.zeros((1, 2, 1))})
+                    raise error
+
+                with self.assertRaises(type(error)) as caught:
+                    task.score(ctdb.ScoreRequest("train"), outputs())
+                self.assertIs(caught.exception, error)
             with self.assertRaisesRegex(ctdb.Unsupported, "not a closed-loop task"):
                 task._leased.capabilities.add("closed-loop")
                 task.begin(ctdb.EpisodeRequest("train", 0, np.arange(1), 0))
         self.assertTrue(any("ZeroDivisionError" in line and json.loads(line)["component"] == "task/noisy" for line in host.stderr if line.startswith("{")))
+
+    def test_loss_of_a_closed_loop_is_on_its_state(self):
+        with self.quiet() as host:
+            task = host.open_task("task/looped")
+            value, cotangent = task.loss(ctdb.ScoreRequest("train"), np.arange(2), np.ones((2, 3, 5), np.float32))
+            self.assertEqual((value, cotangent.shape), (30.0, (2, 3, 5)))
+            with self.assertRaisesRegex(ctdb.InvalidArgument, r"outputs: shape \[2, 3, 2\]: \[2, 3, 5\] is needed"):
+                task.loss(ctdb.ScoreRequest("train"), np.arange(2), np.ones((2, 3, 2), np.float32))
+
+    def test_checkpoints_of_comparators(self):
+        with self.quiet() as host, tempfile.TemporaryDirectory() as folder:
+            leased = host.open("comparator/keeper", dir=folder)
+            answers = list(leased.stream("/ctdb.comparator.v1.ComparatorService/Compare", iter(())))
+            self.assertEqual(sorted(os.listdir(folder)), ["half"])
+            self.assertTrue(any(a.event.HasField("checkpoint") for a in answers))
+            # As others of one's group may read them who share the host's store.
+            umask = os.umask(0)
+            os.umask(umask)
+            self.assertEqual(os.stat(os.path.join(folder, "half")).st_mode & 0o777, 0o666 & ~umask)
 
     def test_tokens(self):
         with self.quiet() as host:

@@ -497,7 +497,7 @@ func (x *ScoreNames) GetUnits() []string {
 	return nil
 }
 
-// LossRequest is the start, then each a piece of a set of one array "outputs" (B, T, outputs).
+// LossRequest is the start, then each a piece of a set of one array "outputs" (B, T, outputs); in closed loop that of the loop's state (B, T, state_size).
 type LossRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Request:
@@ -642,7 +642,7 @@ func (x *LossStart) GetTrials() []int64 {
 	return nil
 }
 
-// LossResponse is the value, then each a piece of a set of one array: the cotangent (B, T, outputs).
+// LossResponse is the value, then each a piece of a set of one array: the cotangent, in the same shape.
 type LossResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Response:
