@@ -3,31 +3,127 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"gorgonia.org/gorgonia"
 	gtensor "gorgonia.org/tensor"
 )
 
-// Unary applies an operation of Gorgonia's with one argument, such as gorgonia.Tanh. It passes nil on and keeps the first mistake, as all methods of a Graph do.
-func (g *Graph[F]) Unary(f func(*Node) (*Node, error), x *Node) *Node {
+// Add is a + b, of two arrays of one shape.
+func (g *Graph[F]) Add(a, b *Node) *Node {
+	return g.pairwise("add", a, b, func(to, a, b []F) {
+		for i, v := range a {
+			to[i] = v + b[i]
+		}
+	}, nil, func(to, _, _, cot []F) { copy(to, cot) })
+}
+
+// Sub is a - b, of two arrays of one shape.
+func (g *Graph[F]) Sub(a, b *Node) *Node {
+	return g.pairwise("sub", a, b, func(to, a, b []F) {
+		for i, v := range a {
+			to[i] = v - b[i]
+		}
+	}, nil, func(to, _, _, cot []F) {
+		for i, v := range cot {
+			to[i] = -v
+		}
+	})
+}
+
+// Mul is a * b, element by element, of two arrays of one shape.
+func (g *Graph[F]) Mul(a, b *Node) *Node {
+	return g.pairwise("mul", a, b, func(to, a, b []F) {
+		for i, v := range a {
+			to[i] = v * b[i]
+		}
+	}, func(to, _, b, cot []F) {
+		for i, v := range cot {
+			to[i] = v * b[i]
+		}
+	}, func(to, a, _, cot []F) {
+		for i, v := range cot {
+			to[i] = v * a[i]
+		}
+	})
+}
+
+// Sigmoid is 1/(1+exp(-x)) of each element.
+func (g *Graph[F]) Sigmoid(x *Node) *Node {
+	at := func(v F) F { return F(1 / (1 + math.Exp(-float64(v)))) }
+	return g.Elementwise("sigmoid", x, at, func(v F) F { y := at(v); return y * (1 - y) })
+}
+
+// Tanh is the hyperbolic tangent of each element.
+func (g *Graph[F]) Tanh(x *Node) *Node {
+	at := func(v F) F { return F(math.Tanh(float64(v))) }
+	return g.Elementwise("tanh", x, at, func(v F) F { y := at(v); return 1 - y*y })
+}
+
+// Elementwise is f of each element of x, whose derivative is slope. name is for messages. It passes nil on and keeps the first mistake, as all methods of a Graph do.
+func (g *Graph[F]) Elementwise(name string, x *Node, f, slope func(F) F) *Node {
 	if g.err != nil || x == nil {
 		return nil
 	}
-	n, err := f(x)
-	if err != nil {
-		return g.fail("operation", err)
+	if f == nil || slope == nil {
+		return g.fail(name, errors.New("a function and its derivative are needed"))
 	}
-	return n
+	return g.elementwise(name, x, func(to, x, _ []F) {
+		for i, v := range x {
+			to[i] = f(v)
+		}
+	}, func(to, x, cot []F) {
+		for i, v := range x {
+			to[i] = slope(v) * cot[i]
+		}
+	})
 }
 
-// Binary is Unary for two arguments, such as those of gorgonia.Add and gorgonia.HadamardProd.
-func (g *Graph[F]) Binary(f func(a, b *Node) (*Node, error), a, b *Node) *Node {
+// pairwise is a function of each two elements of a and b, and its gradients for a cotangent, that of a nil where it is the cotangent.
+func (g *Graph[F]) pairwise(name string, a, b *Node, value func(to, a, b []F), byA, byB func(to, a, b, cot []F)) *Node {
 	if g.err != nil || a == nil || b == nil {
 		return nil
 	}
-	n, err := f(a, b)
+	if err := expect("b", b, a.Shape()...); err != nil {
+		return g.fail(name, err)
+	}
+	into := func(f func(to, a, b, cot []F)) op {
+		to := g.array(a.Shape().TotalSize())
+		result := dense(to, a.Shape()...)
+		return op{name: name, shape: a.Shape().Clone(), run: func(in []gorgonia.Value) (gorgonia.Value, error) {
+			var v [3][]F
+			for i, x := range in {
+				var err error
+				if v[i], err = flat[F](x); err != nil {
+					return nil, err
+				}
+			}
+			f(to, v[0], v[1], v[2])
+			return result, nil
+		}}
+	}
+	o := into(func(to, a, b, _ []F) { value(to, a, b) })
+	o.wrt = []bool{g.differentiable(a), g.differentiable(b)}
+	o.passes = byA == nil && o.wrt[0]
+	o.diff = func(in gorgonia.Nodes, _, grad *Node) (gorgonia.Nodes, error) {
+		out := make(gorgonia.Nodes, 2)
+		for i, f := range []func(to, a, b, cot []F){byA, byB} {
+			switch {
+			case !o.wrt[i]:
+			case f == nil:
+				out[i] = grad
+			default:
+				var err error
+				if out[i], err = g.apply(into(f), in[0], in[1], grad); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return out, nil
+	}
+	n, err := g.apply(o, a, b)
 	if err != nil {
-		return g.fail("operation", err)
+		return g.fail(name, err)
 	}
 	return n
 }
@@ -346,7 +442,7 @@ func (g *Graph[F]) perturb(x, e *Node) *Node {
 	rows, c, n := x.Shape()[0], x.Shape()[1], e.Shape()[1]
 	to := g.array(rows * c)
 	value := dense(to, rows, c)
-	out, err := g.apply(op{name: name, shape: gtensor.Shape{rows, c}, wrt: []bool{g.differentiable(x), false},
+	out, err := g.apply(op{name: name, shape: gtensor.Shape{rows, c}, wrt: []bool{g.differentiable(x), false}, passes: true,
 		run: func(in []gorgonia.Value) (gorgonia.Value, error) {
 			a, err := flats[F](in)
 			if err != nil {

@@ -68,6 +68,8 @@ type Graph[F kernel.Float] struct {
 	vm     machine
 
 	environments map[*Node]*environment[F]
+	sums         sums
+	inputs       map[string]bool
 }
 
 type gradient[F kernel.Float] struct {
@@ -87,7 +89,8 @@ func NewGraph[F kernel.Float](params *Params[F], c Config[F]) *Graph[F] {
 	if params == nil {
 		params = NewParams[F](0)
 	}
-	g := &Graph[F]{config: c, params: params, expr: gorgonia.NewGraph(), memory: c.Memory, used: map[string]*Node{}, data: map[*Node][]F{}}
+	g := &Graph[F]{config: c, params: params, expr: gorgonia.NewGraph(), memory: c.Memory, used: map[string]*Node{}, data: map[*Node][]F{}, inputs: map[string]bool{}}
+	g.sums = sums{g.expr, map[*Node]*Node{}}
 	if g.memory == nil {
 		g.memory = new(Memory[F])
 	}
@@ -126,7 +129,12 @@ func (g *Graph[F]) slot() int {
 
 func (g *Graph[F]) array(n int) []F { return g.memory.array(g.slot(), n) }
 
+// input adds an array. Gorgonia would take a second one of the same name for the first.
 func (g *Graph[F]) input(name string, data []F, shape []int) *Node {
+	if g.inputs[name] {
+		return g.fail(name, errors.New("an array or a parameter of that name is there already"))
+	}
+	g.inputs[name] = true
 	return gorgonia.NewTensor(g.expr, dtype[F](), len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(name), gorgonia.WithValue(dense(data, shape...)))
 }
 
@@ -146,7 +154,9 @@ func (g *Graph[F]) Zeros(shape ...int) *Node {
 		return nil
 	}
 	n := g.input(fmt.Sprintf("zeros %d", g.slot()), make([]F, elements(shape)), shape)
-	g.data[n] = g.Array(n)
+	if n != nil {
+		g.data[n] = g.Array(n)
+	}
 	return n
 }
 
@@ -173,6 +183,9 @@ func (g *Graph[F]) Param(name string) *Node {
 		return g.fail("parameter", fmt.Errorf("%q: there is none of that name", name))
 	}
 	n := g.input(name, q.Value, q.Shape)
+	if n == nil {
+		return nil
+	}
 	if q.Offset < 0 {
 		g.data[n] = q.Value
 	}
@@ -270,6 +283,11 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 	if g.err != nil {
 		return nil, g.err
 	}
+	for i, n := range wrt {
+		if err := g.sums.claim(n, grads[i]); err != nil {
+			return nil, fmt.Errorf("nn: backpropagate: %w", err)
+		}
+	}
 	return grads, nil
 }
 
@@ -315,8 +333,7 @@ func (g *Graph[F]) Compile() (err error) {
 	return nil
 }
 
-// Run runs the program and returns the sum of the losses of Minimise, or of all losses where there is none: this shard's part of the
-// batch's loss, summed in double precision.
+// Run runs the program and returns the sum of all losses of the graph, those among them that Minimise was not given: this shard's part of the batch's loss, summed in double precision.
 func (g *Graph[F]) Run(p Pass) (float64, error) {
 	if g.vm == nil {
 		if err := g.Compile(); err != nil {

@@ -82,7 +82,7 @@ func (g *Graph[F]) AddNoise(x *Node, noise Noise) *Node {
 	}
 	to := g.array(x.Shape().TotalSize())
 	value := dense(to, x.Shape()...)
-	n, err := g.apply(op{name: name, shape: x.Shape().Clone(), wrt: []bool{g.differentiable(x)},
+	n, err := g.apply(op{name: name, shape: x.Shape().Clone(), wrt: []bool{g.differentiable(x)}, passes: true,
 		run: func(in []gorgonia.Value) (gorgonia.Value, error) {
 			from, err := flat[F](in[0])
 			if err != nil {

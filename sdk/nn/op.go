@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"strings"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
@@ -30,6 +32,10 @@ type op struct {
 	failed *error
 	// diff returns the gradients of the arguments, nil where wrt is false.
 	diff func(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
+	// passes says that the gradient of the result is that of one argument, as it is.
+	passes bool
+	// sums is where the graph notes what gradients are sums of.
+	sums sums
 }
 
 var (
@@ -61,14 +67,16 @@ func (o *op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return o.shape.Clone(), nil
 }
 
-// Do runs the operation.
-func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
-	v, err := o.run(in)
-	if err != nil {
-		*o.failed = fmt.Errorf("%s: %w", o.name, err)
-		return nil, *o.failed
-	}
-	return v, nil
+// Do runs the operation. A panic in it is an error: Gorgonia runs operations in a goroutine of its own, where it would end the process.
+func (o *op) Do(in ...gorgonia.Value) (v gorgonia.Value, err error) {
+	defer func() {
+		if err != nil {
+			*o.failed = fmt.Errorf("%s: %w", o.name, err)
+			v, err = nil, *o.failed
+		}
+	}()
+	defer component.Recover(&err)
+	return o.run(in)
 }
 
 // UsePreallocDo runs the operation; what it returned last is its own and is used again.
@@ -106,13 +114,59 @@ func (o *op) SymDiff(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
 	if o.diff == nil {
 		return nil, fmt.Errorf("nn: %s: has no gradient", o.name)
 	}
+	if !o.passes {
+		if err := o.sums.claim(out, grad); err != nil {
+			return nil, err
+		}
+	}
 	return o.diff(in, out, grad)
+}
+
+// sums are the parts of gradients, each with the node whose gradient it is a part of. Gorgonia adds parts up by an operation of its own, of which all of one shape look alike to it but for a
+// hash of 32 bits: of thousands, as a long sequence of steps has, two may be taken for one, and a gradient would silently be another's.
+type sums struct {
+	expr *gorgonia.ExprGraph
+	of   map[*Node]*Node
+}
+
+// claim notes the parts of a gradient. The error is that one of them is a part of another gradient, or is in it twice. What an operation of Gorgonia's own is applied to is left out: a sum hands its
+// gradient on to both its arguments.
+func (s sums) claim(of, grad *Node) error {
+	for it := s.expr.To(of.ID()); it != nil && it.Next(); {
+		if by, ok := it.Node().(*Node); ok {
+			if _, own := by.Op().(*op); !own {
+				return nil
+			}
+		}
+	}
+	seen := map[*Node]bool{}
+	for pending := []*Node{grad}; len(pending) > 0; {
+		n := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		if n.Op() == nil {
+			continue // what Backpropagate was given
+		}
+		if owner := s.of[n]; seen[n] || owner != nil && owner != of {
+			return fmt.Errorf("two sums of gradients of shape %v have the same hash in Gorgonia, which would take one for the other: another number of bins, units or trials has other hashes", n.Shape())
+		}
+		seen[n] = true
+		if !strings.HasPrefix(n.Op().String(), "+") {
+			s.of[n] = of
+			continue
+		}
+		for it := s.expr.From(n.ID()); it != nil && it.Next(); {
+			if child, ok := it.Node().(*Node); ok {
+				pending = append(pending, child)
+			}
+		}
+	}
+	return nil
 }
 
 // apply adds an operation to the graph. A nil shape is a scalar.
 func (g *Graph[F]) apply(o op, in ...*Node) (*Node, error) {
 	g.ops++
-	o.id, o.failed = g.ops, &g.failed
+	o.id, o.failed, o.sums = g.ops, &g.failed, g.sums
 	for _, n := range in {
 		o.in = append(o.in, n.Type())
 		o.sizes = append(o.sizes, n.Shape().Clone())

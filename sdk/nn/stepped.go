@@ -8,7 +8,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// Recurrence is a cell that is written down as a single step, with the methods of a Graph and Gorgonia's operations. It is all that a new cell needs, see [Stepped].
+// Recurrence is a cell that is written down as a single step, with the methods of a Graph. It is all that a new cell needs, see [Stepped].
 type Recurrence[F kernel.Float] interface {
 	// Units, StateSize and Declare are as in Cell.
 	Units() int

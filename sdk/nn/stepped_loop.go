@@ -126,7 +126,7 @@ func (s *steppedLoop[F]) act(t int, y *Node) error {
 func (s *steppedLoop[F]) whole(x *Node) (*Node, error) {
 	to := s.g.array(x.Shape().TotalSize())
 	value := dense(to, x.Shape()...)
-	return s.g.apply(op{name: "closed loop", shape: x.Shape().Clone(), wrt: []bool{true, true},
+	return s.g.apply(op{name: "closed loop", shape: x.Shape().Clone(), wrt: []bool{true, true}, passes: true,
 		run: func(in []gorgonia.Value) (gorgonia.Value, error) {
 			from, err := flat[F](in[0])
 			if err != nil {

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"gorgonia.org/gorgonia"
-
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
@@ -26,20 +24,20 @@ func (c torchGRU[F]) Declare(p *Params[F], prefix string, inputs int) {
 }
 
 func (c torchGRU[F]) Step(g *Graph[F], prefix string, x, h *Node) *Node {
-	gate := func(f func(*Node) (*Node, error), name string, times *Node) *Node {
+	gate := func(f func(*Node) *Node, name string, times *Node) *Node {
 		a := g.LinearOf(under(prefix, "h"+name), h)
 		if times != nil {
-			a = g.Binary(gorgonia.HadamardProd, times, a)
+			a = g.Mul(times, a)
 		}
 		if x != nil {
-			a = g.Binary(gorgonia.Add, g.LinearOf(under(prefix, "x"+name), x), a)
+			a = g.Add(g.LinearOf(under(prefix, "x"+name), x), a)
 		}
-		return g.Unary(f, a)
+		return f(a)
 	}
-	r := gate(gorgonia.Sigmoid, "r", nil)
-	z := gate(gorgonia.Sigmoid, "z", nil)
-	n := gate(gorgonia.Tanh, "n", r)
-	return g.Binary(gorgonia.Add, n, g.Binary(gorgonia.HadamardProd, z, g.Binary(gorgonia.Sub, h, n)))
+	r := gate(g.Sigmoid, "r", nil)
+	z := gate(g.Sigmoid, "z", nil)
+	n := gate(g.Tanh, "n", r)
+	return g.Add(n, g.Mul(z, g.Sub(h, n)))
 }
 
 // torchLSTM is PyTorch's, whose state is wider than its latents.
@@ -57,13 +55,13 @@ func (c torchLSTM[F]) Declare(p *Params[F], prefix string, inputs int) {
 
 func (c torchLSTM[F]) Step(g *Graph[F], prefix string, x, state *Node) *Node {
 	h := g.Columns(state, 0, c.units)
-	gate := func(f func(*Node) (*Node, error), name string) *Node {
-		return g.Unary(f, g.Binary(gorgonia.Add, g.LinearOf(under(prefix, "x"+name), x), g.LinearOf(under(prefix, "h"+name), h)))
+	gate := func(f func(*Node) *Node, name string) *Node {
+		return f(g.Add(g.LinearOf(under(prefix, "x"+name), x), g.LinearOf(under(prefix, "h"+name), h)))
 	}
-	i, f, o := gate(gorgonia.Sigmoid, "i"), gate(gorgonia.Sigmoid, "f"), gate(gorgonia.Sigmoid, "o")
+	i, f, o := gate(g.Sigmoid, "i"), gate(g.Sigmoid, "f"), gate(g.Sigmoid, "o")
 	old := g.Columns(state, c.units, 2*c.units)
-	now := g.Binary(gorgonia.Add, g.Binary(gorgonia.HadamardProd, f, old), g.Binary(gorgonia.HadamardProd, i, gate(gorgonia.Tanh, "g")))
-	out := g.Binary(gorgonia.HadamardProd, o, g.Unary(gorgonia.Tanh, now))
+	now := g.Add(g.Mul(f, old), g.Mul(i, gate(g.Tanh, "g")))
+	out := g.Mul(o, g.Tanh(now))
 	return g.Concat(out, now)
 }
 

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"gorgonia.org/gorgonia"
-
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
@@ -39,13 +37,13 @@ func (c clipped[F]) Declare(p *nn.Params[F], prefix string, inputs int) {
 }
 
 func (c clipped[F]) Step(g *nn.Graph[F], prefix string, x, h *nn.Node) *nn.Node {
-	gate := func(f func(*nn.Node) (*nn.Node, error), name string, h *nn.Node) *nn.Node {
+	gate := func(f func(*nn.Node) *nn.Node, name string, h *nn.Node) *nn.Node {
 		in := g.Linear(x, g.Param(prefix+".w_"+name), g.Param(prefix+".b_"+name))
-		return g.Unary(f, g.Binary(gorgonia.Add, in, g.Linear(h, g.Param(prefix+".u_"+name), nil)))
+		return f(g.Add(in, g.Linear(h, g.Param(prefix+".u_"+name), nil)))
 	}
-	r, z := gate(gorgonia.Sigmoid, "r", h), gate(gorgonia.Sigmoid, "z", h)
-	n := gate(gorgonia.Tanh, "n", g.Binary(gorgonia.HadamardProd, r, h))
-	return g.Clip(g.Binary(gorgonia.Add, n, g.Binary(gorgonia.HadamardProd, z, g.Binary(gorgonia.Sub, h, n))), -c.bound, c.bound)
+	r, z := gate(g.Sigmoid, "r", h), gate(g.Sigmoid, "z", h)
+	n := gate(g.Tanh, "n", g.Mul(r, h))
+	return g.Clip(g.Add(n, g.Mul(z, g.Sub(h, n))), -c.bound, c.bound)
 }
 
 // running is a network over any cell that adds up its input over the bins.
