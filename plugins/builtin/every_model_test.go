@@ -26,7 +26,7 @@ func smallParams() param.Values {
 
 // otherParams are values of numbers that switch something on that is off in smallParams.
 func otherParams() param.Values {
-	return param.Values{"warmup": 1, "early_stopping": 1, "steps": 5, "encoder_window": -4, "plateau_patience": 0, "clip": 1e-3}
+	return param.Values{"warmup": 1, "early_stopping": 1, "max_updates": 5, "encoder_window": -4, "plateau_patience": 0, "clip": 1e-3}
 }
 
 // setting is a model with parameters.
@@ -95,6 +95,13 @@ func settings(t *testing.T, target func(setting) model.Target) []setting {
 			}
 			if v, ok := otherParams()[field.Name]; ok {
 				try(field.Name, v)
+			}
+		}
+	}
+	for _, values := range []param.Values{smallParams(), otherParams()} {
+		for name := range values {
+			if !slices.ContainsFunc(Plugin().Models, func(f model.Factory) bool { _, ok := f.Info.Params.Field(name); return ok }) {
+				t.Errorf("no model has a parameter %s", name)
 			}
 		}
 	}

@@ -121,8 +121,16 @@ func (m *graphMap) each(x, state []float64, f func(s *stepGraph, first, n int) e
 // fillRows copies some rows and zeros the rest.
 func fillRows(dst, src []float64) { clear(dst[copy(dst, src):]) }
 
+// check is for an array that may be left out, filled for one that is written to.
 func (m *graphMap) check(name string, got, want int) error {
-	if got != 0 && got != want {
+	if got == 0 {
+		return nil
+	}
+	return m.filled(name, got, want)
+}
+
+func (m *graphMap) filled(name string, got, want int) error {
+	if got != want {
 		return &kernel.ShapeError{Op: "step map", Field: name, Got: got, Want: fmt.Sprintf("%d elements", want)}
 	}
 	return nil
@@ -131,8 +139,8 @@ func (m *graphMap) check(name string, got, want int) error {
 // Step is as the interface says.
 func (m *graphMap) Step(x, state, next []float64) error {
 	size := m.cell.StateSize()
-	if len(next) != len(state) {
-		return m.check("next", max(1, len(next)), len(state))
+	if err := m.filled("next", len(next), len(state)); err != nil {
+		return err
 	}
 	return m.each(x, state, func(s *stepGraph, first, n int) error {
 		if _, err := s.Run(Pass{Quiet: true}); err != nil {
@@ -195,7 +203,7 @@ func (m *graphMap) rows(x, state []float64, f func(first, n, j int, gx, gstate [
 // JVP is as the interface says.
 func (m *graphMap) JVP(x, state, dx, dstate, out []float64) error {
 	size := m.cell.StateSize()
-	if err := errors.Join(m.check("dx", len(dx), len(x)), m.check("dstate", len(dstate), len(state)), m.check("out", max(1, len(out)), len(state))); err != nil {
+	if err := errors.Join(m.check("dx", len(dx), len(x)), m.check("dstate", len(dstate), len(state)), m.filled("out", len(out), len(state))); err != nil {
 		return err
 	}
 	result := make([]float64, len(out))

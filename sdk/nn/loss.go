@@ -24,7 +24,7 @@ const (
 
 // Scale is the factor of the sum.
 type Scale struct {
-	// Factor multiplies the loss; a loss of factor 0 is not computed for its own sake but still has its zero gradient.
+	// Factor multiplies the loss; one of factor 0 is 0, whatever it is of, and has a gradient of zeros.
 	Factor    float64
 	Reduction Reduction
 	// Ramp is the number of epochs over which the factor rises, see [Ramp]; 0 has all of it from the first epoch on.
@@ -79,8 +79,8 @@ func (g *Graph[F]) Losses() []*Loss { return g.losses }
 // lossGradient names the node of a loss's gradient, see sequenceState.private.
 const lossGradient = "loss gradient"
 
-// loss adds a term. compute returns its value and, if grad is not nil, writes the gradient with respect to the first argument.
-func (g *Graph[F]) loss(name string, compute func(in []gorgonia.Value, grad []F) (float64, error), nodes ...*Node) *Loss {
+// loss adds a term. compute returns its value and, if grad is not nil, writes the gradient with respect to the first argument; it is not asked where the factor is 0.
+func (g *Graph[F]) loss(name string, factor float64, compute func(in []gorgonia.Value, grad []F) (float64, error), nodes ...*Node) *Loss {
 	for _, n := range nodes {
 		if n == nil && g.err == nil {
 			g.fail(name, errors.New("an argument is nil"))
@@ -96,6 +96,10 @@ func (g *Graph[F]) loss(name string, compute func(in []gorgonia.Value, grad []F)
 	wrt[0] = true
 	n, err := g.apply(op{name: name, wrt: wrt,
 		run: func(in []gorgonia.Value) (gorgonia.Value, error) {
+			if factor == 0 {
+				clear(buffer)
+				return value.set(0), nil
+			}
 			v, err := compute(in, buffer)
 			l.value = v
 			return value.set(v), err
@@ -138,7 +142,7 @@ func present(required []*Node, optional ...*Node) []*Node {
 func (g *Graph[F]) SquaredError(y, target, weights *Node, s Scale) *Loss {
 	const name = "squared-error"
 	if g.err != nil || y == nil || target == nil {
-		return g.loss(name, nil, y, target)
+		return g.loss(name, 0, nil, y, target)
 	}
 	shape, err := g.kernelShape(y)
 	if err == nil {
@@ -151,7 +155,7 @@ func (g *Graph[F]) SquaredError(y, target, weights *Node, s Scale) *Loss {
 		g.fail(name, err)
 		return nil
 	}
-	return g.loss(name, func(in []gorgonia.Value, grad []F) (float64, error) {
+	return g.loss(name, s.Factor, func(in []gorgonia.Value, grad []F) (float64, error) {
 		a, err := flats[F](in)
 		if err != nil {
 			return 0, err
@@ -171,7 +175,7 @@ type PoissonOptions struct {
 func (g *Graph[F]) PoissonNLL(logRates, counts *Node, o PoissonOptions, s Scale) *Loss {
 	const name = "poisson-nll"
 	if g.err != nil || logRates == nil || counts == nil {
-		return g.loss(name, nil, logRates, counts)
+		return g.loss(name, 0, nil, logRates, counts)
 	}
 	shape, err := g.kernelShape(logRates)
 	if err == nil {
@@ -190,7 +194,7 @@ func (g *Graph[F]) PoissonNLL(logRates, counts *Node, o PoissonOptions, s Scale)
 		g.fail(name, err)
 		return nil
 	}
-	return g.loss(name, func(in []gorgonia.Value, grad []F) (float64, error) {
+	return g.loss(name, s.Factor, func(in []gorgonia.Value, grad []F) (float64, error) {
 		var a [4][]F
 		for i, v := range in {
 			var err error
@@ -215,7 +219,7 @@ func (g *Graph[F]) PoissonNLL(logRates, counts *Node, o PoissonOptions, s Scale)
 func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 	const name = "latent-l2"
 	if g.err != nil || latents == nil {
-		return g.loss(name, nil, latents)
+		return g.loss(name, 0, nil, latents)
 	}
 	shape, err := g.kernelShape(latents)
 	if err == nil && bins != nil {
@@ -225,7 +229,7 @@ func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 		g.fail(name, err)
 		return nil
 	}
-	return g.loss(name, func(in []gorgonia.Value, grad []F) (float64, error) {
+	return g.loss(name, factor, func(in []gorgonia.Value, grad []F) (float64, error) {
 		a, err := flats[F](in)
 		if err != nil {
 			return 0, err
@@ -238,13 +242,13 @@ func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 // and writes its gradient if grad is not nil. It is weighted by the run's share of the batch. One that ramps up multiplies both by Ramp of p.Epoch.
 func (g *Graph[F]) Custom(name string, y *Node, factor float64, f func(p Pass, y, grad []F) (float64, error)) *Loss {
 	if g.err != nil || y == nil {
-		return g.loss(name, nil, y)
+		return g.loss(name, 0, nil, y)
 	}
 	if f == nil {
 		g.fail(name, errors.New("no function is given"))
 		return nil
 	}
-	return g.loss(name, func(in []gorgonia.Value, grad []F) (float64, error) {
+	return g.loss(name, factor, func(in []gorgonia.Value, grad []F) (float64, error) {
 		a, err := flat[F](in[0])
 		if err != nil {
 			return 0, err

@@ -125,11 +125,16 @@ func (t *trainer[F]) run(ctx context.Context) error {
 		return err
 	}
 	// An interrupted step has not touched the weights, so they can be kept.
-	if saveErr := t.checkpoint(); saveErr != nil && err == nil {
-		return saveErr
-	}
-	if err != nil {
+	saveErr := t.checkpoint()
+	switch {
+	case err != nil && saveErr != nil:
+		// Whoever interrupted it reckons with what is kept.
+		t.config.Env.Log.Error("the interrupted training is not kept: it goes on from the checkpoint before, or from its beginning", "error", saveErr)
+		return errors.Join(ctx.Err(), saveErr)
+	case err != nil:
 		return ctx.Err()
+	case saveErr != nil:
+		return saveErr
 	}
 	return t.recovered()
 }
@@ -148,6 +153,9 @@ func (t *trainer[F]) epochs(ctx context.Context) error {
 		var err error
 		if t.valid, err = t.source.Valid(ctx); err != nil {
 			return err
+		}
+		if t.valid != nil && t.valid.Len() == 0 {
+			t.valid = nil
 		}
 	}
 	if by := t.byTraining(); t.valid == nil && len(by) > 0 {

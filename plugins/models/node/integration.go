@@ -34,6 +34,17 @@ func (i Integration) Problems(recompute int) []param.Problem {
 // KeepsAll says that no bin can be computed once more: the steps that were chosen are kept.
 func (i Integration) KeepsAll() bool { return i.Integrator == "dopri5" }
 
+// Sizes are the parameters that memory depends on: every step in a bin is kept, and for the gradient of steps that are chosen there is room for as many as may be tried.
+func (i Integration) Sizes() []string {
+	switch {
+	case !i.KeepsAll():
+		return []string{"substeps"}
+	case i.Gradient == "discretise":
+		return []string{"max_steps"}
+	}
+	return nil
+}
+
 // Field is that of a vector field of that many linear maps, with width units between them.
 func (i Integration) Field(layers, width int) kernel.SequenceConfig {
 	c := kernel.SequenceConfig{Layers: layers, Width: width, DT: i.DT, Substeps: i.Substeps}

@@ -28,13 +28,13 @@ func (p Params) Problems() []param.Problem { return p.Integration.Problems(p.Rec
 // Factory returns node.
 func Factory() model.Factory {
 	return recurrent.Factory("node", "1.0.2", "Task-trained neural ordinary differential equation with a learned initial state and a linear readout.",
-		"Chen et al. 2018; Versteeg et al. 2025", Design[float32], "latent", "hidden", "layers", "substeps")
+		"Chen et al. 2018; Versteeg et al. 2025", Design[float32], "latent", "hidden", "layers")
 }
 
 // Design is the network of parameters.
 func Design[F kernel.Float](p Params) recurrent.Design[F] {
 	d := recurrent.Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.Layers, p.Hidden)), Prefix: "generator", ReadoutSD: 0.01, InitialNoise: p.ICNoise, Noise: p.Noise, LatentL2: p.LatentL2,
-		Training: p.Training, KeepsAll: p.KeepsAll()}
+		Training: p.Training, KeepsAll: p.KeepsAll(), Sizes: p.Sizes()}
 	if p.Compat {
 		d.InitialNoise = 0
 	}

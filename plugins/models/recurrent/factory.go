@@ -43,6 +43,8 @@ type Design[F kernel.Float] struct {
 	Training                      Training
 	// KeepsAll says that the cell can compute no bin once more: to save memory by recompute is not proposed.
 	KeepsAll bool
+	// Sizes are further parameters that memory depends on, of a design that has such.
+	Sizes []string
 }
 
 // Factory makes a model of a name, a version that changes whenever results change, a sentence, where it is from, its design, and the parameters that its memory
@@ -77,7 +79,7 @@ func Factory[P any](short, version, doc, source string, design func(P) Design[fl
 			return component.Memory{}
 		}
 		d := design(p)
-		params := append(sizes[:len(sizes):len(sizes)], "batch_size")
+		params := append(slices.Concat(sizes, d.Sizes), "batch_size")
 		if t.Task.Loop == nil && !d.KeepsAll {
 			params = append(params, "recompute")
 		}

@@ -3,6 +3,7 @@ package sae
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ctdb-host/ctdb/plugins/models/node"
 	"github.com/ctdb-host/ctdb/plugins/models/recurrent"
@@ -80,8 +81,10 @@ type Design[F kernel.Float] struct {
 	NoStateDropout bool
 	// KeepsAll is as in recurrent.Design.
 	KeepsAll bool
-	LR       float64
-	Fitting  Fitting
+	// Sizes are as in recurrent.Design.
+	Sizes   []string
+	LR      float64
+	Fitting Fitting
 }
 
 // GRU is the design of sae-gru.
@@ -101,7 +104,7 @@ func LDS[F kernel.Float](p LDSParams) Design[F] {
 
 // NODE is the design of sae-node.
 func NODE[F kernel.Float](p NODEParams) Design[F] {
-	return Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.HiddenLayers+1, p.Hidden)), NoStateDropout: true, KeepsAll: p.KeepsAll(), LR: p.LR, Fitting: p.Fitting}
+	return Design[F]{Cell: nn.NODE[F](p.Latent, p.Field(p.HiddenLayers+1, p.Hidden)), NoStateDropout: true, KeepsAll: p.KeepsAll(), Sizes: p.Sizes(), LR: p.LR, Fitting: p.Fitting}
 }
 
 // Factories returns sae-gru, sae-rnn, sae-lds and sae-node.
@@ -111,7 +114,7 @@ func Factories() []model.Factory {
 		factory("sae-rnn", "Sequential autoencoder whose decoder is a network of tanh units, fitted to spikes by their Poisson likelihood.", RNN[float32], "latent"),
 		factory("sae-lds", "Sequential autoencoder whose decoder is a linear dynamical system, fitted to spikes by their Poisson likelihood.", LDS[float32], "latent"),
 		factory("sae-node", "Sequential autoencoder whose decoder is a neural ordinary differential equation, fitted to spikes by their Poisson likelihood.", NODE[float32],
-			"latent", "hidden", "hidden_layers", "substeps"),
+			"latent", "hidden", "hidden_layers"),
 	}
 }
 
@@ -148,7 +151,7 @@ func factory[P any](short, doc string, design func(P) Design[float32], sizes ...
 			return component.Memory{}
 		}
 		d := design(p)
-		params := append(sizes[:len(sizes):len(sizes)], "encoder_size", "batch_size")
+		params := append(slices.Concat(sizes, d.Sizes), "encoder_size", "batch_size")
 		if !d.KeepsAll {
 			params = append(params, "recompute")
 		}
