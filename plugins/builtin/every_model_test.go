@@ -26,7 +26,7 @@ func smallParams() param.Values {
 
 // otherParams are values of numbers that switch something on that is off in smallParams.
 func otherParams() param.Values {
-	return param.Values{"warmup": 1, "early_stopping": 1, "max_updates": 5, "encoder_window": -4, "plateau_patience": 0, "clip": 1e-3}
+	return param.Values{"warmup": 1, "early_stopping": 1, "max_updates": 8, "encoder_window": -4, "plateau_patience": 0, "clip": 1e-3}
 }
 
 // setting is a model with parameters.
