@@ -27,6 +27,8 @@ func integration(err error) error {
 		}
 		return &component.DivergedError{Quantity: fmt.Sprintf("%s or its rate of change, in bin %d of trial %d", what, e.Bin, e.Trial), Value: math.NaN(),
 			Hint: "are inputs and weights finite? else try a lower learning rate or a smaller clip"}
+	case errors.Is(err, kernel.ErrNotFinite):
+		return &component.DivergedError{Quantity: err.Error(), Value: math.NaN(), Hint: "are states, inputs and weights finite?"}
 	case errors.Is(err, kernel.ErrSteps):
 		return &component.DivergedError{Quantity: err.Error(), Value: math.Inf(1), Hint: "try larger tolerances or more max_steps"}
 	}

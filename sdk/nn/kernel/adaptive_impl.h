@@ -138,6 +138,12 @@ INLINE int FN(dp_control)(REAL squares, REAL *h, REAL *left, int *rejected)
 	return last ? 2 : 1;
 }
 
+// Why a row is given up whose last try had such an error: one that is not finite, however short the step, is not for want of steps.
+INLINE int FN(dp_why)(REAL squares)
+{
+	return squares - squares == 0 ? CTDB_TOO_MANY : CTDB_NOT_FINITE;
+}
+
 // The rows of a shard that are at work, and each row's part of the bin.
 static void FN(dp_begin)(const ctdb_seq *p, ctdb_shard *s)
 {
@@ -201,7 +207,7 @@ static void FN(dp_integrate)(ctdb_seq *p, ctdb_shard *s, int k, REAL *y, int kee
 			}
 			if (done == 2) continue;
 			if (++s->tried[r] >= p->s.max_steps) {
-				FN(dp_fail)(s, k, r, CTDB_TOO_MANY, back);
+				FN(dp_fail)(s, k, r, FN(dp_why)(squares), back);
 				return;
 			}
 			row[rest++] = r;
@@ -313,7 +319,7 @@ static void FN(dp_adjoint)(ctdb_seq *p, ctdb_shard *s, int k, REAL *dz0)
 			}
 			s->agoes[i] = done != 2;
 			if (done != 2 && ++s->tried[r] >= p->s.max_steps) {
-				FN(dp_fail)(s, k, r, CTDB_TOO_MANY, 1);
+				FN(dp_fail)(s, k, r, FN(dp_why)(squares), 1);
 				return;
 			}
 		}

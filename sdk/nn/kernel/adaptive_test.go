@@ -326,6 +326,11 @@ func TestIntegrationErrors(t *testing.T) {
 		if err := m.Step(make([]float64, c.B*c.I), k.in.H0, make([]float64, c.B*c.H)); !errors.Is(err, ErrSteps) {
 			t.Errorf("the map: %v", err)
 		}
+		nowhere := slices.Clone(k.in.H0)
+		nowhere[0] = math.NaN()
+		if err := m.Step(make([]float64, c.B*c.I), nowhere, make([]float64, c.B*c.H)); !errors.Is(err, ErrNotFinite) {
+			t.Errorf("the map of a state that is no number: %v", err)
+		}
 		must(t, g.Forward(k.w, k.in, k.output()))
 		must(t, g.Backward(k.cot, k.gradient()))
 		must(t, g.Close())

@@ -285,7 +285,7 @@ func (f *field) choose(x, h []float64) error {
 	g.plan()
 	f.dts = f.dts[:0]
 	y, e := append([]float64(nil), h...), make([]float64, len(h))
-	left, dt, rejected := c.DT, c.DT/float64(max(1, c.Substeps)), false
+	left, dt, rejected, norm := c.DT, c.DT/float64(max(1, c.Substeps)), false, 0.0
 	for range c.maxSteps() {
 		last := dt >= left*(1-1e-12)
 		if last {
@@ -301,7 +301,7 @@ func (f *field) choose(x, h []float64) error {
 			v /= c.ATol + c.RTol*max(math.Abs(y[j]), math.Abs(next[j]))
 			sum += v * v
 		}
-		norm := math.Sqrt(sum / float64(len(h)))
+		norm = math.Sqrt(sum / float64(len(h)))
 		grow := min(10, max(.2, .9*math.Pow(max(norm, 1e-30), -.2)))
 		if !(norm <= 1) {
 			if math.IsNaN(norm) {
@@ -323,6 +323,9 @@ func (f *field) choose(x, h []float64) error {
 		}
 		dt *= grow
 		rejected = false
+	}
+	if norm-norm != 0 { // however short the step
+		return fmt.Errorf("dopri5: the state or its rate of change is %w", ErrNotFinite)
 	}
 	return fmt.Errorf("dopri5 needs more than %d steps: %w", c.maxSteps(), ErrSteps)
 }
