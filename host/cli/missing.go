@@ -130,12 +130,17 @@ func allGaps(run *artifact.Run, prov artifact.Provenance) []gap {
 func (p Program) sayGaps(whole *artifact.Run, all []gap) {
 	results := false
 	var commands []string
+	asked := map[*artifact.Run]bool{}
 	for i, g := range all {
 		if i < mostMissing {
 			fmt.Fprintf(p.Err, "%s: %s\n", g.run.Dir(), g.what)
 		}
 		results = results || g.results
-		if command := goesOn(g.run, g.prov); !g.results && command != "" && !slices.Contains(commands, command) {
+		if g.results || asked[g.run] {
+			continue
+		}
+		asked[g.run] = true
+		if command := goesOn(g.run, g.prov); command != "" && !slices.Contains(commands, command) {
 			commands = append(commands, command)
 		}
 	}
@@ -163,7 +168,7 @@ func gapsJSON(all []gap) []map[string]string {
 // not known its own experiment. Without a provenance the folder is not known as that of a run, and another is named; it is empty where there is nothing to run either.
 func goesOn(run *artifact.Run, prov artifact.Provenance) string {
 	dir := run.Dir()
-	if prov.Point != nil {
+	if prov.Point != nil || prov.Name == "" { // or is gone
 		shard := prov.Shard
 		prov = artifact.Provenance{}
 		if study := studyAround(dir); study != nil {

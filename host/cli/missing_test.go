@@ -141,6 +141,14 @@ func TestGoesOn(t *testing.T) {
 	}
 	says(elsewhere, at, "ctdb-host run "+filepath.Join(elsewhere, artifact.ExperimentFile)+" --out "+elsewhere+"-again")
 
+	// A point whose provenance is gone still lies in its study.
+	t.Chdir(filepath.Dir(dir))
+	study.Shard, study.Started, study.Command = "", time.Now().Add(time.Hour), []string{"ctdb-host", "run", "s.yaml"}
+	if err := study.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	says(point, artifact.Provenance{}, "ctdb-host run s.yaml --out "+dir)
+
 	if err := os.Remove(experiment); err != nil {
 		t.Fatal(err)
 	}

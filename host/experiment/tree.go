@@ -346,7 +346,11 @@ var leadingZero = regexp.MustCompile(`^([-+]?)0+([0-9][0-9_]*)$`)
 
 func (r *reader) decimal(at position, path, text string) {
 	if m := leadingZero.FindStringSubmatch(text); m != nil {
-		r.report(at, path, "%s is not allowed: a whole number begins with another digit than 0: %s%s, or 0o%s in base eight", text, m[1], m[2], m[2])
+		eight := ""
+		if !strings.ContainsAny(m[2], "89") {
+			eight = fmt.Sprintf(", %s0o%s in base eight", m[1], m[2])
+		}
+		r.report(at, path, "%s is not allowed, which is read in base ten or eight: write %s%s%s, or as text \"%s\" in quotes", text, m[1], m[2], eight, text)
 	}
 }
 

@@ -360,9 +360,9 @@ func wrongFiles() []wrongCase {
 			"x.yaml:6:10: compare.fixedpoints.use: comparator/fixedpoints examines a model's dynamics, and none of its subjects has any: truth, sae-gru",
 		}},
 		{"octal or not", "version: 1\nname: x\nseed: 010\ntask: {use: task/nbff, params: {n_bits: 08}}\ntrain: {use: model/noisy-gru, params: {lr: 00.5}}\n", []string{"seed=007"}, []string{
-			"x.yaml:3:7: seed: 010 is not allowed: a whole number begins with another digit than 0: 10, or 0o10 in base eight",
-			"x.yaml:4:41: task.params.n_bits: 08 is not allowed: a whole number begins with another digit than 0: 8, or 0o8 in base eight",
-			"--set seed=007: seed: 007 is not allowed: a whole number begins with another digit than 0: 7, or 0o7 in base eight",
+			"x.yaml:3:7: seed: 010 is not allowed, which is read in base ten or eight: write 10, 0o10 in base eight, or as text \"010\" in quotes",
+			"x.yaml:4:41: task.params.n_bits: 08 is not allowed, which is read in base ten or eight: write 8, or as text \"08\" in quotes",
+			"--set seed=007: seed: 007 is not allowed, which is read in base ten or eight: write 7, 0o7 in base eight, or as text \"007\" in quotes",
 		}},
 		{"deep", head + "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n", nil, []string{
 			"x.yaml:2:20: is nested more than 16 deep",

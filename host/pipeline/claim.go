@@ -73,7 +73,7 @@ func (x Run) join(ctx context.Context) (unlock func() error, err error) {
 			return nil, inspectErr
 		}
 		if old == nil || !sameStudy(*old, studyRecord(x.Study)) {
-			return nil, fmt.Errorf("%w: %s: another host is running a study with other points there: choose another folder", ErrFolder, x.Out)
+			return nil, fmt.Errorf("%w: %s: another host is running a study there that has other points or does something else at them: choose another folder", ErrFolder, x.Out)
 		}
 	}
 	return artifact.LockShard(x.Out, x.Shard)
@@ -108,6 +108,10 @@ func (x Run) takeOver() error {
 	}
 	now := studyRecord(x.Study)
 	if old != nil && sameStudy(*old, now) {
+		// One of before there were checksums of points has them from now on.
+		if err := now.Write(x.Out); err != nil {
+			return err
+		}
 		return artifact.WriteFile(filepath.Join(x.Out, artifact.ExperimentFile), x.Study.YAML())
 	}
 	if err := clearRun(x.Out); err != nil {

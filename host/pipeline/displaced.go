@@ -65,11 +65,14 @@ func (x Run) displaces(ctx context.Context, g *Graph, old *artifact.Study) *disp
 	if old == nil {
 		return d
 	}
-	now := studyRecord(x.Study)
-	for _, p := range old.Points {
+	gone := old.Points
+	if x.isStudy() {
+		gone = otherPoints(old.Points, studyRecord(x.Study).Points)
+	}
+	for _, p := range gone {
 		dir := artifact.PointDir(x.Out, p.Name)
-		if x.isStudy() && slices.ContainsFunc(now.Points, func(q artifact.StudyPoint) bool { return p.Name == q.Name }) {
-			continue
+		if dirs[dir] {
+			continue // told above, stage by stage
 		}
 		if run, err := artifact.OpenRun(dir); err == nil {
 			d.points = append(d.points, p.Name)

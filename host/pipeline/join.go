@@ -39,21 +39,26 @@ func Join(ctx context.Context, out string, dirs []string) error {
 		return errors.Join(gather(out, study), unlock())
 	}
 	var runs []*artifact.Run
+	first := ""
 	for i, dir := range dirs {
 		run, err := artifact.OpenRun(dir)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrStudies, err)
 		}
 		s, ok := run.Study()
-		switch {
-		case !ok:
+		if !ok {
 			return fmt.Errorf("%w: %s is a single run: only the folders of a study's shards can be joined", ErrStudies, dir)
-		case i == 0:
-			study = s
-		case !sameStudy(study, s):
-			return fmt.Errorf("%w: %s", ErrStudies, differs(dirs[0], study, dir, s))
+		}
+		// Those of before there were checksums of points do not tell much.
+		if i == 0 || study.Points[0].Experiment == "" {
+			study, first = s, dir
 		}
 		runs = append(runs, run)
+	}
+	for i, run := range runs {
+		if s, _ := run.Study(); !sameStudy(study, s) {
+			return fmt.Errorf("%w: %s", ErrStudies, differs(first, study, dirs[i], s))
+		}
 	}
 	if err := joinable(out, dirs, study); err != nil {
 		return err
@@ -83,11 +88,9 @@ func differs(dirA string, a artifact.Study, dirB string, b artifact.Study) strin
 	if axes(a) != axes(b) {
 		return fmt.Sprintf("%s varies %s; %s varies %s", dirA, axes(a), dirB, axes(b))
 	}
-	if points := otherPoints(a.Points, b.Points); len(points) > 0 && len(otherPoints(b.Points, a.Points)) == len(points) {
-		if i := slices.IndexFunc(b.Points, func(p artifact.StudyPoint) bool { return p.Name == points[0].Name }); i >= 0 {
-			return fmt.Sprintf("%s and %s are studies of %q with the same points, at which they do not do the same: compare their %s", dirA, dirB, a.Name,
-				filepath.Join(artifact.PointsDir, points[0].Name, artifact.ExperimentFile))
-		}
+	if points := otherPoints(a.Points, b.Points); len(points) > 0 && slices.EqualFunc(a.Points, b.Points, func(p, q artifact.StudyPoint) bool { return p.Name == q.Name }) {
+		return fmt.Sprintf("%s and %s are studies of %q with the same points, at which they do not do the same: compare their %s", dirA, dirB, a.Name,
+			filepath.Join(artifact.PointsDir, points[0].Name, artifact.ExperimentFile))
 	}
 	return fmt.Sprintf("%s and %s are studies of %q with other values of %s", dirA, dirB, a.Name, axes(a))
 }

@@ -86,7 +86,8 @@ func TestRestoreWithoutAComparison(t *testing.T) {
 	restore(artifact.ResultsTable)
 	same(t, tree(t, dir), want)
 	write(t, filepath.Join(dir, artifact.ResultsFile), "{")
-	restore() // Without a provenance what was asked for stands for what was made.
+	restore()
+	// Without a provenance what was asked for stands for what was made.
 	if err := os.Remove(filepath.Join(dir, artifact.ProvenanceFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,10 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 	for _, name := range o.Milliseconds {
 		if !slices.Contains(timed(), name) {
 			wrong.add("--milliseconds %s: %q is none of the columns of times, %s", name, name, strings.Join(timed(), ", "))
+		} else if name != timeColumn && o.Trials == "" {
+			wrong.add("--milliseconds %s: that is a column of the table of trials, which --trials names", name)
+		} else if name == stopColumn && o.Duration > 0 {
+			wrong.add("--milliseconds %s: that column is not read beside --duration, which is in seconds", name)
 		}
 	}
 	if err := wrong.err(); err != nil {
@@ -88,7 +92,7 @@ func ReadTable(path string, o TableOptions) (*Recording, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.count(r, path, windows); err != nil {
+	if err := s.count(r, path, windows, o); err != nil {
 		return nil, err
 	}
 	if note := r.slow(o); note != "" {
@@ -119,12 +123,17 @@ func (r *Recording) slow(o TableOptions) string {
 	if rate >= slowRate {
 		return ""
 	}
-	columns := []string{timeColumn}
+	columns, seconds := []string{timeColumn}, ""
 	if o.Trials != "" {
-		columns = timed()
+		columns = append(columns, startColumn)
 	}
-	return fmt.Sprintf("a neuron fires %.2g times a second on average, in trials of up to %.4g s: are the times in milliseconds? then --milliseconds %s is needed", rate, float64(r.Bins)*r.BinWidth,
-		strings.Join(columns, ","))
+	if o.Duration > 0 {
+		seconds = ", and a --duration in seconds"
+	} else {
+		columns = append(columns, stopColumn)
+	}
+	return fmt.Sprintf("a neuron fires %.2g times a second on average, in trials of up to %.4g s: are the times in milliseconds? then --milliseconds %s is needed%s", rate, float64(r.Bins)*r.BinWidth,
+		strings.Join(columns, ","), seconds)
 }
 
 // columnHint is what was probably meant by --column COLUMN=NAME, in brackets with a space before them; empty where that is not clear.
@@ -381,7 +390,7 @@ const slack = 1e-6
 func width(w window, bin float64) float64 { return math.Floor((w.stop-w.start)/bin + slack) }
 
 // count fills the recording.
-func (s *spikes) count(r *Recording, path string, windows []window) error {
+func (s *spikes) count(r *Recording, path string, windows []window, o TableOptions) error {
 	wrong := &Error{File: path}
 	r.Trials = len(windows)
 	for _, w := range windows {
@@ -418,7 +427,7 @@ func (s *spikes) count(r *Recording, path string, windows []window) error {
 	outside := s.place(r, windows, trials, func(k, bin, i int) {
 		r.Counts[(k*r.Bins+bin)*len(r.Neurons)+place[s.neuron[i]]]++
 	})
-	switch question := s.milliseconds(r, windows, trials, outside); {
+	switch question := s.milliseconds(r, windows, trials, outside, o); {
 	case outside == len(s.time):
 		first, last := slices.MinFunc(windows, func(a, b window) int { return cmp.Compare(a.start, b.start) }), slices.MaxFunc(windows, func(a, b window) int { return cmp.Compare(a.stop, b.stop) })
 		wrong.add("not one of its %d spikes falls into a trial: their times are from %v to %v s, the trials from %v to %v s%s", outside, slices.Min(s.time), slices.Max(s.time), first.start, last.stop, question)
@@ -455,8 +464,8 @@ func (s *spikes) place(r *Recording, windows []window, trials []int, with func(t
 }
 
 // milliseconds asks, in brackets with a space before them, whether the times are in milliseconds, where most spikes are in no trial and many of them would be then; else it is empty.
-func (s *spikes) milliseconds(r *Recording, windows []window, trials []int, outside int) string {
-	if outside <= len(s.time)/2 {
+func (s *spikes) milliseconds(r *Recording, windows []window, trials []int, outside int, o TableOptions) string {
+	if outside <= len(s.time)/2 || slices.Contains(o.Milliseconds, timeColumn) {
 		return ""
 	}
 	scaled := *s

@@ -71,6 +71,9 @@ func TestTheSameBytesEveryWay(t *testing.T) {
 			model, set, _ := strings.Cut(s.name, "/")
 			name, _, _ := strings.Cut(set, "=")
 			// What a training of three epochs cannot do without a trace.
+			if weights[s.name] == "" || weights[model] == "" {
+				continue // it was not run
+			}
 			if (slices.Contains([]string{"warmup", "max_updates", "clip"}, name) || slices.Contains([]string{"optimizer=adamw", "schedule=cosine"}, set)) && weights[s.name] == weights[model] {
 				t.Errorf("%s has the weights of %s", s.name, model)
 			}

@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 )
-
-// written counts checkpoints, so that two that are written at once have files of their own.
-var written atomic.Uint64
 
 // WriteCheckpoint writes the file c.File of the private folder by write, so that whatever happens the file of before is there or the new one, whole, and announces it with its checksum. Where
 // the host gives no folder it does nothing.
@@ -26,7 +23,7 @@ func (e Env) WriteCheckpoint(c Checkpoint, report Reporter, write func(io.Writer
 	}
 	failed := func(err error) error { return fmt.Errorf("component: checkpoint %s: %w", c.File, err) }
 	// With the permissions of other files, so that who shares the host's store can go on from it.
-	f, err := os.OpenFile(filepath.Join(e.Dir, fmt.Sprintf("%s.%d-%d", c.File, os.Getpid(), written.Add(1))), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	f, err := os.OpenFile(filepath.Join(e.Dir, fmt.Sprintf("%s.%016x", c.File, rand.Uint64())), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return failed(err)
 	}

@@ -90,7 +90,7 @@ func NewGraph[F kernel.Float](params *Params[F], c Config[F]) *Graph[F] {
 		params = NewParams[F](0)
 	}
 	g := &Graph[F]{config: c, params: params, expr: gorgonia.NewGraph(), memory: c.Memory, used: map[string]*Node{}, data: map[*Node][]F{}, inputs: map[string]bool{}}
-	g.sums = sums{g.expr, map[*Node]*Node{}}
+	g.sums = sums{g.expr, map[*Node]*Node{}, map[*Node]bool{}}
 	if g.memory == nil {
 		g.memory = new(Memory[F])
 	}
@@ -277,6 +277,9 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 	if slices.Contains(slices.Concat(outputs, cotangents, wrt), nil) {
 		return nil, errors.New("nn: backpropagate: a node is nil")
 	}
+	for _, n := range cotangents {
+		g.sums.given[n] = true
+	}
 	if grads, err = gorgonia.Backpropagate(outputs, cotangents, wrt); err != nil {
 		return nil, fmt.Errorf("nn: backpropagate: %w", err)
 	}
@@ -284,6 +287,9 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 		return nil, g.err
 	}
 	for i, n := range wrt {
+		if o, own := n.Op().(*op); own && o.passes {
+			continue // its gradient is that of what it passes it to
+		}
 		if err := g.sums.claim(n, grads[i]); err != nil {
 			return nil, fmt.Errorf("nn: backpropagate: %w", err)
 		}

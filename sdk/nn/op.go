@@ -127,24 +127,22 @@ func (o *op) SymDiff(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
 type sums struct {
 	expr *gorgonia.ExprGraph
 	of   map[*Node]*Node
+	// given are the cotangents that Backpropagate was given, which are parts of as many gradients as one likes.
+	given map[*Node]bool
 }
 
 // claim notes the parts of a gradient. The error is that one of them is a part of another gradient, or is in it twice. What an operation of Gorgonia's own is applied to is left out: a sum hands its
 // gradient on to both its arguments.
 func (s sums) claim(of, grad *Node) error {
-	for it := s.expr.To(of.ID()); it != nil && it.Next(); {
-		if by, ok := it.Node().(*Node); ok {
-			if _, own := by.Op().(*op); !own {
-				return nil
-			}
-		}
+	if s.unknown(of) {
+		return nil
 	}
 	seen := map[*Node]bool{}
 	for pending := []*Node{grad}; len(pending) > 0; {
 		n := pending[len(pending)-1]
 		pending = pending[:len(pending)-1]
-		if n.Op() == nil {
-			continue // what Backpropagate was given
+		if n.Op() == nil || s.given[n] {
+			continue
 		}
 		if owner := s.of[n]; seen[n] || owner != nil && owner != of {
 			return fmt.Errorf("two sums of gradients of shape %v have the same hash in Gorgonia, which would take one for the other: another number of bins, units or trials has other hashes", n.Shape())
@@ -204,6 +202,20 @@ func (g *Graph[F]) picks(name string, token *Node, in gorgonia.Nodes, grads [][]
 		out[k] = p
 	}
 	return out, nil
+}
+
+// unknown reports a node that an operation of Gorgonia's is applied to, or to what passes its gradient on to it.
+func (s sums) unknown(of *Node) bool {
+	for it := s.expr.To(of.ID()); it != nil && it.Next(); {
+		by, ok := it.Node().(*Node)
+		if !ok {
+			continue
+		}
+		if o, own := by.Op().(*op); !own || o.passes && s.unknown(by) {
+			return true
+		}
+	}
+	return false
 }
 
 func dtype[F kernel.Float]() tensor.Dtype {

@@ -35,6 +35,46 @@ func TestSumsOfGradients(t *testing.T) {
 	}
 }
 
+// TestGradientsThatArePassedOn: graphs in which one gradient is right in several places are no mistake.
+func TestGradientsThatArePassedOn(t *testing.T) {
+	p := NewParams[float64](2)
+	for _, name := range []string{"l1", "l2", "l3", "l4"} {
+		p.Linear(name, 3, 3)
+	}
+	noise := Noise{SD: 0.1, Purpose: "noise"}
+	for name, build := range map[string]func(g *Graph[float64], l []*Node) (*Node, gorgonia.Nodes){
+		"sums of sums": func(g *Graph[float64], l []*Node) (*Node, gorgonia.Nodes) {
+			return g.Tanh(gorgonia.Must(gorgonia.Add(g.Add(l[0], l[1]), g.Add(l[2], l[3])))), nil
+		},
+		"noise on both": func(g *Graph[float64], l []*Node) (*Node, gorgonia.Nodes) {
+			return g.Tanh(gorgonia.Must(gorgonia.Add(g.AddNoise(l[0], noise), g.AddNoise(l[1], noise)))), nil
+		},
+		"noise twice": func(g *Graph[float64], l []*Node) (*Node, gorgonia.Nodes) {
+			return g.Tanh(gorgonia.Must(gorgonia.Add(g.AddNoise(l[0], noise), g.AddNoise(l[0], noise)))), nil
+		},
+		"before and after noise": func(g *Graph[float64], l []*Node) (*Node, gorgonia.Nodes) {
+			n := g.AddNoise(l[0], noise)
+			return g.Add(g.Tanh(n), l[1]), gorgonia.Nodes{l[0], n}
+		},
+	} {
+		g := NewGraph(p, Config[float64]{Rows: 2, Training: true})
+		x, cot := g.Data("x", 3), g.Tanh(g.Data("cotangent", 3))
+		var l []*Node
+		for _, name := range []string{"l1", "l2", "l3", "l4"} {
+			l = append(l, g.LinearOf(name, x))
+		}
+		y, wrt := build(g, l)
+		if wrt == nil {
+			wrt = gorgonia.Nodes{g.Param("l1.weight")}
+		}
+		// The same cotangent for two outputs.
+		if _, err := g.Backpropagate(gorgonia.Nodes{y, g.Tanh(l[0])}, gorgonia.Nodes{cot, cot}, wrt); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		g.Close()
+	}
+}
+
 // TestNamesOfArrays: a second array of a name is not the first.
 func TestNamesOfArrays(t *testing.T) {
 	p := NewParams[float32](1)

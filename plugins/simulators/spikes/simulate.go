@@ -159,7 +159,7 @@ func (s *spikes) trim(a *tensor.Tensor) (*tensor.Tensor, error) {
 
 // moved is the array extra with those of its columns moved that the task says are bins of the trial.
 func (s *spikes) moved(a *tensor.Tensor) *tensor.Tensor {
-	if len(a.Shape) != 2 {
+	if len(a.Shape) != 2 || s.from == 0 && s.Compat {
 		return a
 	}
 	a = a.Clone()

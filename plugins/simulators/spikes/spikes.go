@@ -40,7 +40,7 @@ type Params struct {
 func Factory() simulator.Factory {
 	return simulator.Sized(simulator.New(component.Info{
 		Name:         component.Name{Kind: component.Simulator, Short: "spikes"},
-		Version:      "0.1.1",
+		Version:      "0.1.2",
 		Doc:          "Spike counts of neurons that read a network's latents.",
 		Source:       "Versteeg et al. 2025",
 		Capabilities: []component.Capability{component.Deterministic},
