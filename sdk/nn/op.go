@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"runtime/debug"
 	"strings"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
-	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
@@ -75,9 +75,22 @@ func (o *op) Do(in ...gorgonia.Value) (v gorgonia.Value, err error) {
 			v, err = nil, *o.failed
 		}
 	}()
-	defer component.Recover(&err)
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{fmt.Sprint(p), debug.Stack()}
+		}
+	}()
 	return o.run(in)
 }
+
+// PanicError is a panic in an operation, e.g. in the function of a Custom loss, which ends the run.
+type PanicError struct {
+	Value string
+	Stack []byte
+}
+
+// Error is the panic's own message.
+func (e *PanicError) Error() string { return "panic: " + e.Value }
 
 // UsePreallocDo runs the operation; what it returned last is its own and is used again.
 func (o *op) UsePreallocDo(_ gorgonia.Value, in ...gorgonia.Value) (gorgonia.Value, error) {

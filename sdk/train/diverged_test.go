@@ -181,7 +181,7 @@ func (u unstable[F]) Build(g *nn.Graph[F], d *Data[F]) (Program[F], error) {
 	fill := p.Fill
 	p.Fill = func(d *Data[F], rows []int, pass nn.Pass) error {
 		if !g.Training() && pass.Epoch == u.at {
-			return integration(fmt.Errorf("graph: %w", &kernel.IntegrationError{Trial: 42, Bin: 1, MaxSteps: 73, Err: kernel.ErrSteps}))
+			return known(fmt.Errorf("graph: %w", &kernel.IntegrationError{Trial: 42, Bin: 1, MaxSteps: 73, Err: kernel.ErrSteps}))
 		}
 		return fill(d, rows, pass)
 	}
@@ -194,5 +194,24 @@ func TestDivergesInValidation(t *testing.T) {
 	var e *component.DivergedError
 	if !errors.As(err, &e) || e.Step != 9 || !strings.HasPrefix(e.Quantity, "in validation, number of steps of dopri5, in bin 1 of trial 42 (largest gradient: ") || e.Value != 73 {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// panicky is a network whose loss has a mistake.
+type panicky struct{ *straight[float64] }
+
+func (n panicky) Build(g *nn.Graph[float64], d *Data[float64]) (Program[float64], error) {
+	prog, err := n.straight.Build(g, d)
+	y := g.LinearOf("line", g.Data("more", 2))
+	prog.Losses = append(prog.Losses, g.Custom("mine", y, 1, func(_ nn.Pass, y, _ []float64) (float64, error) { return y[len(y)], nil }))
+	return prog, err
+}
+
+// TestPanicInALoss: it is an error of the training, which names the loss, and not the end of the process.
+func TestPanicInALoss(t *testing.T) {
+	_, err := Fit(t.Context(), panicky{newStraight[float64]()}, source[float64](t), config(), nil)
+	var panicked *component.PanicError
+	if !errors.As(err, &panicked) || !strings.Contains(err.Error(), "mine: panic: runtime error: index out of range") || !strings.Contains(string(panicked.Stack), "panicky") {
+		t.Errorf("the error is %v", err)
 	}
 }

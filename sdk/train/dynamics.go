@@ -94,7 +94,7 @@ func (d *CellDynamics) Step(_ context.Context, state, input *tensor.Tensor) (*te
 		return nil, err
 	}
 	out := tensor.New64(model.State, n, d.size())
-	return out, integration(d.Cell.Step(x, h, out.F64))
+	return out, known(d.Cell.Step(x, h, out.F64))
 }
 
 // Observe maps states to what the model shows.
@@ -162,7 +162,7 @@ func (d *CellDynamics) JVP(_ context.Context, state, input, dState, dInput *tens
 		}
 	}
 	out := tensor.New64(model.State, n, d.size())
-	return out, integration(d.Cell.JVP(x, h, dx, dh, out.F64))
+	return out, known(d.Cell.JVP(x, h, dx, dh, out.F64))
 }
 
 // VJP is the cotangents of state and input.
@@ -176,7 +176,7 @@ func (d *CellDynamics) VJP(_ context.Context, state, input, cotangent *tensor.Te
 		return nil, nil, err
 	}
 	dState, dInput = tensor.New64("d_state", n, d.size()), tensor.New64("d_input", n, d.Inputs)
-	return dState, dInput, integration(d.Cell.VJP(x, h, c, dInput.F64, dState.F64))
+	return dState, dInput, known(d.Cell.VJP(x, h, c, dInput.F64, dState.F64))
 }
 
 // Jacobians are exact.
@@ -186,5 +186,5 @@ func (d *CellDynamics) Jacobians(_ context.Context, state, input *tensor.Tensor)
 		return nil, nil, err
 	}
 	dState, dInput = tensor.New64("d_state", n, d.size(), d.size()), tensor.New64("d_input", n, d.size(), d.Inputs)
-	return dState, dInput, integration(d.Cell.Jacobians(x, h, dInput.F64, dState.F64))
+	return dState, dInput, known(d.Cell.Jacobians(x, h, dInput.F64, dState.F64))
 }

@@ -208,7 +208,7 @@ func (r *Runner[F]) run(d *Data[F], rows []int, p nn.Pass, gradient []F, judged 
 		return nil
 	}))
 	if err != nil {
-		return 0, nil, integration(err)
+		return 0, nil, known(err)
 	}
 	terms = make([]float64, len(parts[0]))
 	for _, part := range parts {

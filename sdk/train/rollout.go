@@ -161,7 +161,7 @@ func (r *roller[F]) block(ctx context.Context, pass nn.Pass, b tensor.Block) (te
 	n := d.Len()
 	each := shardRows(r.link, n)
 	results := newGathered[F](r.workers[0].programs[programKey{min(n, each), each, false}].Results, n, each)
-	err = integration(kernel.Shards(n, each, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
+	err = known(kernel.Shards(n, each, workers(r.link, n, r.threads), linked(r.link, func(worker, shard, lo, hi int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
