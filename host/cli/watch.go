@@ -19,6 +19,7 @@ const (
 	// plainEvery is the least time between two lines about the same stage where there is no terminal, and tallyEvery between two lines about all.
 	plainEvery = 10 * time.Second
 	tallyEvery = 30 * time.Second
+	paceOver   = 5 * time.Minute
 	// tallyFrom is from how many stages on there is a line about all of them, and briefFrom from how many on those that are stored or skipped are only counted.
 	tallyFrom = 7
 	briefFrom = 30
@@ -50,9 +51,12 @@ type watched struct {
 	name string
 	last component.Progress
 	bar  *bar
-	// begun and from are when the phase was first heard of, and how far it was then.
+	// begun and from are when the phase was first heard of, and how far it was then; later, between one and two paceOver ago, so that an hour in which the machine slept is not in what is left for ever.
 	begun time.Time
 	from  int64
+	// since and then are what they will be next.
+	since time.Time
+	then  int64
 	told  time.Time
 }
 
@@ -203,7 +207,12 @@ func (w *watch) progress(now time.Time, stage string, p component.Progress) {
 	}
 	if s.last.Phase != p.Phase || p.Done < s.last.Done {
 		s.begun, s.from, s.told = now, p.Done, now
+		s.since, s.then = now, p.Done
 		w.drop(s)
+	}
+	if now.Sub(s.since) >= paceOver {
+		s.begun, s.from = s.since, s.then
+		s.since, s.then = now, p.Done
 	}
 	s.last = p
 	if !w.past {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,29 @@ func TestPlainLines(t *testing.T) {
 	got := out.String()
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestPaceAfterAPause: what is left is told by the last minutes, not by an hour in which nothing went on.
+func TestPaceAfterAPause(t *testing.T) {
+	var out bytes.Buffer
+	w := newTestWatch(&out)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.changed(at, "train", pipeline.Running, 0, "")
+	for step := range 3000 {
+		if at = at.Add(time.Second); step == 1000 {
+			at = at.Add(time.Hour)
+		}
+		w.progress(at, "train", component.Progress{Phase: "step", Done: int64(step), Total: 4000, Loss: 0.25})
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, c := range []struct {
+		step, want string
+	}{{"step 990/", "1.0/s  50m10s left"}, {"step 2990/", "1.0/s  16m50s left"}} {
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, c.step) })
+		if i < 0 || !strings.HasSuffix(lines[i], c.want) {
+			t.Errorf("%s: %q", c.step, lines)
+		}
 	}
 }
 
