@@ -174,8 +174,11 @@ func goesOn(run *artifact.Run, prov artifact.Provenance) string {
 		if study := studyAround(dir); study != nil {
 			dir = study.Dir()
 			prov, _ = study.Provenance() // what cannot be read is as if it were not there
-			if whole := without(prov.Command, "shard"); shard != "" && len(whole) < len(prov.Command) {
-				prov.Command = append(whole, "--shard", shard)
+			// The study's command is that of its newest shard, which need not be the point's; without any all points are gone over.
+			if whole := without(prov.Command, "shard"); len(whole) < len(prov.Command) {
+				if prov.Command = whole; shard != "" {
+					prov.Command = append(prov.Command, "--shard", shard)
+				}
 			}
 		}
 	}

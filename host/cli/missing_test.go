@@ -135,6 +135,7 @@ func TestGoesOn(t *testing.T) {
 	}
 	t.Chdir(point)
 	says(".", at, "ctdb-host run s.yaml --shard 1/2 --out ../..")
+	says(".", artifact.Provenance{}, "ctdb-host run s.yaml --out ../..") // of no shard that is known
 	elsewhere := filepath.Join(t.TempDir(), "latent-2")
 	if err := os.CopyFS(elsewhere, os.DirFS(point)); err != nil {
 		t.Fatal(err)

@@ -147,7 +147,7 @@ type sums struct {
 // claim notes the parts of a gradient. The error is that one of them is a part of another gradient, or is in it twice. What an operation of Gorgonia's own is applied to is left out: a sum hands its
 // gradient on to both its arguments.
 func (s sums) claim(of, grad *Node) error {
-	if s.unknown(of) {
+	if s.unknown(of, map[*Node]bool{}) {
 		return nil
 	}
 	seen := map[*Node]bool{}
@@ -218,13 +218,17 @@ func (g *Graph[F]) picks(name string, token *Node, in gorgonia.Nodes, grads [][]
 }
 
 // unknown reports a node that an operation of Gorgonia's is applied to, or to what passes its gradient on to it.
-func (s sums) unknown(of *Node) bool {
+func (s sums) unknown(of *Node, seen map[*Node]bool) bool {
+	if seen[of] {
+		return false
+	}
+	seen[of] = true
 	for it := s.expr.To(of.ID()); it != nil && it.Next(); {
 		by, ok := it.Node().(*Node)
 		if !ok {
 			continue
 		}
-		if o, own := by.Op().(*op); !own || o.passes && s.unknown(by) {
+		if o, own := by.Op().(*op); !own || o.passes && s.unknown(by, seen) {
 			return true
 		}
 	}

@@ -74,6 +74,22 @@ func TestGradientsThatArePassedOn(t *testing.T) {
 	}
 }
 
+// TestManyWaysToPass: two ways from each step to the next are two a step, and not twice as many with every one.
+func TestManyWaysToPass(t *testing.T) {
+	p := NewParams[float64](2)
+	p.Linear("l", 3, 3)
+	g := NewGraph(p, Config[float64]{Rows: 2, Training: true})
+	defer g.Close()
+	x := g.LinearOf("l", g.Data("x", 3))
+	for range 60 {
+		x = g.Add(g.AddNoise(x, Noise{SD: 0.1, Purpose: "noise"}), x)
+	}
+	l := g.Custom("sum", x, 1, func(_ Pass, y, grad []float64) (float64, error) { return y[0], nil })
+	if err := g.Minimise(l); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestNamesOfArrays: a second array of a name is not the first.
 func TestNamesOfArrays(t *testing.T) {
 	p := NewParams[float32](1)
