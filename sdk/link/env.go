@@ -35,8 +35,7 @@ func (e *Env[F]) Begin(s nn.EpisodeStart, inputs []F) error {
 		return err
 	}
 	e.party, e.from = p, from
-	err = p.meet(p.begin)
-	if err != nil {
+	if err := p.meet(nil, p.begin); err != nil {
 		_ = e.End()
 		return err
 	}
@@ -44,40 +43,58 @@ func (e *Env[F]) Begin(s nn.EpisodeStart, inputs []F) error {
 	return nil
 }
 
-// Step applies the actions of a bin.
-func (e *Env[F]) Step(t int, outputs, state, inputs []F) error {
-	p := e.party
-	e.get(p.actions, outputs, t)
-	if err := p.meet(func() error { return p.step(t) }); err != nil {
-		return err
+// Forward goes through the bins with the others.
+func (e *Env[F]) Forward(from, to int, compute func(t int) error, outputs, state, inputs []F) error {
+	w := &walk{
+		before: func(t int) error {
+			if compute != nil {
+				if err := compute(t); err != nil {
+					return err
+				}
+			}
+			e.get(e.party.actions, outputs, t)
+			return nil
+		},
+		after: func(t int) error {
+			p := e.party
+			if state != nil {
+				e.put(state, p.seen.State, t)
+			}
+			if t+1 < e.link.spec.Bins {
+				e.put(inputs, p.seen.Inputs, t+1)
+			}
+			if p.records() {
+				return e.record(t, p.seen.Recorded)
+			}
+			return nil
+		},
 	}
-	if state != nil {
-		e.put(state, p.seen.State, t)
-	}
-	if t+1 < e.link.spec.Bins {
-		e.put(inputs, p.seen.Inputs, t+1)
-	}
-	if p.records() {
-		return e.record(t, p.seen.Recorded)
-	}
-	return nil
+	return e.party.walk(w, func() error { return e.party.forward(from, to) })
 }
 
-// VJP goes back over a bin.
-func (e *Env[F]) VJP(t int, state, inputs, outputs []F) error {
-	p := e.party
-	if t+1 < e.link.spec.Bins {
-		e.get(p.dInputs, inputs, t+1)
-	}
-	if state != nil {
-		e.get(p.dState, state, t)
+// Backward goes back over the bins with the others.
+func (e *Env[F]) Backward(from, to int, compute func(t int) error, state, inputs, outputs []F) error {
+	w := &walk{
+		before: func(t int) error {
+			p := e.party
+			if t+1 < e.link.spec.Bins {
+				e.get(p.dInputs, inputs, t+1)
+			}
+			if state != nil {
+				e.get(p.dState, state, t)
+			}
+			return nil
+		},
+		after: func(t int) error {
+			e.add(outputs, e.party.back, t)
+			if compute == nil {
+				return nil
+			}
+			return compute(t)
+		},
 	}
 	// The states of all members have a cotangent, or those of none: their graphs are alike.
-	if err := p.meet(func() error { return p.vjp(t, state != nil) }); err != nil {
-		return err
-	}
-	e.add(outputs, p.back, t)
-	return nil
+	return e.party.walk(w, func() error { return e.party.backward(from, to, state != nil) })
 }
 
 // End leaves the party.

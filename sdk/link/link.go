@@ -26,8 +26,7 @@ const Patience = 5 * time.Minute
 type Options struct {
 	// Threads is the number of shards that compute at once, at least 1.
 	Threads int
-	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is one shard for a task in this process, else 256 trials, or a
-	// shard for each thread where that is more.
+	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is up to 4 shards for a task in this process, else 256 trials.
 	Together int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration
@@ -43,9 +42,7 @@ type Link struct {
 	name    string
 	distant bool
 	o       Options
-	// A party has so many trials, or so many shards where that is more; one shard where both are 0.
-	together, least int
-	slots           chan struct{} // held by those who compute; nil where nobody ever waits
+	slots   chan struct{} // held by those who compute
 
 	mu      sync.Mutex
 	forming map[int]*party // by their number, those that not all shards have joined
@@ -53,11 +50,11 @@ type Link struct {
 	failed  error
 }
 
-// The trials of a party (at least: a shard for each thread), and how many parties there are at once, of a task in another process: while one party's message is under way the other computes. More trials need
-// fewer messages and more memory for tapes, about 0.8 MB each for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
+// The trials of a party whose task is in another process, and the shards of one whose task is in this: where more trials step together fewer calls are made, and more memory is needed for tapes,
+// about 0.8 MB a trial for a GRU of 128 units and 300 bins. BenchmarkClosedLoop in package speed of the built-in plugins has what a step takes.
 const (
 	partyTrials = 256
-	parties     = 2
+	partyShards = 4
 )
 
 // leastShards is the number of shards that a batch is cut into at least, if it is large enough, so that many threads find work.
@@ -83,57 +80,57 @@ func New(ctx context.Context, t task.ClosedLoop, spec task.Spec, o Options) (*Li
 		l.name, l.distant = d.Distant(), true
 	}
 	l.o.Threads = max(1, o.Threads)
+	l.slots = make(chan struct{}, l.o.Threads)
 	if l.o.Patience == 0 {
 		l.o.Patience = Patience
-	}
-	switch {
-	case o.Together > 0:
-		l.together = o.Together
-	case l.distant:
-		l.together, l.least = partyTrials, l.o.Threads
-	}
-	if l.together > 0 {
-		l.slots = make(chan struct{}, l.o.Threads)
 	}
 	return l, nil
 }
 
-// Workers is the number of shards of a batch that must be taken up at once, in order: those of whole parties, and of more than one so that some compute while others wait.
-func (l *Link) Workers(batch int) int {
-	if l.slots == nil {
-		return min(shardCount(batch), l.o.Threads)
-	}
-	return min(shardCount(batch), parties*l.shards(batch))
+// Workers is the number of shards of a batch that must be taken up at once, in order: those of as many parties as are at it at once.
+func (l *Link) Workers(batch int) int { return workers(batch, l.shards(batch), l.o.Threads, l.distant) }
+
+// Workers is that of links as New makes them by default, on so many threads, to tasks in another process or in this: what memory must suffice for.
+func Workers(batch, threads int, distant bool) int {
+	return workers(batch, shared(batch, 0, threads, distant), threads, distant)
 }
 
-// Workers is that of the links to tasks in another process on so many threads, as New makes them by default: what memory must suffice for.
-func Workers(batch, threads int) int {
-	return min(shardCount(batch), parties*shared(batch, partyTrials, threads))
+func workers(batch, each, threads int, distant bool) int {
+	return min(shardCount(batch), parties(threads, distant)*each)
+}
+
+// parties is how many are at it at once: one for each thread, and never one alone that waits for messages.
+func parties(threads int, distant bool) int {
+	if distant {
+		return max(2, threads)
+	}
+	return threads
 }
 
 // shards is the number of shards in a party.
-func (l *Link) shards(batch int) int { return shared(batch, l.together, l.least) }
+func (l *Link) shards(batch int) int { return shared(batch, l.o.Together, l.o.Threads, l.distant) }
 
-// shared is the number of shards in a party of at most that many trials, or so many shards where that is more: a small batch is shared out so that there are two.
-func shared(batch, trials, least int) int {
-	return max(1, min(max(trials/ShardRows(batch), least), (shardCount(batch)+parties-1)/parties))
+// shared is the number of shards in a party that is to have so many trials (0: as many as is best). A batch is shared out among all threads; where that costs no messages each has two parties at
+// least, so that all end at about the same time.
+func shared(batch, together, threads int, distant bool) int {
+	n, all := shardCount(batch), parties(threads, distant)
+	most, fair := partyShards, n/(2*all)
+	if distant {
+		most, fair = partyTrials/ShardRows(batch), (n+all-1)/all
+	}
+	if together > 0 {
+		most = together / ShardRows(batch)
+	}
+	return max(1, min(most, fair))
 }
 
 func shardCount(batch int) int { return kernel.ShardCount(batch, ShardRows(batch)) }
 
 // Enter waits until fewer than Threads shards compute. Whoever takes a shard through a graph enters before and leaves after it.
-func (l *Link) Enter() {
-	if l.slots != nil {
-		l.slots <- struct{}{}
-	}
-}
+func (l *Link) Enter() { l.slots <- struct{}{} }
 
 // Leave is the end of what Enter began.
-func (l *Link) Leave() {
-	if l.slots != nil {
-		<-l.slots
-	}
-}
+func (l *Link) Leave() { <-l.slots }
 
 // Fail ends all episodes that run, because of an error in one of the shards, and reports whether it is the first. Until [Link.Reset] nothing can be begun after it.
 func (l *Link) Fail(err error) bool {

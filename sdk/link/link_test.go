@@ -148,7 +148,7 @@ func TestShardsStepTogether(t *testing.T) {
 				for r := range rows {
 					y[r*bins+b] = float64(shard + 10*b)
 				}
-				if err := env.Step(b, y, s, x); err != nil {
+				if err := env.Forward(b, b+1, nil, y, s, x); err != nil {
 					return err
 				}
 				for r := range rows {
@@ -163,7 +163,7 @@ func TestShardsStepTogether(t *testing.T) {
 			}
 			d := make([]float64, rows*bins)
 			for b := bins - 1; b >= 0; b-- {
-				if err := env.VJP(b, y, x, d); err != nil {
+				if err := env.Backward(b, b+1, nil, y, x, d); err != nil {
 					return err
 				}
 				for r := range rows {
@@ -223,7 +223,7 @@ func TestOneFailsForAll(t *testing.T) {
 				if shard == 2 && b == when {
 					return broken
 				}
-				if err := env.Step(b, y, s, x); err != nil {
+				if err := env.Forward(b, b+1, nil, y, s, x); err != nil {
 					return err
 				}
 			}
@@ -259,7 +259,7 @@ func TestLateAnswer(t *testing.T) {
 		if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: 5}}, x); err != nil {
 			return err
 		}
-		return env.Step(0, make([]float32, rows*bins), x, x)
+		return env.Forward(0, 0+1, nil, make([]float32, rows*bins), x, x)
 	})
 	if !errors.Is(errs[0], component.ErrUnavailable) || !strings.Contains(errs[0].Error(), "task/far: step of bin 0 of an episode: no answer within 20ms") {
 		t.Errorf("the error is %v", errs[0])
@@ -283,7 +283,7 @@ func steps(l *Link, batch int) []error {
 		}
 		defer func() { _ = env.End() }()
 		for b := range bins {
-			if err := env.Step(b, make([]float32, rows*bins), x, x); err != nil {
+			if err := env.Forward(b, b+1, nil, make([]float32, rows*bins), x, x); err != nil {
 				return err
 			}
 		}
@@ -297,7 +297,7 @@ func TestPanicIsAnError(t *testing.T) {
 		name         string
 		batch, share int
 		distant      bool
-	}{{"one process", 20, 0, false}, {"one process, together", 100, 4 * kernel.ShardRows, false}, {"two processes", 20, 1, true}, {"two processes, together", 250, 4 * kernel.ShardRows, true}} {
+	}{{"one process", 20, 0, false}, {"one process, together", 300, 4 * kernel.ShardRows, false}, {"two processes", 20, 1, true}, {"two processes, together", 250, 4 * kernel.ShardRows, true}} {
 		e := &echo{does: func(t int, _ *task.Observation) {
 			if t == 1 {
 				panic("on the ice")
@@ -325,6 +325,82 @@ func TestPanicIsAnError(t *testing.T) {
 			t.Errorf("%s: nobody tells of it", c.name)
 		}
 		l.Close()
+	}
+}
+
+// TestComputeTogether: the last to come has all members compute in every bin, there and back; an error or a panic of one of them is that one's, whoever called it, and nobody waits for it.
+func TestComputeTogether(t *testing.T) {
+	const batch = 300
+	broken := errors.New("broken")
+	for _, distant := range []bool{false, true} {
+		for _, c := range []struct {
+			name     string
+			at, back int // the bin in which shard 1 fails, on the way there or back; -1 in none
+			fail     func() error
+		}{
+			{"whole", -1, -1, nil}, {"error", 1, -1, func() error { return broken }}, {"panic", 0, -1, func() error { panic("on the ice") }},
+			{"error on the way back", -1, 1, func() error { return broken }}, {"panic on the way back", -1, 2, func() error { panic("on the ice") }},
+		} {
+			e := &echo{}
+			var k task.ClosedLoop = e
+			if distant {
+				k = far{e}
+			}
+			l, err := New(t.Context(), k, spec(), Options{Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			each := l.shards(batch)
+			errs := together(l, batch, func(shard, rows int) error {
+				env := Environment[float64](l, rows, task.Train, nil)
+				x, y, s, d := make([]float64, rows*bins), make([]float64, rows*bins), make([]float64, rows*bins), make([]float64, rows*bins)
+				if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard}, Tape: true}, x); err != nil {
+					return err
+				}
+				defer func() { _ = env.End() }()
+				var seen []int
+				err := env.Forward(0, bins, func(b int) error {
+					if seen = append(seen, b); shard == 1 && b == c.at {
+						return c.fail()
+					}
+					for r := range rows {
+						y[r*bins+b] = x[r*bins+b] + 1 // of what the bin before gave
+					}
+					return nil
+				}, y, s, x)
+				if err != nil {
+					return err
+				}
+				err = env.Backward(0, bins, func(b int) error {
+					if seen = append(seen, b); shard == 1 && b == c.back {
+						return c.fail()
+					}
+					return nil
+				}, y, x, d)
+				for r := range rows {
+					for b := range bins {
+						// Without trials in the pass they are the rows: the first observation is r, and each the last action more.
+						want := float64((b+1)*r + b + 1)
+						if err == nil && (y[r*bins+b] != want || s[r*bins+b] != 2*want) {
+							return fmt.Errorf("row %d, bin %d: %v and state %v, want %v", r, b, y[r*bins+b], s[r*bins+b], want)
+						}
+					}
+				}
+				if err == nil && !slices.Equal(seen, []int{0, 1, 2, 2, 1, 0}) {
+					return fmt.Errorf("computed bins %v", seen)
+				}
+				return err
+			})
+			for shard, err := range errs {
+				var panicked *component.PanicError
+				own := errors.Is(err, broken) || errors.As(err, &panicked) && panicked.Value == "on the ice"
+				switch {
+				case c.fail == nil && err != nil, c.fail != nil && shard == 1 && !own, c.fail != nil && shard != 1 && shard < each && !errors.Is(err, ErrElsewhere), shard >= each && err != nil && !errors.Is(err, ErrElsewhere):
+					t.Errorf("distant %v, %s: shard %d: %v", distant, c.name, shard, err)
+				}
+			}
+			l.Close()
+		}
 	}
 }
 
@@ -402,7 +478,7 @@ func TestRecordedByName(t *testing.T) {
 				return err
 			}
 			for k := range bins {
-				if err := env.Step(k, make([]float32, rows*bins), nil, make([]float32, rows*bins)); err != nil {
+				if err := env.Forward(k, k+1, nil, make([]float32, rows*bins), nil, make([]float32, rows*bins)); err != nil {
 					return err
 				}
 			}
@@ -417,20 +493,30 @@ func TestRecordedByName(t *testing.T) {
 	}
 }
 
-// TestWorkers: memory is reckoned with as many workers as a link to a task in another process has.
+// TestWorkers: memory is reckoned with as many workers as a link has, whole parties for all threads.
 func TestWorkers(t *testing.T) {
-	l, err := New(t.Context(), far{&echo{}}, spec(), Options{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
-		if got, want := Workers(batch, 2), l.Workers(batch); got != want || got > parties*partyTrials/kernel.ShardRows {
-			t.Errorf("batch %d: %d workers are reckoned with, there are %d", batch, got, want)
+	for _, distant := range []bool{false, true} {
+		for _, threads := range []int{1, 2, 40} {
+			var k task.ClosedLoop = &echo{}
+			if distant {
+				k = far{&echo{}}
+			}
+			l, err := New(t.Context(), k, spec(), Options{Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, batch := range []int{1, 32, 33, 100, 256, 300, 512, 1000, 5000} {
+				got := Workers(batch, threads, distant)
+				if want := l.Workers(batch); got != want || got < min(threads, shardCount(batch)) || got > shardCount(batch) || got < l.shards(batch) {
+					t.Errorf("distant %v, %d threads, batch %d: %d workers are reckoned with, there are %d, in parties of %d", distant, threads, batch, got, want, l.shards(batch))
+				}
+			}
+			l.Close()
 		}
-		// Many threads all find work.
-		if got := Workers(batch, 40); got < min(40, shardCount(batch)) {
-			t.Errorf("batch %d: %d workers for 40 threads", batch, got)
+	}
+	for _, c := range []struct{ batch, near, far int }{{16, 1, 1}, {64, 1, 2}, {256, 4, 8}, {1000, 4, 8}, {10000, 4, 4}} {
+		if near, far := shared(c.batch, 0, 2, false), shared(c.batch, 0, 2, true); near != c.near || far != c.far {
+			t.Errorf("batch %d: parties of %d shards in this process and %d in another, want %d and %d", c.batch, near, far, c.near, c.far)
 		}
 	}
 }

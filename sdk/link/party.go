@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -12,19 +13,23 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
 
-// party is one episode for the trials of one or several shards, which step together: in each call the last shard to come makes it for all.
+// party is one episode for the trials of one or several shards, which step together. The last shard to come goes through the bins for all of them, in its goroutine: in each bin it lets one member
+// after the other compute and asks the task once. That the others stand still until all bins are done saves more than waking them: whoever is woken in every bin keeps Go's scheduler
+// busy, which costs more than the messages.
 type party struct {
 	link    *Link
 	members int
 	joined  int // guarded by the link
 	request task.EpisodeRequest
 
-	mu    sync.Mutex
-	round sync.Cond
-	done  int // rounds
-	here  int // members that have come to the present one
-	gone  int // members that have ended
-	err   error
+	mu      sync.Mutex
+	round   sync.Cond
+	done    int     // rounds
+	here    int     // members that have come to the present one
+	leading bool    // the last to come is at it, and has the others' arrays
+	walks   []*walk // of those that have come
+	gone    int     // members that have ended
+	err     error
 
 	episode task.Episode
 	seen    task.Observation
@@ -52,61 +57,141 @@ func newParty(l *Link, members, trials int, r task.EpisodeRequest) *party {
 	return p
 }
 
-// meet waits for all members, of whom one makes the call.
-func (p *party) meet(call func() error) error {
-	if p.members == 1 && !p.link.distant {
-		if p.err != nil {
-			return ErrElsewhere
-		}
-		p.err = p.survive(call)
-		return p.err
+// walk is what one member does in each bin before the task is asked and after it.
+type walk struct {
+	before, after func(t int) error
+	err           error
+}
+
+// walk takes part in a way through the bins, which lead goes for all members.
+func (p *party) walk(w *walk, lead func() error) error {
+	err := p.meet(w, lead)
+	if w.err != nil {
+		return w.err
 	}
-	// Others may compute while this one waits.
-	p.link.Leave()
-	defer p.link.Enter()
+	return err
+}
+
+// meet waits for all members, of whom the last to come leads. The rest is told ErrElsewhere if that fails.
+func (p *party) meet(w *walk, lead func() error) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.err != nil {
+		p.mu.Unlock()
 		return ErrElsewhere
 	}
+	if w != nil {
+		p.walks = append(p.walks, w)
+	}
 	if p.here++; p.here < p.members {
-		for round := p.done; p.done == round && p.err == nil; {
+		p.link.Leave() // others may compute while this one waits
+		for round := p.done; p.done == round && (p.err == nil || p.leading); {
 			p.round.Wait()
 		}
-		if p.err != nil {
+		err := p.err
+		p.mu.Unlock()
+		p.link.Enter()
+		if err != nil {
 			return ErrElsewhere
 		}
 		return nil
 	}
+	p.leading = true
 	p.mu.Unlock()
-	err := p.survive(call)
+	err := whole(lead)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.err == nil {
 		p.err = err
 	}
-	p.here = 0
+	p.leading, p.here, p.walks = false, 0, nil
 	p.done++
 	p.round.Broadcast()
 	return err
 }
 
-// survive makes a call whose panic is an error, so that those who wait for it hear of it: nobody else would, for a graph runs its operations in a goroutine of its own, where a
-// panic ends the process.
-func (p *party) survive(call func() error) (err error) {
-	defer func() {
-		if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
-			err = fmt.Errorf("%s: an episode: %w", p.link.name, err)
+// each lets one member after the other do its part of a bin.
+func (p *party) each(part func(w *walk) error) error {
+	p.mu.Lock()
+	failed := p.err != nil
+	p.mu.Unlock()
+	if failed {
+		return ErrElsewhere
+	}
+	for _, w := range p.walks {
+		if w.err = whole(func() error { return part(w) }); w.err != nil {
+			return ErrElsewhere // for all others
 		}
-	}()
+	}
+	return nil
+}
+
+// forward goes through the bins.
+func (p *party) forward(from, to int) error {
+	for t := from; t < to; t++ {
+		p.breathe(t)
+		if err := p.each(func(w *walk) error { return w.before(t) }); err != nil {
+			return err
+		}
+		if err := p.step(t); err != nil {
+			return err
+		}
+		if err := p.each(func(w *walk) error { return w.after(t) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backward goes back over them.
+func (p *party) backward(from, to int, state bool) error {
+	for t := to - 1; t >= from; t-- {
+		p.breathe(t)
+		if err := p.each(func(w *walk) error { return w.before(t) }); err != nil {
+			return err
+		}
+		if err := p.vjp(t, state); err != nil {
+			return err
+		}
+		if err := p.each(func(w *walk) error { return w.after(t) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breathe lets Go's scheduler see, every few bins, that this goroutine stops now and then. One that goes on for more than 10 ms is taken for stuck: from then on every call of a kernel that is longer than 20
+// microseconds has the processor taken away from it (runtime.retake), which makes a step a fifth longer. Those who wait for messages stop anyway.
+func (p *party) breathe(t int) {
+	if t%8 == 0 && !p.link.distant {
+		runtime.Gosched()
+	}
+}
+
+// ask makes a call on the task, while which others may compute if it is in another process.
+func (p *party) ask(call func(ctx context.Context) error) error {
+	ctx := p.link.ctx
+	if p.link.distant {
+		p.link.Leave()
+		defer p.link.Enter()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.link.o.Patience)
+		defer cancel()
+	}
+	err := whole(func() error { return call(ctx) })
+	if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
+		return fmt.Errorf("%s: an episode: %w", p.link.name, err)
+	}
+	return err
+}
+
+// whole makes a panic of f an error, so that those who wait for it hear of it: nobody else would, for a graph runs its operations in a goroutine of its own, where a panic ends the process.
+func whole(f func() error) (err error) {
 	defer component.Recover(&err)
-	return call()
+	return f()
 }
 
 // fail lets nobody wait any longer.
 func (p *party) fail(err error) {
-	if p.members == 1 && !p.link.distant {
-		return // nobody waits, and its one member is in the middle of it
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err == nil && err != nil {
@@ -135,9 +220,7 @@ func (p *party) end() error {
 	if e == nil {
 		return nil
 	}
-	ctx, cancel := p.patient()
-	defer cancel()
-	if err := p.survive(func() error { return e.End(ctx) }); err != nil && p.err == nil {
+	if err := p.ask(e.End); err != nil && p.err == nil {
 		return p.failed(-1, "ending", err)
 	}
 	return nil
@@ -145,14 +228,6 @@ func (p *party) end() error {
 
 // drop ends the episode of which nobody will hear any more.
 func (p *party) drop() { _ = p.end() }
-
-// patient is the context of one call.
-func (p *party) patient() (context.Context, context.CancelFunc) {
-	if !p.link.distant {
-		return p.link.ctx, func() {}
-	}
-	return context.WithTimeout(p.link.ctx, p.link.o.Patience)
-}
 
 // failed says where and of whom an error is.
 func (p *party) failed(t int, what string, err error) error {
@@ -168,13 +243,14 @@ func (p *party) failed(t int, what string, err error) error {
 
 // begin starts the episode.
 func (p *party) begin() error {
-	ctx, cancel := p.patient()
-	defer cancel()
-	e, o, err := p.link.task.Begin(ctx, p.request)
+	var o task.Observation
+	err := p.ask(func(ctx context.Context) (err error) {
+		p.episode, o, err = p.link.task.Begin(ctx, p.request)
+		return err
+	})
 	if err != nil {
 		return p.failed(-1, "the beginning", err)
 	}
-	p.episode = e
 	return p.take(-1, o)
 }
 
@@ -184,9 +260,11 @@ func (p *party) step(t int) error {
 		// The network's fault, not the task's.
 		return p.diverged("action", p.actions, t)
 	}
-	ctx, cancel := p.patient()
-	defer cancel()
-	o, err := p.episode.Step(ctx, t, p.actions)
+	var o task.Observation
+	err := p.ask(func(ctx context.Context) (err error) {
+		o, err = p.episode.Step(ctx, t, p.actions)
+		return err
+	})
 	if err != nil {
 		return p.failed(t, "step of", err)
 	}
@@ -195,8 +273,6 @@ func (p *party) step(t int) error {
 
 // vjp goes back over a bin. Nothing follows the last bin's inputs.
 func (p *party) vjp(t int, state bool) error {
-	ctx, cancel := p.patient()
-	defer cancel()
 	inputs, s := p.dInputs, p.dState
 	if t == p.link.spec.Bins-1 {
 		inputs = nil
@@ -209,7 +285,11 @@ func (p *party) vjp(t int, state bool) error {
 			return p.diverged("gradient of "+c.Name, c, t)
 		}
 	}
-	back, err := p.episode.VJP(ctx, t, inputs, s)
+	var back *tensor.Tensor
+	err := p.ask(func(ctx context.Context) (err error) {
+		back, err = p.episode.VJP(ctx, t, inputs, s)
+		return err
+	})
 	if err != nil {
 		return p.failed(t, "way back over", err)
 	}

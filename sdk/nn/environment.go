@@ -8,18 +8,20 @@ import (
 )
 
 // Environment is what acts on the outputs of a network and gives its next inputs: it closes the loop around a sequence, see [Graph.Environment]. The arrays of a call are those of
-// the whole sequence, (rows, T, ...), of which it reads and writes one bin.
+// the whole sequence, (rows, T, ...).
 //
-// A bin t of the loop is: the cell steps, with the inputs of t; its outputs are those of t; Step applies them and gives the state of t and the inputs of t+1. What
-// the last bin's Step gives as inputs nobody sees.
+// A bin t of the loop is: the cell steps, with the inputs of t; its outputs are those of t; the environment acts on them, which gives its state of t and the inputs of t+1.
+// It is the environment that goes through the bins, so that sequences of several graphs can do so together. It may call compute in any goroutine, but not twice at a time, and not after
+// an error of compute or when it has returned.
 type Environment[F kernel.Float] interface {
 	// Begin starts a run's trials and writes the inputs of bin 0. An episode that is still running is over.
 	Begin(start EpisodeStart, inputs []F) error
-	// Step reads the outputs of bin t (rows, T, O), writes the state of bin t (rows, T, S; nil if it is not wanted) and, but for the last bin, the inputs of bin t+1.
-	Step(t int, outputs, state, inputs []F) error
-	// VJP goes back over bin t, from the last one down: it reads the cotangents of what Step(t) wrote, state (nil is zero) at bin t and inputs at bin t+1, and adds that of the
-	// outputs to bin t of outputs. The cotangent of its own state it carries itself.
-	VJP(t int, state, inputs, outputs []F) error
+	// Forward goes through the bins from one, where the last call ended, up to but not including another. In each it calls compute, which makes the outputs of bin t (rows, T, O) of its inputs (nil: they
+	// are there), and then writes the state of bin t (rows, T, S; nil if it is not wanted) and, but for the last bin of all, the inputs of bin t+1.
+	Forward(from, to int, compute func(t int) error, outputs, state, inputs []F) error
+	// Backward goes back over such bins, from the last one down. In each it reads the cotangents of what Forward wrote there, state (nil is zero) at bin t and inputs at bin t+1, adds that of
+	// the outputs to bin t of outputs, and then calls compute, which makes the cotangent of the inputs of bin t of it (nil: the caller does). The cotangent of its own state it carries itself.
+	Backward(from, to int, compute func(t int) error, state, inputs, outputs []F) error
 	// End frees the episode.
 	End() error
 }
@@ -149,13 +151,9 @@ func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.Sequen
 		return err
 	}
 	out := kernel.SequenceBin[F]{Y: s.values[headOutputs], State: s.values[headStates], Clean: s.values[headClean], Whole: true}
-	for t := range s.cell.T {
-		if err := plan.StepForward(t, l.inputs, out); err != nil {
-			return err
-		}
-		if err := l.Step(t, out.Y, s.values[headEnvironment], l.inputs); err != nil {
-			return err
-		}
+	compute := func(t int) error { return plan.StepForward(t, l.inputs, out) }
+	if err := l.Forward(0, s.cell.T, compute, out.Y, s.values[headEnvironment], l.inputs); err != nil {
+		return err
 	}
 	if !s.g.config.Training {
 		if err := l.end(); err != nil {
@@ -177,20 +175,16 @@ func (s *sequenceState[F]) backwardLoop(plan *kernel.Sequence[F], grad kernel.Se
 		return err
 	}
 	cot := kernel.SequenceBin[F]{Y: l.dOuts, State: s.cots[headStates], Clean: s.cots[headClean], Whole: true}
-	for t := bins - 1; t >= 0; t-- {
-		if t+1 < bins && cut(t+1, s.opt.Truncate) {
-			// The inputs of the next bin are of the environment's state between the bins.
-			if err := plan.CutBackward(); err != nil {
-				return err
-			}
-			clearBin(l.dInputs, s.g.config.Rows, bins, t+1)
-		}
-		if err := l.VJP(t, s.cots[headEnvironment], l.dInputs, l.dOuts); err != nil {
+	compute := func(t int) error {
+		if err := plan.StepBackward(t, cot, l.dInputs); err != nil || !cut(t, s.opt.Truncate) {
 			return err
 		}
-		if err := plan.StepBackward(t, cot, l.dInputs); err != nil {
-			return err
-		}
+		// The inputs of this bin are of the environment's state before it.
+		clearBin(l.dInputs, s.g.config.Rows, bins, t)
+		return plan.CutBackward()
+	}
+	if err := l.Backward(0, bins, compute, s.cots[headEnvironment], l.dInputs, l.dOuts); err != nil {
+		return err
 	}
 	if err := l.end(); err != nil {
 		return err

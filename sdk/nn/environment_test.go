@@ -64,7 +64,42 @@ func (m *mass[F]) observe(t int, inputs []F) {
 	}
 }
 
-func (m *mass[F]) Step(t int, outputs, state, inputs []F) error {
+func (m *mass[F]) Forward(from, to int, compute func(t int) error, outputs, state, inputs []F) error {
+	return through(from, to, false, func(t int) error {
+		if compute != nil {
+			if err := compute(t); err != nil {
+				return err
+			}
+		}
+		return m.step(t, outputs, state, inputs)
+	})
+}
+
+func (m *mass[F]) Backward(from, to int, compute func(t int) error, state, inputs, outputs []F) error {
+	return through(from, to, true, func(t int) error {
+		m.vjp(t, state, inputs, outputs)
+		if compute == nil {
+			return nil
+		}
+		return compute(t)
+	})
+}
+
+// through goes through bins, or back.
+func through(from, to int, back bool, do func(t int) error) error {
+	for t := range to - from {
+		at := from + t
+		if back {
+			at = to - 1 - t
+		}
+		if err := do(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *mass[F]) step(t int, outputs, state, inputs []F) error {
 	if m.fail > 0 && t == m.fail {
 		return errMass
 	}
@@ -83,7 +118,7 @@ func (m *mass[F]) Step(t int, outputs, state, inputs []F) error {
 	return nil
 }
 
-func (m *mass[F]) VJP(t int, state, inputs, outputs []F) error {
+func (m *mass[F]) vjp(t int, state, inputs, outputs []F) {
 	cut := m.truncate > 0 && (t+1)%m.truncate == 0
 	for r := range m.rows {
 		if cut {
@@ -109,7 +144,6 @@ func (m *mass[F]) VJP(t int, state, inputs, outputs []F) error {
 		outputs[(r*m.bins+t)*2+1] += F(-2 * massDT * m.dv[r])
 		m.dv[r] = massDT*m.dp[r] + (1-massDT)*m.dv[r]
 	}
-	return nil
 }
 
 func (m *mass[F]) End() error {
@@ -188,12 +222,26 @@ func TestLoopGradientsAgainstDifferences(t *testing.T) {
 type replay struct{ x []float64 }
 
 func (r replay) Begin(_ EpisodeStart, inputs []float64) error { copy(inputs, r.x); return nil }
-func (r replay) Step(_ int, outputs, state, _ []float64) error {
-	copy(state, outputs)
-	return nil
+func (r replay) Forward(from, to int, compute func(t int) error, outputs, state, _ []float64) error {
+	return through(from, to, false, func(t int) error {
+		if compute != nil {
+			if err := compute(t); err != nil {
+				return err
+			}
+		}
+		copy(state, outputs) // up to this bin
+		return nil
+	})
 }
-func (r replay) VJP(int, []float64, []float64, []float64) error { return nil }
-func (r replay) End() error                                     { return nil }
+func (r replay) Backward(from, to int, compute func(t int) error, _, _, _ []float64) error {
+	return through(from, to, true, func(t int) error {
+		if compute == nil {
+			return nil
+		}
+		return compute(t)
+	})
+}
+func (r replay) End() error { return nil }
 
 // TestLoopWithoutFeedbackIsTheSequence: where the inputs do not depend on the outputs a loop gives the bits of the sequence, truncated or not, in training and out of it.
 func TestLoopWithoutFeedbackIsTheSequence(t *testing.T) {

@@ -88,7 +88,7 @@ func (s *steppedLoop[F]) act(t int, y *Node) error {
 				return nil, err
 			}
 			writeBin(s.outputs, from, s.rows, s.bins, t)
-			if err := s.Step(t, s.outputs, s.given, s.inputs); err != nil {
+			if err := s.Forward(t, t+1, nil, s.outputs, s.given, s.inputs); err != nil {
 				return nil, err
 			}
 			if t == s.bins-1 && !training {
@@ -103,7 +103,7 @@ func (s *steppedLoop[F]) act(t int, y *Node) error {
 			grad := s.g.array(in[0].Shape().TotalSize())
 			back, err := s.g.apply(op{name: "environment way back", run: func([]gorgonia.Value) (gorgonia.Value, error) {
 				clearBin(s.dOuts, s.rows, s.bins, t)
-				if err := s.VJP(t, s.dState, s.dInputs, s.dOuts); err != nil {
+				if err := s.Backward(t, t+1, nil, s.dState, s.dInputs, s.dOuts); err != nil {
 					return nil, err
 				}
 				copyBin(grad, s.dOuts, s.rows, s.bins, t)

@@ -23,15 +23,15 @@ type Footprint struct {
 	// In and Out are a trial as it comes into and out of a rollout, BlockTrials how many come at once, at most.
 	In, Out     int64
 	BlockTrials int
-	// Loop says that a task is in closed loop, whose shards may be larger, see link.ShardRows, and Distant that it is in another process besides: then more shards than threads are
-	// taken up at once, see link.Workers.
+	// Loop says that a task is in closed loop, whose shards may be larger, see link.ShardRows, and of which more than there are threads are taken up at once, see link.Workers; Distant that it is in
+	// another process besides.
 	Loop, Distant bool
 }
 
 // workers is the number of shards of that many trials that are taken up at once.
 func (f Footprint) workers(trials, threads int) int {
-	if f.Distant {
-		return link.Workers(trials, threads)
+	if f.Loop {
+		return link.Workers(trials, threads, f.Distant)
 	}
 	return min(threads, kernel.ShardCount(trials, f.shardRows(trials)))
 }
