@@ -5,9 +5,11 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -52,59 +54,70 @@ func (g guarded) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	for i, st := range desc.Streams {
 		handler, method := st.Handler, "/"+desc.ServiceName+"/"+st.StreamName
 		d.Streams[i].Handler = func(srv any, stream grpc.ServerStream) error {
-			return g.s.guard(stream.Context(), method, func(ctx context.Context) error {
-				return handler(srv, &contextStream{stream, ctx})
-			})
+			return g.s.guardStream(stream, method, func(stream grpc.ServerStream) error { return handler(srv, stream) })
 		}
 	}
 	g.to.RegisterService(&d, impl)
 }
 
-// contextStream is a stream with the call's context.
+// contextStream is a stream with the call's context, which knows what it is waiting for.
 type contextStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx       context.Context
+	receiving atomic.Bool
+	sending   atomic.Int64 // the number of messages that were begun and of those that got away, so that it is odd in the middle of one
 }
 
 // Context returns the call's context.
 func (s *contextStream) Context() context.Context { return s.ctx }
 
-// RecvMsg receives, or returns when the call's context ends. gRPC's own waits for the peer alone: a call that this end has cancelled, because its instance is closed or
-// the plugin drains, would wait for a message that may never come. What it leaves waiting ends with the call.
+// RecvMsg receives, or returns when the call's context ends.
 func (s *contextStream) RecvMsg(m any) error {
+	s.receiving.Store(true)
+	defer s.receiving.Store(false)
 	if err := s.ctx.Err(); err != nil {
 		return status.FromContextError(err).Err()
 	}
-	got := make(chan error, 1)
-	go func() { got <- s.ServerStream.RecvMsg(m) }()
-	select {
-	case err := <-got:
-		return err
-	case <-s.ctx.Done():
-		return status.FromContextError(s.ctx.Err()).Err()
+	err := s.ServerStream.RecvMsg(m)
+	if ended := s.ctx.Err(); err != nil && err != io.EOF && ended != nil {
+		return status.FromContextError(ended).Err()
 	}
+	return err
+}
+
+// SendMsg sends, or returns when the call's context has ended and the message is still held up.
+func (s *contextStream) SendMsg(m any) error {
+	s.sending.Add(1)
+	defer s.sending.Add(1)
+	return s.ServerStream.SendMsg(m)
 }
 
 // unblock is what a message that is being sent has to get away in when this end has cancelled its call.
 const unblock = 100 * time.Millisecond
 
-// SendMsg sends, or returns when the call's context has ended and the message is still held up. gRPC's own waits for a peer that does not read, however long. What it leaves
-// waiting ends with the call.
-func (s *contextStream) SendMsg(m any) error {
-	sent := make(chan error, 1)
-	go func() { sent <- s.ServerStream.SendMsg(m) }()
-	select {
-	case err := <-sent:
-		return err
-	case <-s.ctx.Done():
-	}
-	timer := time.NewTimer(unblock)
-	defer timer.Stop()
-	select {
-	case err := <-sent:
-		return err
-	case <-timer.C:
-		return status.FromContextError(s.ctx.Err()).Err()
+// stuck waits until the handler of a call that has been cancelled has ended, and is then false, or waits for the peer.
+func (s *contextStream) stuck(c *call, ended <-chan struct{}) bool {
+	tick := time.NewTicker(unblock)
+	defer tick.Stop()
+	for {
+		sending := s.sending.Load()
+		select {
+		case <-c.done: // it was cancelled because it has ended
+			<-ended
+			return false
+		default:
+		}
+		if s.receiving.Load() && !c.aside.Load() {
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-tick.C:
+		}
+		if sending%2 == 1 && sending == s.sending.Load() {
+			return true
+		}
 	}
 }
 
@@ -117,6 +130,8 @@ type call struct {
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when it has ended
 	admitted bool          // by settle; guarded by the server's lock
+	// aside says that what the call receives is received in a goroutine of its own, for which nobody waits.
+	aside atomic.Bool
 }
 
 type callKey struct{}
@@ -127,14 +142,40 @@ func (s *Server) guard(ctx context.Context, method string, run func(context.Cont
 	if err != nil {
 		return err
 	}
-	name := s.manifest.Name
-	if c.instance != nil {
-		name = c.instance.info.Name.String()
+	return s.run(ctx, c, run)
+}
+
+// guardStream is guard for a stream. gRPC's own waits for the peer alone, however long, until its handler returns: a call that this end has cancelled, because its instance is closed or the plugin
+// drains, would wait for a message that may never come, or for a peer that does not read. So the handler has a goroutine to itself, and what it waits for ends with the call. A goroutine for each
+// message would do as well, and costs more than the message.
+func (s *Server) guardStream(stream grpc.ServerStream, method string, handler func(grpc.ServerStream) error) error {
+	ctx, c, err := s.enter(stream.Context(), method)
+	if err != nil {
+		return err
 	}
+	guarded := &contextStream{ServerStream: stream, ctx: ctx}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = s.run(ctx, c, func(context.Context) error { return handler(guarded) })
+	}()
+	select {
+	case <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	if guarded.stuck(c, ended) {
+		return s.status(ctx, c, ctx.Err())
+	}
+	return err
+}
+
+// run runs a call that was let in.
+func (s *Server) run(ctx context.Context, c *call, run func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic", "component", name, "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = wire.ToStatus(&component.InternalError{Component: name, Message: fmt.Sprintf("panic: %v", p)}, name)
+			s.log.Error("panic", "component", s.name(c), "method", c.method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = wire.ToStatus(&component.InternalError{Component: s.name(c), Message: fmt.Sprintf("panic: %v", p)}, s.name(c))
 		}
 		s.leave(c)
 	}()
@@ -143,15 +184,27 @@ func (s *Server) guard(ctx context.Context, method string, run func(context.Cont
 	}
 	if err != nil {
 		if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
-			s.log.Error("panic", "component", name, "method", method, "panic", panicked.Value, "stack", string(panicked.Stack))
+			s.log.Error("panic", "component", s.name(c), "method", c.method, "panic", panicked.Value, "stack", string(panicked.Stack))
 		}
-		// A call that the plugin itself ended says why, rather than that it was cancelled.
-		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, component.ErrUnavailable) {
-			err = cause
-		}
-		err = wire.ToStatus(err, name)
+		err = s.status(ctx, c, err)
 	}
 	return err
+}
+
+// name is whom a call is on.
+func (s *Server) name(c *call) string {
+	if c.instance != nil {
+		return c.instance.info.Name.String()
+	}
+	return s.manifest.Name
+}
+
+// status is an error as the caller is told it. A call that the plugin itself ended says why, rather than that it was cancelled.
+func (s *Server) status(ctx context.Context, c *call, err error) error {
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, component.ErrUnavailable) {
+		err = cause
+	}
+	return wire.ToStatus(err, s.name(c))
 }
 
 // unmetered are the methods that are answered whatever state the plugin is in, and are not waited for.
@@ -268,16 +321,16 @@ func (s *Server) leave(c *call) {
 	if c.cancel == nil {
 		return
 	}
-	c.cancel(nil)
-	close(c.done)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.calls, c)
 	if i := c.instance; i != nil {
 		i.forget(c)
 		i.uses.Done()
 	}
 	s.hush()
+	s.mu.Unlock()
+	close(c.done)
+	c.cancel(nil)
 }
 
 func last(md metadata.MD, key string) string {

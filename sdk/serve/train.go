@@ -36,6 +36,7 @@ func (m *modelServer) Train(stream modelv1.ModelService_TrainServer) error {
 	if start.GetOnData() {
 		source := &dataSource{stream: out, ctx: ctx, sequences: map[uint64]*sequence{}, ended: make(chan struct{})}
 		// It ends with the stream, at the latest when this call returns.
+		c.aside.Store(true)
 		go source.receive()
 		req.Data = source
 	} else {
@@ -212,6 +213,8 @@ func (d *dataSource) next(ctx context.Context, s *sequence) (item, error) {
 		return it, it.err
 	case <-ctx.Done():
 		return item{}, ctx.Err()
+	case <-d.ctx.Done():
+		return item{}, d.ctx.Err()
 	case <-d.ended:
 		select {
 		case it := <-s.items:
