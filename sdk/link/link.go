@@ -14,7 +14,7 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/task"
 )
 
-// ErrElsewhere is what an environment returns when the episode failed in a call that another of its shards made, which has the error.
+// ErrElsewhere is what an environment returns when the episode failed in another of its shards, which has the error.
 var ErrElsewhere = errors.New("link: the episode failed in another shard")
 
 // Patience is how long a task in another process may take for one call unless Options say otherwise. It is there so that a task that hangs is named in an error and does not
@@ -26,7 +26,8 @@ const Patience = 5 * time.Minute
 type Options struct {
 	// Threads is the number of shards that compute at once, at least 1.
 	Threads int
-	// Together is the number of trials that step together in an episode, in whole shards, at least one; 0 is up to 4 shards for a task in this process, else 256 trials.
+	// Together is the number of trials that step together in an episode, in whole shards, at least one, and at most; of a small batch there are fewer, so that all threads have some. 0 is 4 shards for a
+	// task in this process, else 256 trials.
 	Together int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration
@@ -60,8 +61,8 @@ const (
 // leastShards is the number of shards that a batch is cut into at least, if it is large enough, so that many threads find work.
 const leastShards = 32
 
-// ShardRows is the number of trials in the shards of a batch in closed loop: kernel.ShardRows, or two or four times as many where that leaves 32 shards. Every shard stops in every bin, to
-// hear from the task: 1000 trials in shards of 32 take a tenth less time than in shards of 16, and a sixth less where the task is in another process.
+// ShardRows is the number of trials in the shards of a batch in closed loop: kernel.ShardRows, or two or four times as many where that leaves 32 shards. Between the bins of each something is to be
+// done, which larger shards have less of.
 func ShardRows(batch int) int {
 	rows := kernel.ShardRows
 	for rows < kernel.MaxShardRows && kernel.ShardCount(batch, 2*rows) >= leastShards {
@@ -178,7 +179,7 @@ func (l *Link) join(s nn.EpisodeStart, rows int, split task.Split, pass uint64, 
 	}
 	size, batch := 1, s.Pass.Batch
 	each := ShardRows(batch)
-	if batch > rows {
+	if batch > rows && (l.distant || !s.BinByBin) {
 		size = l.shards(batch)
 	}
 	number := s.Pass.Shard / size

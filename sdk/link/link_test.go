@@ -264,6 +264,11 @@ func TestLateAnswer(t *testing.T) {
 	if !errors.Is(errs[0], component.ErrUnavailable) || !strings.Contains(errs[0].Error(), "task/far: step of bin 0 of an episode: no answer within 20ms") {
 		t.Errorf("the error is %v", errs[0])
 	}
+	// Closing ends the episode that nobody has ended.
+	l.Close()
+	if last := e.log[len(e.log)-1]; last != "end" {
+		t.Errorf("the last call is %q, want the end", last)
+	}
 	if _, err := New(t.Context(), e, task.Spec{}, Options{}); !errors.Is(err, component.ErrInvalidArgument) {
 		t.Errorf("an open-loop task: %v", err)
 	}
@@ -401,6 +406,89 @@ func TestComputeTogether(t *testing.T) {
 			}
 			l.Close()
 		}
+	}
+}
+
+// TestFailsBetween: a shard that fails between the way there and the way back, and an error in another party while the bins are gone through, end all.
+func TestFailsBetween(t *testing.T) {
+	const batch = 300
+	broken := errors.New("broken")
+	for _, distant := range []bool{false, true} {
+		var l *Link
+		e := &echo{}
+		e.does = func(b int, _ *task.Observation) { // in the midst of the first party's walk the second fails
+			if b == 1 {
+				l.Fail(broken)
+			}
+		}
+		var k task.ClosedLoop = e
+		if distant {
+			k = far{e}
+		}
+		l, err := New(t.Context(), k, spec(), Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		walked := steps(l, batch)
+		for shard, err := range walked {
+			if !errors.Is(err, ErrElsewhere) {
+				t.Errorf("distant %v: shard %d of those that failed elsewhere: %v", distant, shard, err)
+			}
+		}
+		e.does = nil
+		each := l.shards(batch)
+		errs := together(l, batch, func(shard, rows int) error {
+			env := Environment[float64](l, rows, task.Train, nil)
+			x, y := make([]float64, rows*bins), make([]float64, rows*bins)
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard}, Tape: true}, x); err != nil {
+				return err
+			}
+			defer func() { _ = env.End() }()
+			if err := env.Forward(0, bins, nil, y, x, x); err != nil {
+				return err
+			}
+			if shard == 1 {
+				return broken // its loss
+			}
+			return env.Backward(0, bins, nil, y, x, make([]float64, rows*bins))
+		})
+		for shard, err := range errs {
+			if shard == 1 && !errors.Is(err, broken) || shard != 1 && shard < each && !errors.Is(err, ErrElsewhere) {
+				t.Errorf("distant %v: shard %d: %v", distant, shard, err)
+			}
+		}
+		l.Close()
+	}
+}
+
+// TestBinByBin: where each bin is a call of its own, nobody waits for others in this process.
+func TestBinByBin(t *testing.T) {
+	const batch = 300
+	for _, c := range []struct{ distant, alone bool }{{false, true}, {false, false}, {true, true}} {
+		e := &echo{}
+		var k task.ClosedLoop = e
+		if c.distant {
+			k = far{e}
+		}
+		l, err := New(t.Context(), k, spec(), Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := together(l, batch, func(shard, rows int) error {
+			env := Environment[float32](l, rows, task.Train, nil)
+			if err := env.Begin(nn.EpisodeStart{Pass: nn.Pass{Batch: batch, Shard: shard}, BinByBin: c.alone}, make([]float32, rows*bins)); err != nil {
+				return err
+			}
+			return env.End()
+		})
+		parties := (shardCount(batch) + l.shards(batch) - 1) / l.shards(batch)
+		if c.alone && !c.distant {
+			parties = shardCount(batch)
+		}
+		if err := errors.Join(errs...); err != nil || len(e.begun) != parties {
+			t.Errorf("%+v: %d episodes, want %d: %v", c, len(e.begun), parties, err)
+		}
+		l.Close()
 	}
 }
 

@@ -98,6 +98,9 @@ func (p *party) meet(w *walk, lead func() error) error {
 	p.leading = true
 	p.mu.Unlock()
 	err := whole(lead)
+	if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
+		err = fmt.Errorf("%s: an episode: %w", p.link.name, err) // what the members do is theirs, see each
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err == nil {
@@ -169,22 +172,25 @@ func (p *party) breathe(t int) {
 
 // ask makes a call on the task, while which others may compute if it is in another process.
 func (p *party) ask(call func(ctx context.Context) error) error {
-	ctx := p.link.ctx
 	if p.link.distant {
 		p.link.Leave()
 		defer p.link.Enter()
+	}
+	return p.call(call)
+}
+
+// call makes a call on the task.
+func (p *party) call(call func(ctx context.Context) error) error {
+	ctx := p.link.ctx
+	if p.link.distant {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.link.o.Patience)
 		defer cancel()
 	}
-	err := whole(func() error { return call(ctx) })
-	if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
-		return fmt.Errorf("%s: an episode: %w", p.link.name, err)
-	}
-	return err
+	return call(ctx)
 }
 
-// whole makes a panic of f an error, so that those who wait for it hear of it: nobody else would, for a graph runs its operations in a goroutine of its own, where a panic ends the process.
+// whole makes a panic of f an error, so that those who wait for it do not wait for ever.
 func whole(f func() error) (err error) {
 	defer component.Recover(&err)
 	return f()
@@ -220,7 +226,7 @@ func (p *party) end() error {
 	if e == nil {
 		return nil
 	}
-	if err := p.ask(e.End); err != nil && p.err == nil {
+	if err := whole(func() error { return p.call(e.End) }); err != nil && p.err == nil {
 		return p.failed(-1, "ending", err)
 	}
 	return nil
@@ -243,14 +249,16 @@ func (p *party) failed(t int, what string, err error) error {
 
 // begin starts the episode.
 func (p *party) begin() error {
+	var e task.Episode
 	var o task.Observation
 	err := p.ask(func(ctx context.Context) (err error) {
-		p.episode, o, err = p.link.task.Begin(ctx, p.request)
+		e, o, err = p.link.task.Begin(ctx, p.request)
 		return err
 	})
 	if err != nil {
 		return p.failed(-1, "the beginning", err)
 	}
+	p.episode = e
 	return p.take(-1, o)
 }
 

@@ -29,8 +29,10 @@ type Environment[F kernel.Float] interface {
 // EpisodeStart is what an [Environment] begins with.
 type EpisodeStart struct {
 	Pass Pass
-	// Tape says that VJP will be called.
+	// Tape says that Backward will be called.
 	Tape bool
+	// BinByBin says that Forward and Backward will be called for each bin alone.
+	BinByBin bool
 	// Truncate cuts the cotangents that are carried from bin t to bin t-1, where t is a multiple of it; 0 never.
 	Truncate int
 }
@@ -113,8 +115,8 @@ func (g *Graph[F]) closed(x *Node, outputs int) (*loop[F], error) {
 }
 
 // start begins the episode of a run.
-func (l *loop[F]) start(g *Graph[F], truncate int) error {
-	return l.begin(EpisodeStart{Pass: g.pass, Tape: g.config.Training, Truncate: truncate}, l.inputs)
+func (l *loop[F]) start(g *Graph[F], truncate int, binByBin bool) error {
+	return l.begin(EpisodeStart{Pass: g.pass, Tape: g.config.Training, Truncate: truncate, BinByBin: binByBin}, l.inputs)
 }
 
 // cut says whether truncated gradients stop between bins t-1 and t.
@@ -147,7 +149,7 @@ func (s *sequenceState[F]) forwardLoop(plan *kernel.Sequence[F], w kernel.Sequen
 	if err := plan.Begin(w, in); err != nil {
 		return err
 	}
-	if err := l.start(s.g, s.opt.Truncate); err != nil {
+	if err := l.start(s.g, s.opt.Truncate, false); err != nil {
 		return err
 	}
 	out := kernel.SequenceBin[F]{Y: s.values[headOutputs], State: s.values[headStates], Clean: s.values[headClean], Whole: true}

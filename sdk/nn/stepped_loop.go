@@ -46,7 +46,7 @@ func (g *Graph[F]) closeSteps(x *Node, readout string, truncate int) (*steppedLo
 		s.dState = nil
 		// Of the inputs of bins without a cotangent, the first and those after a cut, nobody else writes it.
 		clear(l.dInputs)
-		return s.value.set(0), l.start(g, truncate)
+		return s.value.set(0), l.start(g, truncate, true)
 	}}, x)
 	return s, err
 }

@@ -116,6 +116,40 @@ func TestNoTrainingDuringOtherCalls(t *testing.T) {
 	}
 }
 
+// TestEndsTrainingThatWaits closes a model whose training waits for data that do not come.
+func TestEndsTrainingThatWaits(t *testing.T) {
+	p := inMemory(t)
+	m := openLinear(t, p.Plugin, nil)
+	waiting, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	asked, trained := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := m.Train(waiting, model.TrainRequest{Data: never{asked}}, nil)
+		trained <- err
+	}()
+	<-asked
+	limited, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	if err := m.Close(limited); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+	hangUp() // its data would be waited for as well
+	if err := <-trained; err == nil {
+		t.Error("training without data went well")
+	}
+}
+
+// never is data that do not come; asked is closed when they are first asked for.
+type never struct{ asked chan struct{} }
+
+func (n never) Data(ctx context.Context, _ task.Split) tensor.Blocks {
+	return func(yield func(tensor.Block, error) bool) {
+		close(n.asked)
+		<-ctx.Done()
+		yield(tensor.Block{}, ctx.Err())
+	}
+}
+
 // TestEndsCallsThatWait closes instances, and drains the plugin, while calls on them wait for what their caller does not send.
 func TestEndsCallsThatWait(t *testing.T) {
 	p := inMemory(t)

@@ -71,7 +71,7 @@ type contextStream struct {
 // Context returns the call's context.
 func (s *contextStream) Context() context.Context { return s.ctx }
 
-// RecvMsg receives, or returns when the call's context ends.
+// RecvMsg receives, and gives the context's error when the call's context has ended meanwhile, see guardStream.
 func (s *contextStream) RecvMsg(m any) error {
 	s.receiving.Store(true)
 	defer s.receiving.Store(false)
@@ -85,14 +85,14 @@ func (s *contextStream) RecvMsg(m any) error {
 	return err
 }
 
-// SendMsg sends, or returns when the call's context has ended and the message is still held up.
+// SendMsg sends.
 func (s *contextStream) SendMsg(m any) error {
 	s.sending.Add(1)
 	defer s.sending.Add(1)
 	return s.ServerStream.SendMsg(m)
 }
 
-// unblock is what a message that is being sent has to get away in when this end has cancelled its call.
+// unblock is what a message that is being sent has to get away in when this end has cancelled its call; with the first that has not the stream ends.
 const unblock = 100 * time.Millisecond
 
 // stuck waits until the handler of a call that has been cancelled has ended, and is then false, or waits for the peer.

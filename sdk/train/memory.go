@@ -59,7 +59,7 @@ func Block(trial int64, limit int) int {
 // garbage is what a plugin's process lets stand at most, or a tenth of what is in use: see package serve.
 const garbage = 256 << 20
 
-// Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards, unless the task is distant. The garbage collector
+// Bytes is the peak of [Fit] and [Rollout] on that many threads: workers are as many, but no more than there are shards, unless a loop is closed, see link.Workers. The garbage collector
 // lets as much garbage stand as there is memory in use, up to a bound: what streams through while trials are loaded counts once more.
 func (f Footprint) Bytes(threads int) int64 {
 	batch := f.Batch

@@ -89,7 +89,7 @@ func linkOf(net any) *link.Link {
 	return nil
 }
 
-// workersFor is the number of shards of a batch that are taken up at once: more than compute where shards wait for a task in another process.
+// workersFor is the number of shards of a batch that are taken up at once: more than compute where a loop is closed, see link.Workers.
 func (r *Runner[F]) workersFor(batch int) int {
 	return workers(r.link, batch, r.threads)
 }

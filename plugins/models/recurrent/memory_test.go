@@ -74,7 +74,7 @@ func use(f model.Factory, values param.Values, target model.Target, tk task.Task
 	return nil
 }
 
-// TestLoopMemory is TestMemory in closed loop: where the task is in another process more shards are under way than threads.
+// TestLoopMemory is TestMemory in closed loop, where more shards are under way than threads.
 func TestLoopMemory(t *testing.T) {
 	models := all()
 	f := models[slices.IndexFunc(models, func(f model.Factory) bool { return f.Info.Name.Short == "gru" })]

@@ -13,8 +13,9 @@ const (
 	runBytes = 4 << 10
 	// showBytes is what is shown in a bin of a trial that runs.
 	showBytes = contexts * 4
-	// together is how many trials are taken to run with a tape at once: the published batch. How many do, the model decides.
-	together = 1000
+	// How many trials run with a tape at once the model decides. They are taken to be the published batch, or as many as a link has at it at once on many threads, of a large one: see package link.
+	together       = 1000
+	togetherThread = 256
 )
 
 // memory is that of the trials' numbers, of their scores, of the blocks in work and their garbage, and of the trials of a training batch that run.
@@ -25,7 +26,7 @@ func memory(p Params, threads int) component.Memory {
 	}
 	rows, bins := p.block(), max(p.Bins, p.SimBins)
 	inWork := min(threads+1, (p.Trials-1)/rows+1)
-	running := min(p.Trials, together)
+	running := min(p.Trials, max(together, threads*togetherThread))
 	tape, err := arm.Bytes[float32](arm.Config{Effector: p.Effector, Trials: running, Bins: bins, Tape: true, DT: p.DT})
 	if err != nil {
 		return component.Memory{}
