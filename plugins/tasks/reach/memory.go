@@ -16,6 +16,7 @@ const (
 	// How many trials run with a tape at once the model decides. They are taken to be the published batch, or as many as a link has at it at once on many threads, of a large one: see package link.
 	together       = 1000
 	togetherThread = 256
+	mostThreads    = 1 << 10 // beyond which no machine is
 )
 
 // memory is that of the trials' numbers, of their scores, of the blocks in work and their garbage, and of the trials of a training batch that run.
@@ -26,7 +27,7 @@ func memory(p Params, threads int) component.Memory {
 	}
 	rows, bins := p.block(), max(p.Bins, p.SimBins)
 	inWork := min(threads+1, (p.Trials-1)/rows+1)
-	running := min(p.Trials, max(together, threads*togetherThread))
+	running := min(p.Trials, max(together, min(threads, mostThreads)*togetherThread))
 	tape, err := arm.Bytes[float32](arm.Config{Effector: p.Effector, Trials: running, Bins: bins, Tape: true, DT: p.DT})
 	if err != nil {
 		return component.Memory{}
