@@ -12,6 +12,7 @@ import (
 
 	"github.com/ctdb-host/ctdb/host/launch"
 	"github.com/ctdb-host/ctdb/host/machine"
+	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/param"
 	"github.com/ctdb-host/ctdb/sdk/tensor"
 )
@@ -60,8 +61,14 @@ func (v *validation) startable() error {
 		return nil
 	}
 	for _, p := range v.procs {
-		if used := p.Memory(); used > v.host.Memory {
+		used := p.Memory()
+		if used > v.host.Memory {
 			return v.limit.alone(p.Name(), used)
+		}
+		// One that has none has ended, perhaps because it was killed for it a moment ago.
+		var killed *launch.MemoryError
+		if used == 0 && errors.As(p.Wrap(component.ErrUnavailable), &killed) {
+			return v.limit.alone(p.Name(), killed.Used)
 		}
 	}
 	return nil
