@@ -116,15 +116,16 @@ func TestNoTrainingDuringOtherCalls(t *testing.T) {
 	}
 }
 
-// TestEndsTrainingThatWaits closes a model whose training waits for data that do not come.
+// TestEndsTrainingThatWaits closes a model whose training waits for data that do not come, and which then says where its last checkpoint is.
 func TestEndsTrainingThatWaits(t *testing.T) {
 	p := inMemory(t)
 	m := openLinear(t, p.Plugin, nil)
 	waiting, hangUp := context.WithCancel(t.Context())
 	defer hangUp()
 	asked, trained := make(chan struct{}), make(chan error, 1)
+	var told script
 	go func() {
-		_, err := m.Train(waiting, model.TrainRequest{Data: never{asked}}, nil)
+		_, err := m.Train(waiting, model.TrainRequest{Data: never{asked}}, &told)
 		trained <- err
 	}()
 	<-asked
@@ -136,6 +137,9 @@ func TestEndsTrainingThatWaits(t *testing.T) {
 	hangUp() // its data would be waited for as well
 	if err := <-trained; err == nil {
 		t.Error("training without data went well")
+	}
+	if !strings.Contains(told.String(), "interrupted.safetensors") {
+		t.Errorf("of the checkpoint nothing was told, but %q", told.String())
 	}
 }
 

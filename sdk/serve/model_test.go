@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
 	"github.com/ctdb-host/ctdb/sdk/model"
@@ -66,6 +67,10 @@ func (m *linear) Train(ctx context.Context, req model.TrainRequest, report compo
 			loss, err = m.trainOnData(ctx, req.Data)
 		}
 		if err != nil {
+			if ctx.Err() != nil { // it takes a while to write what is kept
+				time.Sleep(20 * time.Millisecond)
+				report.Checkpoint(component.Checkpoint{File: "interrupted.safetensors", Step: result.Steps})
+			}
 			return result, fmt.Errorf("linear: epoch %d: %w", e, err)
 		}
 		report.Metric(component.Metric{Name: "train/loss", Epoch: int64(e), Value: loss})
