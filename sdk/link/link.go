@@ -26,8 +26,8 @@ const Patience = 5 * time.Minute
 type Options struct {
 	// Threads is the number of shards that compute at once, at least 1.
 	Threads int
-	// Together is the number of trials that step together in an episode, in whole shards, at least one, and at most; of a small batch there are fewer, so that all threads have some. 0 is 4 shards for a
-	// task in this process, else 256 trials.
+	// Together is the most trials that step together, rounded down to whole shards, at least one shard; fewer where a batch would else not occupy all threads. 0 is at most 4 shards of a task in this
+	// process, at most 256 trials of one in another.
 	Together int
 	// Patience bounds a call on a task in another process; 0 is the constant.
 	Patience time.Duration

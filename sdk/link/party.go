@@ -98,7 +98,7 @@ func (p *party) meet(w *walk, lead func() error) error {
 	p.leading = true
 	p.mu.Unlock()
 	err := whole(lead)
-	if panicked := (*component.PanicError)(nil); errors.As(err, &panicked) {
+	if _, panicked := err.(*component.PanicError); panicked {
 		err = fmt.Errorf("%s: an episode: %w", p.link.name, err) // what the members do is theirs, see each
 	}
 	p.mu.Lock()

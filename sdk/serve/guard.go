@@ -95,10 +95,8 @@ func (s *contextStream) SendMsg(m any) error {
 // unblock is what a message that is being sent has to get away in when this end has cancelled its call; with the first that has not the stream ends.
 const unblock = 100 * time.Millisecond
 
-// stuck waits until the handler of a call that has been cancelled has ended, and is then false, or waits for the peer.
+// stuck reports whether the handler of a call that has been cancelled waits for its peer; false once it has ended.
 func (s *contextStream) stuck(c *call, ended <-chan struct{}) bool {
-	tick := time.NewTicker(unblock)
-	defer tick.Stop()
 	for {
 		sending := s.sending.Load()
 		select {
@@ -113,7 +111,7 @@ func (s *contextStream) stuck(c *call, ended <-chan struct{}) bool {
 		select {
 		case <-ended:
 			return false
-		case <-tick.C:
+		case <-time.After(unblock):
 		}
 		if sending%2 == 1 && sending == s.sending.Load() {
 			return true
@@ -130,7 +128,7 @@ type call struct {
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when it has ended
 	admitted bool          // by settle; guarded by the server's lock
-	// aside says that what the call receives is received in a goroutine of its own, for which nobody waits.
+	// aside says that what the call receives is received in a goroutine of its own, for which nobody waits. Who starts one sets it before: else the stream ends as soon as the call is cancelled.
 	aside atomic.Bool
 }
 
@@ -145,7 +143,7 @@ func (s *Server) guard(ctx context.Context, method string, run func(context.Cont
 	return s.run(ctx, c, run)
 }
 
-// guardStream is guard for a stream. gRPC's own waits for the peer alone, however long, until its handler returns: a call that this end has cancelled, because its instance is closed or the plugin
+// guardStream is guard for a stream. gRPC's Recv and Send wait for the peer alone, however long, until its handler returns: a call that this end has cancelled, because its instance is closed or the plugin
 // drains, would wait for a message that may never come, or for a peer that does not read. So the handler has a goroutine to itself, and what it waits for ends with the call. A goroutine for each
 // message would do as well, and costs more than the message.
 func (s *Server) guardStream(stream grpc.ServerStream, method string, handler func(grpc.ServerStream) error) error {
