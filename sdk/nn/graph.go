@@ -57,15 +57,14 @@ type Graph[F kernel.Float] struct {
 	memory *Memory[F]
 	pass   Pass
 	err    error
-	failed error // of an operation in the present run
 
-	ops    int
-	slots  int
-	used   map[string]*Node
-	data   map[*Node][]F
-	grads  []gradient[F]
-	losses []*Loss
-	vm     machine
+	ops     int
+	slots   int
+	used    map[string]*Node
+	data    map[*Node][]F
+	grads   []gradient[F]
+	losses  []*Loss
+	program *program
 
 	environments map[*Node]*environment[F]
 	sums         sums
@@ -77,20 +76,13 @@ type gradient[F kernel.Float] struct {
 	node  *Node
 }
 
-// machine is what is used of Gorgonia's tape machine, whose type has no exported name.
-type machine interface {
-	RunAll() error
-	Reset()
-	Close() error
-}
-
 // NewGraph returns an empty graph over the parameters, whose values it reads at every run. params may be nil.
 func NewGraph[F kernel.Float](params *Params[F], c Config[F]) *Graph[F] {
 	if params == nil {
 		params = NewParams[F](0)
 	}
 	g := &Graph[F]{config: c, params: params, expr: gorgonia.NewGraph(), memory: c.Memory, used: map[string]*Node{}, data: map[*Node][]F{}, inputs: map[string]bool{}}
-	g.sums = sums{g.expr, map[*Node]*Node{}, map[*Node]bool{}}
+	g.sums = sums{g.expr, map[*Node]*Node{}, map[*Node]bool{}, map[*Node]bool{}}
 	if g.memory == nil {
 		g.memory = new(Memory[F])
 	}
@@ -103,7 +95,7 @@ func NewGraph[F kernel.Float](params *Params[F], c Config[F]) *Graph[F] {
 	return g
 }
 
-// Expr is Gorgonia's own graph, for Gorgonia's own operations.
+// Expr is Gorgonia's own graph, for Gorgonia's own operations. Their results are read with Array, as those of others: nodes are given no values, and Read and Set are not run.
 func (g *Graph[F]) Expr() *gorgonia.ExprGraph { return g.expr }
 
 // Rows is the number of trials.
@@ -205,14 +197,25 @@ func (g *Graph[F]) isParameter(n *Node) bool {
 
 // Array is the memory of an input, or the result of a node after a run: valid until the next run. It is nil for a nil node.
 func (g *Graph[F]) Array(n *Node) []F {
-	if n == nil || n.Value() == nil {
+	if n == nil {
 		return nil
 	}
-	a, err := flat[F](n.Value())
+	a, err := flat[F](g.value(n))
 	if err != nil {
 		return nil
 	}
 	return a
+}
+
+// value is an input's, or a result of the last run; nil where there was none.
+func (g *Graph[F]) value(n *Node) gorgonia.Value {
+	if n.Op() == nil {
+		return n.Value()
+	}
+	if g.program == nil {
+		return nil
+	}
+	return g.program.value(n)
 }
 
 // differentiable says whether a gradient of n may be wanted.
@@ -280,8 +283,14 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 	for _, n := range cotangents {
 		g.sums.given[n] = true
 	}
+	before := len(g.expr.AllNodes()) // fewer afterwards, if Gorgonia drops nodes and adds none
 	if grads, err = gorgonia.Backpropagate(outputs, cotangents, wrt); err != nil {
 		return nil, fmt.Errorf("nn: backpropagate: %w", err)
+	}
+	for _, n := range g.expr.AllNodes()[min(before, len(g.expr.AllNodes())):] {
+		if isSum(n) {
+			g.sums.made[n] = slices.Contains(grads, n)
+		}
 	}
 	if g.err != nil {
 		return nil, g.err
@@ -320,7 +329,7 @@ func (g *Graph[F]) reach(n *Node) map[*Node]bool {
 }
 
 // Compile turns the graph into a program. Nothing may be added to it afterwards.
-func (g *Graph[F]) Compile() (err error) {
+func (g *Graph[F]) Compile() error {
 	if g.err != nil {
 		return g.err
 	}
@@ -329,19 +338,17 @@ func (g *Graph[F]) Compile() (err error) {
 			return fmt.Errorf("nn: %s: no sequence runs over its inputs, so that nothing would ever act on it", n.Name())
 		}
 	}
-	// Gorgonia panics where it cannot compile.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("nn: compile: %v", r)
-		}
-	}()
-	g.vm = gorgonia.NewTapeMachine(g.expr)
+	p, err := newProgram(g.expr, g.config.Training, g.sums.made)
+	if err != nil {
+		return fmt.Errorf("nn: compile: %w", err)
+	}
+	g.program = p
 	return nil
 }
 
 // Run runs the program and returns the sum of all losses of the graph, those among them that Minimise was not given: this shard's part of the batch's loss, summed in double precision.
 func (g *Graph[F]) Run(p Pass) (float64, error) {
-	if g.vm == nil {
+	if g.program == nil {
 		if err := g.Compile(); err != nil {
 			return 0, err
 		}
@@ -353,12 +360,7 @@ func (g *Graph[F]) Run(p Pass) (float64, error) {
 		return 0, fmt.Errorf("nn: run: %d trials for %d rows", len(p.Trials), g.config.Rows)
 	}
 	g.pass = p
-	g.vm.Reset()
-	g.failed = nil
-	if err := g.vm.RunAll(); err != nil {
-		if g.failed != nil {
-			err = g.failed
-		}
+	if err := g.program.run(); err != nil {
 		// Wherever it failed, an episode that the run began is over with it.
 		for _, e := range g.environments {
 			err = errors.Join(err, e.end())
@@ -379,7 +381,7 @@ func (g *Graph[F]) Gradient(dst []F) error {
 	}
 	clear(dst)
 	for _, d := range g.grads {
-		a, err := flat[F](d.node.Value())
+		a, err := flat[F](g.value(d.node))
 		if err != nil {
 			return fmt.Errorf("nn: gradient of %s: %w", d.param.Name, err)
 		}
@@ -391,9 +393,8 @@ func (g *Graph[F]) Gradient(dst []F) error {
 // Close frees the graph; its memory too, unless that was given.
 func (g *Graph[F]) Close() error {
 	var errs []error
-	if g.vm != nil {
-		errs = append(errs, g.vm.Close())
-		g.vm = nil
+	if g.program != nil {
+		g.program = nil
 		g.err = kernel.ErrClosed
 	}
 	if g.config.Memory == nil {

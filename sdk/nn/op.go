@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
-	"runtime/debug"
 	"strings"
 
 	"github.com/chewxy/hm"
@@ -28,8 +27,6 @@ type op struct {
 	shape tensor.Shape
 	wrt   []bool
 	run   func(in []gorgonia.Value) (gorgonia.Value, error)
-	// failed is where the graph finds the error of a run: Gorgonia hands on its text alone.
-	failed *error
 	// diff returns the gradients of the arguments, nil where wrt is false.
 	diff func(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error)
 	// passes says that the gradient of the result is that of one argument, as it is.
@@ -38,10 +35,7 @@ type op struct {
 	sums sums
 }
 
-var (
-	_ gorgonia.SDOp            = (*op)(nil)
-	_ gorgonia.UsePreallocDoer = (*op)(nil)
-)
+var _ gorgonia.SDOp = (*op)(nil)
 
 // Arity is the number of arguments.
 func (o *op) Arity() int { return len(o.in) }
@@ -67,35 +61,8 @@ func (o *op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 	return o.shape.Clone(), nil
 }
 
-// Do runs the operation. A panic in it is an error: Gorgonia runs operations in a goroutine of its own, where it would end the process.
-func (o *op) Do(in ...gorgonia.Value) (v gorgonia.Value, err error) {
-	defer func() {
-		if err != nil {
-			*o.failed = fmt.Errorf("%s: %w", o.name, err)
-			v, err = nil, *o.failed
-		}
-	}()
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{fmt.Sprint(p), debug.Stack()}
-		}
-	}()
-	return o.run(in)
-}
-
-// PanicError is a panic in an operation, e.g. in the function of a Custom loss, which ends the run.
-type PanicError struct {
-	Value string
-	Stack []byte
-}
-
-// Error is the panic's own message.
-func (e *PanicError) Error() string { return "panic: " + e.Value }
-
-// UsePreallocDo runs the operation; what it returned last is its own and is used again.
-func (o *op) UsePreallocDo(_ gorgonia.Value, in ...gorgonia.Value) (gorgonia.Value, error) {
-	return o.Do(in...)
-}
+// Do runs the operation.
+func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) { return o.run(in) }
 
 // ReturnsPtr is true: the result is the operation's own memory.
 func (o *op) ReturnsPtr() bool { return true }
@@ -142,6 +109,17 @@ type sums struct {
 	of   map[*Node]*Node
 	// given are the cotangents that Backpropagate was given, which are parts of as many gradients as one likes.
 	given map[*Node]bool
+	// made are the sums of parts, and whether somebody asked for them.
+	made map[*Node]bool
+}
+
+// isSum says whether a node is a sum of Gorgonia's, as it adds up gradients with.
+func isSum(n *Node) bool {
+	if n.Op() == nil {
+		return false
+	}
+	_, own := n.Op().(*op)
+	return !own && strings.HasPrefix(n.Op().String(), "+")
 }
 
 // claim notes the parts of a gradient. The error is that one of them is a part of another gradient, or is in it twice. What an operation of Gorgonia's own is applied to is left out: a sum hands its
@@ -161,7 +139,7 @@ func (s sums) claim(of, grad *Node) error {
 			return fmt.Errorf("two sums of gradients of shape %v have the same hash in Gorgonia, which would take one for the other: another number of bins, units or trials has other hashes", n.Shape())
 		}
 		seen[n] = true
-		if !strings.HasPrefix(n.Op().String(), "+") {
+		if !isSum(n) {
 			s.of[n] = of
 			continue
 		}
@@ -177,7 +155,7 @@ func (s sums) claim(of, grad *Node) error {
 // apply adds an operation to the graph. A nil shape is a scalar.
 func (g *Graph[F]) apply(o op, in ...*Node) (*Node, error) {
 	g.ops++
-	o.id, o.failed, o.sums = g.ops, &g.failed, g.sums
+	o.id, o.sums = g.ops, g.sums
 	for _, n := range in {
 		o.in = append(o.in, n.Type())
 		o.sizes = append(o.sizes, n.Shape().Clone())

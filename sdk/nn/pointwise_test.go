@@ -2,12 +2,18 @@ package nn
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"gorgonia.org/gorgonia"
+
+	"github.com/ctdb-host/ctdb/sdk/component"
 )
 
 // TestSumsOfGradients: a sum that Gorgonia takes for another is found, whether it is a gradient or a part of one; a gradient that is asked for twice is not one.
@@ -113,7 +119,7 @@ func TestPanicInAnOperation(t *testing.T) {
 	defer g.Close()
 	l := g.Custom("mine", g.Variable("x", 2, 3), 1, func(_ Pass, y, _ []float64) (float64, error) { return y[6], nil })
 	_, err := g.Run(Pass{})
-	var panicked *PanicError
+	var panicked *component.PanicError
 	if !errors.As(err, &panicked) || !bytes.Contains(panicked.Stack, []byte("TestPanicInAnOperation")) || !strings.Contains(err.Error(), l.Name()) {
 		t.Errorf("the error is %v", err)
 	}
@@ -186,5 +192,136 @@ func TestElementwise(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// moded is an operation with a mode for training, as Gorgonia's normalisation over batches has.
+type moded struct {
+	*op
+	training *bool
+}
+
+func (m moded) SetTraining(training bool) error {
+	*m.training = training
+	return nil
+}
+
+// TestGorgoniasOperations: Gorgonia's own run among those of this package, in the mode of the graph, and their results and gradients are read like others'. What has no result is refused.
+func TestGorgoniasOperations(t *testing.T) {
+	p := NewParams[float64](3)
+	p.Normal("a", 1, 2, 3)
+	for _, training := range []bool{true, false} {
+		g := NewGraph(p, Config[float64]{Rows: 2, Training: training})
+		defer g.Close()
+		a, x := g.Param("a"), g.Variable("x", 2, 3)
+		square := gorgonia.Must(gorgonia.Square(g.Add(a, x)))
+		noise := gorgonia.GaussianRandomNode(g.Expr(), dtype[float64](), 0, 1, 2, 3)
+		y := gorgonia.Must(gorgonia.HadamardProd(g.Tanh(square), gorgonia.Must(gorgonia.Add(noise, noise))))
+		mode := !training
+		inner, err := g.apply(op{name: "inner", shape: []int{2, 3}, run: func(in []gorgonia.Value) (gorgonia.Value, error) { return in[0], nil }}, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gorgonia.Must(gorgonia.ApplyOp(moded{inner.Op().(*op), &mode}, square))
+		sum := g.Custom("sum", y, 1, func(_ Pass, y, grad []float64) (float64, error) {
+			total := 0.0
+			for i, v := range y {
+				total += v
+				if grad != nil {
+					grad[i] = 1
+				}
+			}
+			return total, nil
+		})
+		if err := g.Minimise(sum); err != nil {
+			t.Fatal(err)
+		}
+		var last []float64
+		for run := range 3 {
+			for i := range g.Array(x) {
+				g.Array(x)[i] = float64(run) / float64(i+1)
+			}
+			if g.Array(y) != nil && run == 0 {
+				t.Error("a result before the first run")
+			}
+			if _, err := g.Run(Pass{}); err != nil {
+				t.Fatal(err)
+			}
+			got, grad := g.Array(y), make([]float64, len(p.Flat()))
+			if err := g.Gradient(grad); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range p.Get("a") {
+				v += g.Array(x)[i]
+				want := math.Tanh(v*v) * 2 * g.Array(noise)[i]
+				d := (1 - math.Tanh(v*v)*math.Tanh(v*v)) * 2 * v * 2 * g.Array(noise)[i]
+				if math.Abs(got[i]-want) > 1e-12 || math.Abs(grad[i]-d) > 1e-12 {
+					t.Errorf("run %d, element %d: %v with gradient %v, want %v and %v", run, i, got[i], grad[i], want, d)
+				}
+			}
+			if last != nil && slices.Equal(last, g.Array(noise)) {
+				t.Error("the noise is that of the last run")
+			}
+			last = slices.Clone(g.Array(noise))
+		}
+		if mode != training {
+			t.Errorf("training is %v for a graph where it is %v", mode, training)
+		}
+	}
+	g := NewGraph(p, Config[float64]{Rows: 2})
+	defer g.Close()
+	var into gorgonia.Value
+	gorgonia.Read(g.Tanh(g.Param("a")), &into)
+	if err := g.Compile(); err == nil || !strings.Contains(err.Error(), "Array") {
+		t.Errorf("Read: %v", err)
+	}
+}
+
+// TestNodesThatHashAlike: two nodes whose hashes are the same stay two.
+func TestNodesThatHashAlike(t *testing.T) {
+	g := NewGraph[float64](nil, Config[float64]{Rows: 1})
+	defer g.Close()
+	x := g.Variable("x", 1, 1)
+	constant := func(v float64) *Node {
+		value := dense([]float64{v}, 1, 1)
+		n, err := g.apply(op{name: "constant", shape: []int{1, 1}, run: func([]gorgonia.Value) (gorgonia.Value, error) { return value, nil }}, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// The numbers of operations are searched for a pair whose nodes have the same hash.
+	first := map[uint32]int{}
+	var pair [2]int
+	exemplar := constant(0)
+	for id := 2; pair[1] == 0; id++ {
+		o := *exemplar.Op().(*op)
+		o.id = id
+		h := fnv.New32a()
+		fmt.Fprintf(h, "%v%v", exemplar.Type(), exemplar.Shape())
+		o.WriteHash(h)
+		h.Write([]byte{1})
+		if err := binary.Write(h, binary.LittleEndian, x.Hashcode()); err != nil {
+			t.Fatal(err)
+		}
+		if other, ok := first[h.Sum32()]; ok {
+			pair = [2]int{other, id}
+		}
+		first[h.Sum32()] = id
+	}
+	var nodes [2]*Node
+	for i, id := range pair {
+		g.ops = id - 1
+		nodes[i] = constant(float64(i + 1))
+	}
+	if nodes[0].Hashcode() != nodes[1].Hashcode() {
+		t.Fatal("the hashes differ: Gorgonia makes them otherwise")
+	}
+	sum := g.Add(nodes[0], g.Mul(nodes[1], nodes[1]))
+	if _, err := g.Run(Pass{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.Array(sum)[0]; got != 1+2*2 {
+		t.Errorf("1 + 2 * 2 is %v", got)
 	}
 }

@@ -2,8 +2,12 @@ package nn
 
 import (
 	"math"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"gorgonia.org/tensor"
 
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
@@ -257,5 +261,50 @@ func TestClip(t *testing.T) {
 	}
 	if bad := NewGraph(p, Config[float64]{Rows: 4}); bad.Clip(bad.Param("x"), 2, 1) != nil || bad.Compile() == nil {
 		t.Error("bounds the wrong way round are taken")
+	}
+}
+
+// TestLongSteps: the graph of a long cell in steps is compiled in no time; the sums of its gradients need no memory of their own.
+func TestLongSteps(t *testing.T) {
+	const bins, units = 300, 48
+	p := NewParams[float32](5)
+	c := Stepped[float32](torchGRU[float32]{units}, torchGRU[float64]{units})
+	c.Declare(p, "cell", 3)
+	p.Linear("readout", units, 3)
+	g := NewGraph(p, Config[float32]{Rows: 8, Training: true})
+	defer g.Close()
+	s := c.Unroll(g, "cell", g.Data("x", bins, 3), bins, Unroll{Readout: "readout"})
+	if err := g.Minimise(g.SquaredError(s.Outputs(), g.Data("y", bins, 3), nil, Scale{})); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := g.Compile(); err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("compiling %d nodes took %v", len(g.expr.AllNodes()), d)
+	}
+	run := func() {
+		if _, err := g.Run(Pass{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	sums, arrays := 0, map[uintptr]bool{}
+	for n := range g.sums.made {
+		if n.Shape().Eq(tensor.Shape{units, units}) {
+			sums++
+			arrays[g.value(n).Uintptr()] = true
+		}
+	}
+	if want := 3 * (bins - 1); sums != want || len(arrays) != 3 {
+		t.Errorf("%d sums of gradients of square matrices in %d arrays, want %d in 3", sums, len(arrays), want)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(len(g.expr.AllNodes())); each > 200 {
+		t.Errorf("a run allocates %d bytes a node", each)
 	}
 }

@@ -4,20 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
-	"github.com/ctdb-host/ctdb/sdk/nn"
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
-// known makes a component.DivergedError of what an adaptive method could not integrate, and a component.PanicError of a panic in an operation, and leaves other errors as they are.
+// known makes a component.DivergedError of what an adaptive method could not integrate, and leaves other errors as they are.
 func known(err error) error {
 	var e *kernel.IntegrationError
-	var p *nn.PanicError
 	switch {
-	case errors.As(err, &p):
-		return fmt.Errorf("%s: %w", strings.TrimSuffix(err.Error(), ": "+p.Error()), &component.PanicError{Value: p.Value, Stack: p.Stack})
 	case errors.As(err, &e) && errors.Is(e, kernel.ErrSteps):
 		what := "number of steps of dopri5"
 		if e.Backward {

@@ -16,7 +16,7 @@ const module = "github.com/ctdb-host/ctdb/"
 // floors lists the packages below a folder of the SDK that may be imported by it, by their floor: a package imports lower floors only.
 var floors = map[string]int{
 	"sdk/param": 0, "sdk/tensor": 0, "sdk/random": 0,
-	"sdk/component": 1, "sdk/nn": 1, "sdk/nn/kernel": 0,
+	"sdk/component": 1, "sdk/nn": 2, "sdk/nn/kernel": 0,
 	"sdk/task": 2, "sdk/simulator": 4,
 	"sdk/model":      3,
 	"sdk/link":       3,
