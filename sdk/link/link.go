@@ -152,7 +152,7 @@ func (l *Link) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for p := range l.running {
-		p.drop()
+		_ = p.end() // nobody will hear of it
 	}
 	clear(l.running)
 	clear(l.forming)

@@ -258,6 +258,31 @@ func TestBinByBin(t *testing.T) {
 	}
 }
 
+// TestCallsLeaveTheThread: while one party waits for a task in another process another computes, on one thread too.
+func TestCallsLeaveTheThread(t *testing.T) {
+	const batch = 2 * kernel.ShardRows
+	var calls sync.WaitGroup
+	calls.Add(2)
+	e := &echo{does: func(b int, _ *task.Observation) {
+		if b == 0 {
+			calls.Done()
+			calls.Wait() // for the other party's
+		}
+	}}
+	l := open(t, e, true, 1)
+	defer l.Close()
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(steps(l, batch)...) }()
+	select {
+	case err := <-done:
+		if err != nil || len(e.begun) != 2 {
+			t.Errorf("%d episodes: %v", len(e.begun), err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("one party waits for its answer and keeps the other from making its call")
+	}
+}
+
 // TestRecordedIsFinite: what a task records goes into data sets, so it is checked as the rest.
 func TestRecordedIsFinite(t *testing.T) {
 	for _, bad := range []float64{0, math.NaN(), math.Inf(1)} {

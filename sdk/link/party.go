@@ -128,14 +128,15 @@ func (p *party) each(part func(w *walk) error) error {
 	return nil
 }
 
-// forward goes through the bins.
-func (p *party) forward(from, to int) error {
-	for t := from; t < to; t++ {
+// bins goes through n bins, of which t gives the k-th, and asks the task once in each.
+func (p *party) bins(n int, t func(k int) int, ask func(t int) error) error {
+	for k := range n {
+		t := t(k)
 		p.breathe(t)
 		if err := p.each(func(w *walk) error { return w.before(t) }); err != nil {
 			return err
 		}
-		if err := p.step(t); err != nil {
+		if err := ask(t); err != nil {
 			return err
 		}
 		if err := p.each(func(w *walk) error { return w.after(t) }); err != nil {
@@ -145,21 +146,14 @@ func (p *party) forward(from, to int) error {
 	return nil
 }
 
+// forward goes through the bins.
+func (p *party) forward(from, to int) error {
+	return p.bins(to-from, func(k int) int { return from + k }, p.step)
+}
+
 // backward goes back over them.
 func (p *party) backward(from, to int, state bool) error {
-	for t := to - 1; t >= from; t-- {
-		p.breathe(t)
-		if err := p.each(func(w *walk) error { return w.before(t) }); err != nil {
-			return err
-		}
-		if err := p.vjp(t, state); err != nil {
-			return err
-		}
-		if err := p.each(func(w *walk) error { return w.after(t) }); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.bins(to-from, func(k int) int { return to - 1 - k }, func(t int) error { return p.vjp(t, state) })
 }
 
 // breathe lets Go's scheduler see, every few bins, that this goroutine stops now and then. One that goes on for more than 10 ms is taken for stuck: from then on every call of a kernel that is longer than 20
@@ -231,9 +225,6 @@ func (p *party) end() error {
 	}
 	return nil
 }
-
-// drop ends the episode of which nobody will hear any more.
-func (p *party) drop() { _ = p.end() }
 
 // failed says where and of whom an error is.
 func (p *party) failed(t int, what string, err error) error {
