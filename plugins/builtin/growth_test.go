@@ -139,7 +139,7 @@ func BenchmarkGrowth(b *testing.B) {
 }
 
 // TestStepsAllocateNothingThatGrows compares what steps allocate in trainings that differ in their number of epochs alone, for sizes ten times apart. It does not depend on the bins. With the
-// trials of a batch grows but the number of shards, and with it what Gorgonia's machine takes to go through a graph: some kilobytes for each, of which none is of a size of the data.
+// trials of a batch grows but the number of shards, and with it what a run of a graph takes: some kilobytes for each, of which none is of a size of the data.
 func TestStepsAllocateNothingThatGrows(t *testing.T) {
 	const slack, perShard = 16 << 10, 32 << 10
 	perStep := func(w work) float64 {

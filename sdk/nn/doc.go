@@ -3,7 +3,7 @@
 // A network is a [Params], its parameters under PyTorch's names, and a function that writes its equations down on a [Graph]: encoder,
 // initial state, cell, readout, loss. The graph holds one shape of batch. Its operations check shapes when they are applied, work on
 // memory that is planned once and reused in every run, and have their gradients registered, so that Gorgonia differentiates the
-// whole. A cell that the kernels do not have is written down as a step, see [Stepped]. Package train has an example. Gorgonia's own operations on [Graph.Expr] mix with them; but two of one
+// whole; they run in the order in which they were added, in the goroutine of [Graph.Run]. A cell that the kernels do not have is written down as a step, see [Stepped]. Package train has an example. Gorgonia's own operations on [Graph.Expr] mix with them; but two of one
 // kind and shape whose arguments differ are one to it if they have the same hash, of 32 bits: not for thousands of nodes, as of steps.
 //
 // A trainer makes one graph of kernel.ShardRows trials (or of more, see Config.ShardRows) for each of its workers and takes every shard of a batch through it, forward and

@@ -95,7 +95,8 @@ func NewGraph[F kernel.Float](params *Params[F], c Config[F]) *Graph[F] {
 	return g
 }
 
-// Expr is Gorgonia's own graph, for Gorgonia's own operations. Their results are read with Array, as those of others: nodes are given no values, and Read and Set are not run.
+// Expr is Gorgonia's own graph, for Gorgonia's own operations. Their results are read with Array, as those of others: nodes are given no values, and Read and Set are
+// not run. Of gradients those alone have a result that Minimise or Backpropagate was asked for.
 func (g *Graph[F]) Expr() *gorgonia.ExprGraph { return g.expr }
 
 // Rows is the number of trials.
@@ -289,7 +290,12 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 	}
 	for _, n := range g.expr.AllNodes()[min(before, len(g.expr.AllNodes())):] {
 		if isSum(n) {
-			g.sums.made[n] = slices.Contains(grads, n)
+			g.sums.made[n] = false
+		}
+	}
+	for _, n := range grads {
+		if _, ok := g.sums.made[n]; ok {
+			g.sums.made[n] = true
 		}
 	}
 	if g.err != nil {
@@ -317,7 +323,7 @@ func (g *Graph[F]) reach(n *Node) map[*Node]bool {
 			wrt = o.wrt
 		}
 		i := 0
-		for it := g.expr.From(n.ID()); it != nil && it.Next(); i++ {
+		for it := knowing(g.expr, n).From(n.ID()); it != nil && it.Next(); i++ {
 			c, ok := it.Node().(*Node)
 			if ok && !seen[c] && (wrt == nil || wrt[i]) {
 				seen[c] = true

@@ -76,9 +76,6 @@ func (l *Loss) Value() float64 { return l.value }
 // Losses are all terms in the order in which they were made.
 func (g *Graph[F]) Losses() []*Loss { return g.losses }
 
-// lossGradient names the node of a loss's gradient, see sequenceState.private.
-const lossGradient = "loss gradient"
-
 // loss adds a term. compute returns its value and, if grad is not nil, writes the gradient with respect to the first argument; it is not asked where the factor is 0.
 func (g *Graph[F]) loss(name string, factor float64, compute func(in []gorgonia.Value, grad []F) (float64, error), nodes ...*Node) *Loss {
 	for _, n := range nodes {
@@ -109,7 +106,7 @@ func (g *Graph[F]) loss(name string, factor float64, compute func(in []gorgonia.
 			buffer = g.array(shape.TotalSize())
 			result := dense(buffer, shape...)
 			// The gradient was computed along with the value; here it is only scaled.
-			n, err := g.apply(op{name: lossGradient, shape: shape, run: func(v []gorgonia.Value) (gorgonia.Value, error) {
+			n, err := g.apply(op{name: "loss gradient", shape: shape, run: func(v []gorgonia.Value) (gorgonia.Value, error) {
 				f, err := number(v[2])
 				if err != nil {
 					return nil, err

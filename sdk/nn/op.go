@@ -16,8 +16,7 @@ import (
 // Node is a node of a graph: Gorgonia's own.
 type Node = gorgonia.Node
 
-// op is an operation of this package. Its result stands in memory that belongs to it and is written anew in every run; Gorgonia never
-// allocates for it.
+// op is an operation of this package. Its result stands in memory that belongs to it and is written anew in every run.
 type op struct {
 	name  string
 	id    int // distinguishes operations of one graph: Gorgonia merges nodes that hash alike
@@ -64,13 +63,9 @@ func (o *op) InferShape(in ...gorgonia.DimSizer) (tensor.Shape, error) {
 // Do runs the operation.
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) { return o.run(in) }
 
-// ReturnsPtr is true: the result is the operation's own memory.
-func (o *op) ReturnsPtr() bool { return true }
-
-// CallsExtern is false although kernels are C: it is about memory that Gorgonia would have to allocate.
-func (o *op) CallsExtern() bool { return false }
-
-// OverwritesInput is -1: none.
+// ReturnsPtr, CallsExtern and OverwritesInput are for Gorgonia's own machines, which do not run these operations.
+func (o *op) ReturnsPtr() bool     { return true }
+func (o *op) CallsExtern() bool    { return false }
 func (o *op) OverwritesInput() int { return -1 }
 
 // WriteHash writes what tells the operation from all others of its graph.
@@ -143,7 +138,7 @@ func (s sums) claim(of, grad *Node) error {
 			s.of[n] = of
 			continue
 		}
-		for it := s.expr.From(n.ID()); it != nil && it.Next(); {
+		for it := knowing(s.expr, n).From(n.ID()); it != nil && it.Next(); {
 			if child, ok := it.Node().(*Node); ok {
 				pending = append(pending, child)
 			}
@@ -201,7 +196,7 @@ func (s sums) unknown(of *Node, seen map[*Node]bool) bool {
 		return false
 	}
 	seen[of] = true
-	for it := s.expr.To(of.ID()); it != nil && it.Next(); {
+	for it := knowing(s.expr, of).To(of.ID()); it != nil && it.Next(); {
 		by, ok := it.Node().(*Node)
 		if !ok {
 			continue

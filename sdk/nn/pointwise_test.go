@@ -277,6 +277,64 @@ func TestGorgoniasOperations(t *testing.T) {
 	}
 }
 
+// TestNodesThatGorgoniaRemoves: operations after one that Gorgonia replaces, as it does log(1-x), keep their arguments.
+func TestNodesThatGorgoniaRemoves(t *testing.T) {
+	p := NewParams[float64](3)
+	p.Normal("a", 1, 2, 3)
+	g := NewGraph(p, Config[float64]{Rows: 2, Training: true})
+	defer g.Close()
+	y, target := g.Sigmoid(g.Param("a")), g.Variable("target", 2, 3)
+	for i := range g.Array(target) {
+		g.Array(target)[i] = float64(i%2) + 0.1
+	}
+	entropy := gorgonia.Must(gorgonia.BinaryXent(y, target))
+	double := g.Add(entropy, entropy)
+	if _, err := g.Run(Pass{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, y := range g.Array(y) {
+		target := g.Array(target)[i]
+		if want := -2 * (target*math.Log(y) + (1-target)*math.Log(1-y)); math.Abs(g.Array(double)[i]-want) > 1e-12 {
+			t.Errorf("element %d: %v, want %v", i, g.Array(double)[i], want)
+		}
+	}
+}
+
+// TestGradientsAskedForTwice: what one pass back needed on the way is a result where a later one asks for it.
+func TestGradientsAskedForTwice(t *testing.T) {
+	p := NewParams[float64](3)
+	p.Normal("a", 1, 2, 3)
+	g := NewGraph(p, Config[float64]{Rows: 2, Training: true})
+	defer g.Close()
+	h := g.Tanh(g.Param("a"))
+	v := g.Tanh(h)
+	u := g.Add(h, g.Zeros(3))
+	y := g.Add(g.Add(g.Mul(u, u), g.Tanh(u)), v)
+	one := g.Variable("one", 2, 3)
+	for i := range g.Array(one) {
+		g.Array(one)[i] = 1
+	}
+	if _, err := g.Backpropagate(gorgonia.Nodes{y}, gorgonia.Nodes{one}, gorgonia.Nodes{g.Param("a")}); err != nil {
+		t.Fatal(err)
+	}
+	grads, err := g.Backpropagate(gorgonia.Nodes{y}, gorgonia.Nodes{one}, gorgonia.Nodes{u, h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := g.Run(Pass{}); err != nil {
+			t.Fatal(err)
+		}
+		for i, h := range g.Array(h) {
+			slope := 1 - math.Tanh(h)*math.Tanh(h)
+			du, dh := 2*h+slope, 2*h+2*slope
+			if got := []float64{g.Array(grads[0])[i], g.Array(grads[1])[i]}; math.Abs(got[0]-du) > 1e-12 || math.Abs(got[1]-dh) > 1e-12 {
+				t.Errorf("element %d: %v, want %v and %v", i, got, du, dh)
+			}
+		}
+	}
+}
+
 // TestNodesThatHashAlike: two nodes whose hashes are the same stay two.
 func TestNodesThatHashAlike(t *testing.T) {
 	g := NewGraph[float64](nil, Config[float64]{Rows: 1})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"gorgonia.org/gorgonia"
 
@@ -38,8 +39,8 @@ const (
 	followed            // its first argument, which is such a sum too that nothing else reads
 )
 
-// newProgram compiles a graph. sums are the sums of parts of gradients, whose results may be overwritten before the run is over if nobody asked for them.
-func newProgram(expr *gorgonia.ExprGraph, training bool, sums map[*Node]bool) (*program, error) {
+// newProgram compiles a graph. parts are the sums of parts of gradients, and whether somebody asked for them: the results of others may be overwritten before the run is over.
+func newProgram(expr *gorgonia.ExprGraph, training bool, parts map[*Node]bool) (*program, error) {
 	nodes := expr.AllNodes()
 	p := &program{at: make(map[*Node]int, len(nodes)), values: make([]gorgonia.Value, len(nodes))}
 	readers := make([]int, len(nodes))
@@ -58,17 +59,17 @@ func newProgram(expr *gorgonia.ExprGraph, training bool, sums map[*Node]bool) (*
 			}
 		}
 		s := step{op: n.Op(), to: i}
-		for it := expr.From(n.ID()); it != nil && it.Next(); {
+		for it := knowing(expr, n).From(n.ID()); it != nil && it.Next(); {
 			child, _ := it.Node().(*Node)
 			from, ok := p.at[child]
 			if !ok {
-				return nil, fmt.Errorf("%v depends on %v, which was added after it", n, child)
+				return nil, fmt.Errorf("%v depends on %v, which is not there before it", n, child)
 			}
 			s.from = append(s.from, from)
 			readers[from]++
 		}
 		s.args = make([]gorgonia.Value, len(s.from))
-		if asked, ok := sums[n]; ok && len(n.Shape()) > 0 {
+		if asked, ok := parts[n]; ok && len(n.Shape()) > 0 {
 			s.sum = reused
 			if asked {
 				readers[i]++
@@ -85,11 +86,19 @@ func newProgram(expr *gorgonia.ExprGraph, training bool, sums map[*Node]bool) (*
 			continue
 		}
 		first := nodes[s.from[0]]
-		if _, ok := sums[first]; ok && readers[s.from[0]] == 1 {
+		if _, ok := parts[first]; ok && readers[s.from[0]] == 1 && first.Shape().Eq(nodes[s.to].Shape()) {
 			s.sum = followed
 		}
 	}
 	return p, nil
+}
+
+// knowing is a graph in which the number of n finds n: expr, or a copy if Gorgonia has removed a node (it does for log(1+x)), after which numbers find others there.
+func knowing(expr *gorgonia.ExprGraph, n *Node) *gorgonia.ExprGraph {
+	if found, _ := expr.Node(n.ID()).(*Node); found != n {
+		return expr.Subgraph(slices.Clone(expr.AllNodes())...)
+	}
+	return expr
 }
 
 // run runs the operations. A panic in one is an error.

@@ -143,7 +143,6 @@ type sequenceState[F kernel.Float] struct {
 	values [heads][]F // results that are wanted
 	nodes  [heads]*Node
 	cots   [heads][]F // their cotangents, set while the tape runs back
-	held   [heads][]F // copies of cotangents
 	grads  [][]F      // of args
 	second []F        // the second direction's gradient of x
 	loop   *loop[F]   // nil for an open one
@@ -311,8 +310,8 @@ func (s *sequenceState[F]) head(token *Node, which int) *Node {
 	name := s.name + " " + headNames[which]
 	n, err := s.g.apply(op{name: name, shape: shape, wrt: []bool{true},
 		run: func([]gorgonia.Value) (gorgonia.Value, error) { return value, nil },
-		diff: func(_ gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error) {
-			n, err := s.g.apply(op{name: name + " cotangent", run: s.receive(which, s.private(out, grad))}, grad)
+		diff: func(_ gorgonia.Nodes, _, grad *Node) (gorgonia.Nodes, error) {
+			n, err := s.g.apply(op{name: name + " cotangent", run: s.receive(which)}, grad)
 			return gorgonia.Nodes{n}, err
 		}}, token)
 	if err != nil {
@@ -322,33 +321,12 @@ func (s *sequenceState[F]) head(token *Node, which int) *Node {
 	return n
 }
 
-// private says whether a cotangent is the gradient that a loss keeps for this very node: nobody else reads it, so it need not be copied.
-// Gorgonia may let another operation overwrite any other node after its last reader, which it does not know us to be.
-func (s *sequenceState[F]) private(out, grad *Node) bool {
-	o, ok := grad.Op().(*op)
-	if !ok || o.name != lossGradient {
-		return false
-	}
-	it := s.g.expr.From(grad.ID())
-	return it != nil && it.Next() && it.Node().ID() == out.ID()
-}
-
 // receive takes the cotangent of one result.
-func (s *sequenceState[F]) receive(which int, private bool) func([]gorgonia.Value) (gorgonia.Value, error) {
+func (s *sequenceState[F]) receive(which int) func([]gorgonia.Value) (gorgonia.Value, error) {
 	return func(in []gorgonia.Value) (gorgonia.Value, error) {
 		c, err := flat[F](in[0])
-		if err != nil {
-			return nil, err
-		}
-		if !private {
-			if s.held[which] == nil {
-				s.held[which] = make([]F, len(c))
-			}
-			copy(s.held[which], c)
-			c = s.held[which]
-		}
 		s.cots[which] = c
-		return s.token.set(0), nil
+		return s.token.set(0), err
 	}
 }
 
@@ -438,8 +416,7 @@ func (s *sequenceState[F]) backward(in gorgonia.Nodes, _, grad *Node) (gorgonia.
 			}
 		}
 	}
-	// The arguments are read by the kernel's backward pass, so they are arguments here too, lest Gorgonia thinks them done with.
-	back, err := s.g.apply(op{name: s.name + " backward", run: s.runBack}, append(gorgonia.Nodes{grad}, in...)...)
+	back, err := s.g.apply(op{name: s.name + " backward", run: s.runBack}, grad)
 	if err != nil {
 		return nil, err
 	}

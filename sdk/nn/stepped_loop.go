@@ -9,9 +9,9 @@ import (
 	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
-// steppedLoop closes the loop around a cell whose bins are pieces of graph. Gorgonia runs nodes in any order that their arguments allow, and an environment must be called bin
-// by bin: each of its calls is a node that hangs on a token of the one before. On the way back the gradients of the tokens give the opposite order: the node that goes back over
-// a bin waits for that of the next bin, for the cotangent of the inputs that the bin gave, and for that of its state.
+// steppedLoop closes the loop around a cell whose bins are pieces of graph. An environment must be called bin by bin: each of its calls is a node that hangs on a token of the
+// one before. On the way back, where Gorgonia adds the nodes, the gradients of the tokens give the opposite order: the node that goes back over a bin comes after that of the next bin, after the
+// cotangent of the inputs that the bin gave, and after that of its state.
 type steppedLoop[F kernel.Float] struct {
 	*loop[F]
 	g        *Graph[F]
@@ -21,7 +21,6 @@ type steppedLoop[F kernel.Float] struct {
 	value    scalar[F] // of all tokens
 	token    *Node     // the last one
 	dState   []F       // cotangent of the state; nil where there is none
-	kept     []F       // its copy
 }
 
 // closeSteps is the loop of a cell in steps if x is an environment's, begun; else nil.
@@ -54,7 +53,6 @@ func (g *Graph[F]) closeSteps(x *Node, readout string, truncate int) (*steppedLo
 // in is the inputs of bin t (rows, I), once the environment has been stepped over the bin before.
 func (s *steppedLoop[F]) in(t int) (*Node, error) {
 	width := len(s.inputs) / (s.rows * s.bins)
-	// A copy, since Gorgonia may compute in place of what it takes for done with.
 	to := s.g.array(s.rows * width)
 	value := dense(to, s.rows, width)
 	o := op{name: "environment inputs", shape: gtensor.Shape{s.rows, width}, run: func([]gorgonia.Value) (gorgonia.Value, error) {
@@ -124,17 +122,8 @@ func (s *steppedLoop[F]) act(t int, y *Node) error {
 
 // whole is x, a result of the cell's, once all bins have been stepped over: what is lost on any of them goes back over all, as the environment is promised.
 func (s *steppedLoop[F]) whole(x *Node) (*Node, error) {
-	to := s.g.array(x.Shape().TotalSize())
-	value := dense(to, x.Shape()...)
 	return s.g.apply(op{name: "closed loop", shape: x.Shape().Clone(), wrt: []bool{true, true}, passes: true,
-		run: func(in []gorgonia.Value) (gorgonia.Value, error) {
-			from, err := flat[F](in[0])
-			if err != nil {
-				return nil, err
-			}
-			copy(to, from)
-			return value, nil
-		},
+		run: func(in []gorgonia.Value) (gorgonia.Value, error) { return in[0], nil },
 		diff: func(_ gorgonia.Nodes, _, cot *Node) (gorgonia.Nodes, error) {
 			n, err := s.g.apply(op{name: "closed loop cotangent", run: func([]gorgonia.Value) (gorgonia.Value, error) { return s.value.set(0), nil }}, cot)
 			return gorgonia.Nodes{cot, n}, err
@@ -157,12 +146,8 @@ func (g *Graph[F]) environmentState(s *steppedLoop[F]) *Node {
 		diff: func(_ gorgonia.Nodes, _, cot *Node) (gorgonia.Nodes, error) {
 			n, err := g.apply(op{name: name + " cotangent", run: func(in []gorgonia.Value) (gorgonia.Value, error) {
 				from, err := flat[F](in[0])
-				if err != nil {
-					return nil, err
-				}
-				s.kept = append(s.kept[:0], from...)
-				s.dState = s.kept
-				return s.value.set(0), nil
+				s.dState = from
+				return s.value.set(0), err
 			}}, cot)
 			return gorgonia.Nodes{n}, err
 		}}, s.token)
@@ -174,16 +159,7 @@ func (g *Graph[F]) environmentState(s *steppedLoop[F]) *Node {
 
 // held is x with a gradient that stops there.
 func (g *Graph[F]) held(x *Node) (*Node, error) {
-	to := g.array(x.Shape().TotalSize())
-	value := dense(to, x.Shape()...)
-	return g.apply(op{name: "held", shape: x.Shape().Clone(), run: func(in []gorgonia.Value) (gorgonia.Value, error) {
-		from, err := flat[F](in[0])
-		if err != nil {
-			return nil, err
-		}
-		copy(to, from)
-		return value, nil
-	}}, x)
+	return g.apply(op{name: "held", shape: x.Shape().Clone(), run: func(in []gorgonia.Value) (gorgonia.Value, error) { return in[0], nil }}, x)
 }
 
 // copyBin copies bin t of an array (rows, bins, ...) to dst, writeBin the other way round.
