@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ctdb-host/ctdb/host/artifact"
 )
 
@@ -286,5 +288,34 @@ func TestExplain(t *testing.T) {
 	}
 	if err := explain("x", "", nil); err != nil {
 		t.Errorf("no error: %v", err)
+	}
+}
+
+// TestMadeAtOnce: a host that looks at a folder while another makes a store of it finds nothing, or a store.
+func TestMadeAtOnce(t *testing.T) {
+	for range 200 {
+		dir := t.TempDir()
+		looking, err := storeAt(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hosts errgroup.Group
+		hosts.Go(func() error {
+			s, err := Open(dir)
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		})
+		hosts.Go(func() error {
+			for {
+				if version, err := looking.layout(); err != nil || version > 0 {
+					return err
+				}
+			}
+		})
+		if err := hosts.Wait(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -149,7 +149,11 @@ func (s *Store) layout() (int, error) {
 	b, err := os.ReadFile(filepath.Join(s.dir, layoutFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return 0, s.ownFolder()
+		err := s.ownFolder()
+		if _, missing := os.Lstat(filepath.Join(s.dir, layoutFile)); err != nil && missing == nil {
+			return s.layout() // another host has just made it
+		}
+		return 0, err
 	case err != nil:
 		return 0, err
 	}
