@@ -3,10 +3,11 @@ package nn
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"gorgonia.org/gorgonia"
 	gtensor "gorgonia.org/tensor"
+
+	"github.com/ctdb-host/ctdb/sdk/nn/kernel"
 )
 
 // Add is a + b, of two arrays of one shape.
@@ -48,31 +49,35 @@ func (g *Graph[F]) Mul(a, b *Node) *Node {
 	})
 }
 
-// Sigmoid is 1/(1+exp(-x)) of each element.
+// Sigmoid is 1/(1+exp(-x)) of each element, see kernel.Sigmoid.
 func (g *Graph[F]) Sigmoid(x *Node) *Node {
-	at := func(v F) F { return F(1 / (1 + math.Exp(-float64(v)))) }
-	return g.Elementwise("sigmoid", x, at, func(v F) F { y := at(v); return y * (1 - y) })
+	return g.elementwise("sigmoid", x, kernel.Sigmoid, func(to, _, y, cot []F) {
+		for i, v := range y {
+			to[i] = v * (1 - v) * cot[i]
+		}
+	})
 }
 
-// Tanh is the hyperbolic tangent of each element.
+// Tanh is the hyperbolic tangent of each element, see kernel.Tanh.
 func (g *Graph[F]) Tanh(x *Node) *Node {
-	at := func(v F) F { return F(math.Tanh(float64(v))) }
-	return g.Elementwise("tanh", x, at, func(v F) F { y := at(v); return 1 - y*y })
+	return g.elementwise("tanh", x, kernel.Tanh, func(to, _, y, cot []F) {
+		for i, v := range y {
+			to[i] = (1 - v*v) * cot[i]
+		}
+	})
 }
 
 // Elementwise is f of each element of x, whose derivative is slope. name is for messages. It passes nil on and keeps the first mistake, as all methods of a Graph do.
 func (g *Graph[F]) Elementwise(name string, x *Node, f, slope func(F) F) *Node {
-	if g.err != nil || x == nil {
-		return nil
-	}
 	if f == nil || slope == nil {
 		return g.fail(name, errors.New("a function and its derivative are needed"))
 	}
-	return g.elementwise(name, x, func(to, x, _ []F) {
+	return g.elementwise(name, x, func(x, to []F) error {
 		for i, v := range x {
 			to[i] = f(v)
 		}
-	}, func(to, x, cot []F) {
+		return nil
+	}, func(to, x, _, cot []F) {
 		for i, v := range x {
 			to[i] = slope(v) * cot[i]
 		}
@@ -91,12 +96,9 @@ func (g *Graph[F]) pairwise(name string, a, b *Node, value func(to, a, b []F), b
 		to := g.array(a.Shape().TotalSize())
 		result := dense(to, a.Shape()...)
 		return op{name: name, shape: a.Shape().Clone(), run: func(in []gorgonia.Value) (gorgonia.Value, error) {
-			var v [3][]F
-			for i, x := range in {
-				var err error
-				if v[i], err = flat[F](x); err != nil {
-					return nil, err
-				}
+			v, err := flats[F](in)
+			if err != nil {
+				return nil, err
 			}
 			f(to, v[0], v[1], v[2])
 			return result, nil
@@ -131,18 +133,16 @@ func (g *Graph[F]) pairwise(name string, a, b *Node, value func(to, a, b []F), b
 // Clip bounds every element of x to lo and hi. Its gradient is zero where it is out of bounds.
 func (g *Graph[F]) Clip(x *Node, lo, hi float64) *Node {
 	const name = "clip"
-	if g.err != nil || x == nil {
-		return nil
-	}
 	if !(lo <= hi) {
 		return g.fail(name, fmt.Errorf("bounds %v and %v are not allowed: the first one at most the second", lo, hi))
 	}
 	a, b := F(lo), F(hi)
-	return g.elementwise(name, x, func(to, x, _ []F) {
+	return g.elementwise(name, x, func(x, to []F) error {
 		for i, v := range x {
 			to[i] = min(max(v, a), b)
 		}
-	}, func(to, x, cot []F) {
+		return nil
+	}, func(to, x, _, cot []F) {
 		for i, v := range x {
 			to[i] = 0
 			if v >= a && v <= b {
@@ -152,24 +152,29 @@ func (g *Graph[F]) Clip(x *Node, lo, hi float64) *Node {
 	})
 }
 
-// elementwise is a function of each element of x, and its gradient for a cotangent.
-func (g *Graph[F]) elementwise(name string, x *Node, value, gradient func(to, x, cot []F)) *Node {
-	make := func(f func(to, x, cot []F)) op {
+// elementwise is a function y of each element of x, and its gradient for a cotangent.
+func (g *Graph[F]) elementwise(name string, x *Node, value func(x, y []F) error, gradient func(to, x, y, cot []F)) *Node {
+	if g.err != nil || x == nil {
+		return nil
+	}
+	into := func(f func(to []F, args [3][]F) error) op {
 		to := g.array(x.Shape().TotalSize())
 		result := dense(to, x.Shape()...)
 		return op{name: name, shape: x.Shape().Clone(), run: func(in []gorgonia.Value) (gorgonia.Value, error) {
-			a, err := flats[F](in)
+			args, err := flats[F](in)
 			if err != nil {
 				return nil, err
 			}
-			f(to, a[0], a[1])
-			return result, nil
+			return result, f(to, args)
 		}}
 	}
-	o := make(value)
+	o := into(func(y []F, args [3][]F) error { return value(args[0], y) })
 	o.wrt = []bool{g.differentiable(x)}
-	o.diff = func(in gorgonia.Nodes, _, grad *Node) (gorgonia.Nodes, error) {
-		n, err := g.apply(make(gradient), in[0], grad)
+	o.diff = func(in gorgonia.Nodes, out, grad *Node) (gorgonia.Nodes, error) {
+		n, err := g.apply(into(func(to []F, args [3][]F) error {
+			gradient(to, args[0], args[1], args[2])
+			return nil
+		}), in[0], out, grad)
 		return gorgonia.Nodes{n}, err
 	}
 	n, err := g.apply(o, x)

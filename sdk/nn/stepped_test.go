@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 	"runtime"
 	"strings"
@@ -306,5 +307,36 @@ func TestLongSteps(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(len(g.expr.AllNodes())); each > 200 {
 		t.Errorf("a run allocates %d bytes a node", each)
+	}
+}
+
+// BenchmarkStepped takes a shard of a batch there and back through a GRU that is written down as a step and through the kernel's.
+func BenchmarkStepped(b *testing.B) {
+	const rows, bins = 32, 400
+	for _, units := range []int{16, 64, 256} {
+		for _, c := range []struct {
+			name string
+			cell Cell[float32]
+		}{{"steps", Stepped[float32](torchGRU[float32]{units}, torchGRU[float64]{units})}, {"kernel", GRU[float32](units)}} {
+			b.Run(fmt.Sprintf("H=%d/%s", units, c.name), func(b *testing.B) {
+				p := NewParams[float32](5)
+				c.cell.Declare(p, "cell", 3)
+				p.Linear("readout", units, 3)
+				g := NewGraph(p, Config[float32]{Rows: rows, Training: true})
+				defer g.Close()
+				s := c.cell.Unroll(g, "cell", g.Data("x", bins, 3), bins, Unroll{Readout: "readout"})
+				if err := g.Minimise(g.SquaredError(s.Outputs(), g.Data("y", bins, 3), nil, Scale{})); err != nil {
+					b.Fatal(err)
+				}
+				if err := g.Compile(); err != nil {
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if _, err := g.Run(Pass{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

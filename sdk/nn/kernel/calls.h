@@ -105,6 +105,10 @@ static inline void call_adam(const ctdb_ops *o, long n, double rate, double root
 	FLUSHED(o->adam(n, rate, root, b1, b2, eps, decay, shrink, p, g, m, v));
 }
 
+static inline void call_sigmoids(const ctdb_ops *o, long n, const void *x, void *y) { FLUSHED(o->sigmoids(n, x, y)); }
+
+static inline void call_tanhs(const ctdb_ops *o, long n, const void *x, void *y) { FLUSHED(o->tanhs(n, x, y)); }
+
 static inline double call_product(const ctdb_ops *o, long m, long k, long times) { return o->product_repeat(m, k, times); }
 
 static inline double call_fma(const ctdb_ops *o, long times) { return o->fma_repeat(times); }

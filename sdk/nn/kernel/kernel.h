@@ -149,6 +149,8 @@ struct ctdb_ops {
 	void (*normals)(uint64_t key, uint64_t trial, uint64_t bin, long n, void *dst);
 	void (*dropout)(uint64_t key, uint64_t trial, uint64_t bin, long n, double p, const void *x, void *y);
 	void (*adam)(long n, double rate, double root, double b1, double b2, double eps, double decay, double shrink, void *p, const void *g, void *m, void *v);
+	void (*sigmoids)(long n, const void *x, void *y);
+	void (*tanhs)(long n, const void *x, void *y);
 	double (*product_repeat)(long M, long K, long times);
 	double (*fma_repeat)(long times);
 };

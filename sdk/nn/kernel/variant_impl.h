@@ -17,11 +17,12 @@
 #include "sequence_impl.h"
 #include "linear_impl.h"
 #include "loss_impl.h"
+#include "function_impl.h"
 
 static const ctdb_ops FN(ops) = {
 	VARIANT_NAME, VL, sizeof(REAL), MR, VL < 8 ? 8 : VL, FN(seq_pack), FN(pack_layer), FN(seq_begin), FN(seq_forward), FN(seq_replay), FN(seq_final),
 	FN(seq_begin_backward), FN(seq_cut), FN(seq_backward), FN(seq_gradients), FN(layer_gradients), FN(linear_pack), FN(linear_forward), FN(linear_backward), FN(squared_error), FN(poisson),
-	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam), FN(product_repeat), FN(fma_repeat),
+	FN(sum_squares), FN(axpy), FN(normals), FN(dropout), FN(adam), FN(sigmoids), FN(tanhs), FN(product_repeat), FN(fma_repeat),
 };
 
 #undef TAPE_AT
