@@ -21,7 +21,7 @@ type Recurrence[F kernel.Float] interface {
 // Stepped makes a Cell of a Recurrence. exact is the same one in double precision, for Map. It is read out of the latents after the step, before its noise, which is that of the
 // kernels' cells to the bit; the initial state may have noise too.
 //
-// Its bins are so many pieces of graph, so that training costs several times what a kernel takes: a few times at many units, tens of times at few. A cell that is
+// Its bins are so many pieces of graph, so that training costs several times what a kernel takes: a GRU of 256 units 4 times, of 64 7 times, of 16 16 times (BenchmarkStepped). A cell that is
 // here to stay deserves a kernel, and this one is what to test it against. In closed loop its environment is called between the pieces.
 func Stepped[F kernel.Float](r Recurrence[F], exact Recurrence[float64]) Cell[F] {
 	return stepped[F]{r, exact}
