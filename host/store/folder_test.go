@@ -43,7 +43,10 @@ func TestFoldersThatWillNotDo(t *testing.T) {
 		"of something else": {func(t *testing.T, dir string) string {
 			return filepath.Dir(write(t, filepath.Join(dir, "thesis.tex"), "x"))
 		}, "it holds thesis.tex, and is no store"},
-		"a shelf is a file":  {func(t *testing.T, dir string) string { return filepath.Dir(write(t, filepath.Join(dir, workDir), "x")) }, "a part of its path is a file"},
+		"a shelf is a file": {func(t *testing.T, dir string) string { return filepath.Dir(write(t, filepath.Join(dir, workDir), "x")) }, "a part of its path is a file"},
+		"layout is a link to nowhere": {func(t *testing.T, dir string) string {
+			return filepath.Dir(dangling(t, filepath.Join(dir, layoutFile)))
+		}, "it holds layout, and is no store"},
 		"a link to nowhere":  {func(t *testing.T, dir string) string { return dangling(t, filepath.Join(dir, "link")) }, "file exists"},
 		"a link to a folder": {func(t *testing.T, dir string) string { return dangling(t, filepath.Join(dir, "link")) + "/x" }, "file exists"},
 	} {
@@ -299,8 +302,10 @@ func TestMadeAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		made := make(chan struct{})
 		var hosts errgroup.Group
 		hosts.Go(func() error {
+			defer close(made)
 			s, err := Open(dir)
 			if err != nil {
 				return err
@@ -309,6 +314,11 @@ func TestMadeAtOnce(t *testing.T) {
 		})
 		hosts.Go(func() error {
 			for {
+				select {
+				case <-made:
+					return nil
+				default:
+				}
 				if version, err := looking.layout(); err != nil || version > 0 {
 					return err
 				}

@@ -149,11 +149,13 @@ func (s *Store) layout() (int, error) {
 	b, err := os.ReadFile(filepath.Join(s.dir, layoutFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err := s.ownFolder()
-		if _, missing := os.Lstat(filepath.Join(s.dir, layoutFile)); err != nil && missing == nil {
-			return s.layout() // another host has just made it
+		if err := s.ownFolder(); err != nil {
+			if _, gone := os.Stat(filepath.Join(s.dir, layoutFile)); gone == nil {
+				return s.layout() // another host has just made it
+			}
+			return 0, err
 		}
-		return 0, err
+		return 0, nil
 	case err != nil:
 		return 0, err
 	}

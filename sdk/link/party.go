@@ -128,10 +128,10 @@ func (p *party) each(part func(w *walk) error) error {
 	return nil
 }
 
-// bins goes through n bins, of which t gives the k-th, and asks the task once in each.
-func (p *party) bins(n int, t func(k int) int, ask func(t int) error) error {
+// bins goes through n bins, of which at gives the k-th, and asks the task once in each.
+func (p *party) bins(n int, at func(k int) int, ask func(t int) error) error {
 	for k := range n {
-		t := t(k)
+		t := at(k)
 		p.breathe(t)
 		if err := p.each(func(w *walk) error { return w.before(t) }); err != nil {
 			return err

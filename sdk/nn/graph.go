@@ -284,6 +284,9 @@ func (g *Graph[F]) Backpropagate(outputs, cotangents, wrt gorgonia.Nodes) (grads
 	for _, n := range cotangents {
 		g.sums.given[n] = true
 	}
+	if err := inOrder(g.expr); err != nil {
+		return nil, fmt.Errorf("nn: backpropagate: %w", err)
+	}
 	before := len(g.expr.AllNodes()) // fewer afterwards, if Gorgonia drops nodes and adds none
 	if grads, err = gorgonia.Backpropagate(outputs, cotangents, wrt); err != nil {
 		return nil, fmt.Errorf("nn: backpropagate: %w", err)

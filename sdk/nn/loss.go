@@ -235,8 +235,8 @@ func (g *Graph[F]) LatentL2(latents, bins *Node, factor float64) *Loss {
 	}, present([]*Node{latents}, bins)...)
 }
 
-// Custom is a loss that is computed elsewhere: f gets the run's pass and y (any shape, rows first) and returns the mean over the run's trials
-// and writes its gradient if grad is not nil. It is weighted by the run's share of the batch. One that ramps up multiplies both by Ramp of p.Epoch.
+// Custom is a loss that is computed elsewhere: f gets the run's pass and y (any shape, rows first), which it must not write, and returns the mean
+// over the run's trials and writes its gradient if grad is not nil. It is weighted by the run's share of the batch. One that ramps up multiplies both by Ramp of p.Epoch.
 func (g *Graph[F]) Custom(name string, y *Node, factor float64, f func(p Pass, y, grad []F) (float64, error)) *Loss {
 	if g.err != nil || y == nil {
 		return g.loss(name, 0, nil, y)

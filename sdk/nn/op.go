@@ -16,7 +16,8 @@ import (
 // Node is a node of a graph: Gorgonia's own.
 type Node = gorgonia.Node
 
-// op is an operation of this package. Its result stands in memory that belongs to it and is written anew in every run.
+// op is an operation of this package. Its result stands in memory that is written anew in every run: its own, its argument's, or what an operation before it has filled. No operation writes to its
+// arguments, so that a result is what it was until the run is over; but for sums of parts of gradients, see program.
 type op struct {
 	name  string
 	id    int // distinguishes operations of one graph: Gorgonia merges nodes that hash alike

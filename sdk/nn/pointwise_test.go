@@ -277,10 +277,18 @@ func TestGorgoniasOperations(t *testing.T) {
 	}
 }
 
-// TestNodesThatGorgoniaRemoves: operations after one that Gorgonia replaces, as it does log(1-x), keep their arguments.
+// TestNodesThatGorgoniaRemoves: operations after one that Gorgonia replaces, as it does log(1-x), keep their arguments, and gradients that it would lose are refused.
 func TestNodesThatGorgoniaRemoves(t *testing.T) {
 	p := NewParams[float64](3)
 	p.Normal("a", 1, 2, 3)
+	sum := func(g *Graph[float64], y *Node) *Loss {
+		return g.Custom("sum", y, 1, func(_ Pass, y, grad []float64) (float64, error) {
+			for i := range grad {
+				grad[i] = 1
+			}
+			return y[0], nil
+		})
+	}
 	g := NewGraph(p, Config[float64]{Rows: 2, Training: true})
 	defer g.Close()
 	y, target := g.Sigmoid(g.Param("a")), g.Variable("target", 2, 3)
@@ -289,14 +297,34 @@ func TestNodesThatGorgoniaRemoves(t *testing.T) {
 	}
 	entropy := gorgonia.Must(gorgonia.BinaryXent(y, target))
 	double := g.Add(entropy, entropy)
+	if err := g.Minimise(sum(g, double)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := g.Run(Pass{}); err != nil {
+		t.Fatal(err)
+	}
+	grad := make([]float64, len(p.Flat()))
+	if err := g.Gradient(grad); err != nil {
 		t.Fatal(err)
 	}
 	for i, y := range g.Array(y) {
 		target := g.Array(target)[i]
-		if want := -2 * (target*math.Log(y) + (1-target)*math.Log(1-y)); math.Abs(g.Array(double)[i]-want) > 1e-12 {
-			t.Errorf("element %d: %v, want %v", i, g.Array(double)[i], want)
+		want := []float64{-2 * (target*math.Log(y) + (1-target)*math.Log(1-y)), -2 * (target*(1-y) - (1-target)*y)}
+		if got := []float64{g.Array(double)[i], grad[i]}; math.Abs(got[0]-want[0]) > 1e-12 || math.Abs(got[1]-want[1]) > 1e-12 {
+			t.Errorf("element %d and its gradient: %v, want %v", i, got, want)
 		}
+	}
+
+	lost := NewGraph(p, Config[float64]{Rows: 2, Training: true})
+	defer lost.Close()
+	gorgonia.Must(gorgonia.BinaryXent(lost.Variable("p", 2, 3), lost.Variable("q", 2, 3))) // whose 1 is the one that it looks for
+	one := gorgonia.NewConstant(1.0)
+	from := func(x *Node) *Node { return gorgonia.Must(gorgonia.Sub(one, x)) }
+	first, second := from(lost.Variable("y", 2, 3)), from(lost.Variable("z", 2, 3))
+	way := lost.Tanh(lost.Tanh(lost.Tanh(lost.Param("a"))))
+	y = lost.Add(way, lost.Add(gorgonia.Must(gorgonia.Log(first)), gorgonia.Must(gorgonia.Log(second))))
+	if err := lost.Minimise(sum(lost, y)); err == nil || !strings.Contains(err.Error(), "log(1+x)") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

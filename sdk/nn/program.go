@@ -59,7 +59,8 @@ func newProgram(expr *gorgonia.ExprGraph, training bool, parts map[*Node]bool) (
 			}
 		}
 		s := step{op: n.Op(), to: i}
-		for it := knowing(expr, n).From(n.ID()); it != nil && it.Next(); {
+		expr = knowing(expr, n)
+		for it := expr.From(n.ID()); it != nil && it.Next(); {
 			child, _ := it.Node().(*Node)
 			from, ok := p.at[child]
 			if !ok {
@@ -99,6 +100,33 @@ func knowing(expr *gorgonia.ExprGraph, n *Node) *gorgonia.ExprGraph {
 		return expr.Subgraph(slices.Clone(expr.AllNodes())...)
 	}
 	return expr
+}
+
+// inOrder returns an error where Gorgonia has removed nodes and no longer finds an order in which each node comes before those that it depends on: it would leave out gradients.
+func inOrder(expr *gorgonia.ExprGraph) error {
+	known, removed := expr, false
+	for i, n := range expr.AllNodes() {
+		if n.ID() != int64(i) {
+			known, removed = knowing(known, n), true
+		}
+	}
+	if !removed {
+		return nil
+	}
+	sorted, err := gorgonia.Sort(expr)
+	if err != nil {
+		return err
+	}
+	seen := map[*Node]bool{}
+	for _, n := range sorted {
+		for it := known.From(n.ID()); it != nil && it.Next(); {
+			if child, ok := it.Node().(*Node); ok && seen[child] {
+				return errors.New("Gorgonia has replaced more than one log(1+x) or log(1-x) and has lost the order of what was added between: use Elementwise for one")
+			}
+		}
+		seen[n] = true
+	}
+	return nil
 }
 
 // run runs the operations. A panic in one is an error.

@@ -142,7 +142,7 @@ type sequenceState[F kernel.Float] struct {
 	args   []argument[F]
 	values [heads][]F // results that are wanted
 	nodes  [heads]*Node
-	cots   [heads][]F // their cotangents, set while the tape runs back
+	cots   [heads][]F // their cotangents, set on the way back
 	grads  [][]F      // of args
 	second []F        // the second direction's gradient of x
 	loop   *loop[F]   // nil for an open one

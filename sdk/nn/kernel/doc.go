@@ -1,5 +1,5 @@
 // Package kernel holds the numerical kernels under package nn: whole sequences of recurrent networks forward and backward, linear
-// maps, losses with their gradients, counter-based noise and the steps of optimisers, in float32 and float64.
+// maps, losses with their gradients, counter-based noise, the steps of optimisers and functions of arrays, in float32 and float64.
 //
 // Everything public is a row-major array without padding: sequences are (B, T, C) for batch, bins and channels; weights have
 // PyTorch's shapes and gate order (reset, update, new). An argument that is nil is not wanted (an output, a gradient) or zero (a

@@ -21,6 +21,11 @@ func testFunctions[F Float](t *testing.T, within float64) {
 		x = append(x, 0, 1e-6, -1e-6, 30, -30, 1e30, -1e30, F(math.Inf(1)), F(math.Inf(-1)), F(math.NaN()))
 		y := make([]F, len(x))
 		must(t, c.got(x, y))
+		for first := range 20 { // wherever it begins in memory
+			part := make([]F, len(x)-first)
+			must(t, c.got(x[first:], part))
+			same(t, name, part[:200-first], y[first:200])
+		}
 		for i, x := range x {
 			want := c.want(float64(x))
 			if math.IsNaN(want) != math.IsNaN(float64(y[i])) || math.Abs(float64(y[i])-want) > within*math.Max(math.Abs(want), 1e-30) {

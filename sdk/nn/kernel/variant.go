@@ -52,7 +52,7 @@ func CheckVariant() error {
 	return err
 }
 
-// Variant is the instruction set that plans use unless told otherwise, and that losses, noise and optimisers always use: the one that
+// Variant is the instruction set that plans use unless told otherwise, and that losses, noise, optimisers and functions of arrays always use: the one that
 // CTDB_KERNEL_VARIANT names, or else the best. If the variable names one that cannot run, plans return the error and Variant is the best.
 func Variant() string {
 	if name, err := chosen(); err == nil {
