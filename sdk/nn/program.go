@@ -121,7 +121,7 @@ func inOrder(expr *gorgonia.ExprGraph) error {
 	for _, n := range sorted {
 		for it := known.From(n.ID()); it != nil && it.Next(); {
 			if child, ok := it.Node().(*Node); ok && seen[child] {
-				return errors.New("Gorgonia has replaced more than one log(1+x) or log(1-x) and has lost the order of what was added between: use Elementwise for one")
+				return errors.New("after replacing more than one log(1+x) or log(1-x) Gorgonia has lost the order of what was added between: use Elementwise for one")
 			}
 		}
 		seen[n] = true
