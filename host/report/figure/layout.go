@@ -49,7 +49,9 @@ const (
 func plan(f component.Figure, d *Drawer, titled bool) *page {
 	cols := min(max(f.Columns, 1), len(f.Panels))
 	rows := (len(f.Panels) + cols - 1) / cols
-	pg := &page{figure: f, palette: d.palette.with(f), set: d.set, titled: titled && f.Title != ""}
+	pg := &page{palette: d.palette.with(f), set: d.set, titled: titled && f.Title != ""}
+	f = pg.palette.apart(f)
+	pg.figure = f
 	pg.width = pageWidth(f, cols)
 	pg.legend = newLegend(f, pg.palette, d.set, pg.width-2*margin)
 	colour := jointColours(f)

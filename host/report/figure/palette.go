@@ -3,6 +3,7 @@ package figure
 import (
 	"image/color"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/ctdb-host/ctdb/sdk/component"
@@ -70,7 +71,7 @@ func mix(a, b color.NRGBA, t float64) color.NRGBA {
 type Palette struct{ order map[string]int }
 
 // NewPalette gives colours to groups in the order given; a group named twice keeps its first. [Truth], [Target], [Input] and [Null] have their own.
-// After 14 groups the colours come round again.
+// After 14 groups the colours come round again, with lines that are dashed.
 func NewPalette(groups ...string) Palette {
 	p := Palette{order: map[string]int{}}
 	for _, g := range groups {
@@ -110,6 +111,25 @@ func (p Palette) shade(group string) shade {
 	}
 	all := okabeIto()
 	return all[i%len(all)]
+}
+
+// apart is the figure with dashed lines for groups whose colour is another's too.
+func (p Palette) apart(f component.Figure) component.Figure {
+	colours := len(okabeIto())
+	if len(p.order) <= colours {
+		return f
+	}
+	f.Panels = slices.Clone(f.Panels)
+	for i := range f.Panels {
+		marks := slices.Clone(f.Panels[i].Marks)
+		for k, m := range marks {
+			if m.Kind == component.Line && p.order[group(m)] >= colours {
+				marks[k].Dashed = true
+			}
+		}
+		f.Panels[i].Marks = marks
+	}
+	return f
 }
 
 // CSS returns the group's colour on a light page, e.g. "#0072b2", with the variable that a dark page sets: var(--fig-c1,#0072b2).

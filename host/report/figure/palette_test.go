@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"testing"
@@ -101,5 +102,26 @@ func TestGroupsKeepTheirColours(t *testing.T) {
 	}
 	if _, known := p.order["new"]; known {
 		t.Error("drawing a figure changed the palette")
+	}
+}
+
+// TestMoreGroupsThanColours: lines whose colour comes round again are dashed, in the figure and so in its legend; the figure that was given is left as it is.
+func TestMoreGroupsThanColours(t *testing.T) {
+	var marks []component.Mark
+	for i := range 16 {
+		marks = append(marks, component.Mark{Kind: component.Line, Label: fmt.Sprintf("task %d", i), X: []float64{0, 1}, Y: []float64{0, float64(i)}})
+	}
+	given := component.Figure{Name: "f", Panels: []component.Panel{{Marks: marks}}}
+	pg := plan(given, New(NewPalette()), false)
+	looks := map[string]bool{}
+	for i, e := range pg.legend.entries {
+		look := fmt.Sprint(e.colour, e.mark.Dashed, pg.figure.Panels[0].Marks[i].Dashed)
+		if looks[look] {
+			t.Errorf("%s looks like another", e.label)
+		}
+		looks[look] = true
+	}
+	if len(looks) != 16 || marks[15].Dashed {
+		t.Errorf("%d looks; the last mark given is %+v", len(looks), marks[15])
 	}
 }
